@@ -1,0 +1,320 @@
+"""What a plugin may be, and where the program finds it: the one page that a plugin's author reads.
+
+A *kind* is one way of training, exploring, labelling ...: a frozen dataclass of its settings with
+
+* ``arguments()``: its keys of ``param.json``, as :class:`Key`; checked, documented and spelled out like our own;
+* ``from_settings(settings)``: the instance, from a dictionary with every key of ``arguments()`` in it;
+* ``checks(context)``: faults that no key shows alone;
+* its work, which is the protocol below that bears its name.
+
+A plugin never sees the record, the work directory or the queue: it gets paths and values.
+
+Our own kinds stand in :data:`OWN` (loaded when named); a package of yours offers more by an entry point of the group
+``dpgen2_hpc.<kind>``, for example ``dpgen2_hpc.fp``.
+"""
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol, Self, cast
+
+import dargs
+import numpy as np
+from numpy.typing import NDArray
+
+from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.errors import InputError
+
+OWN: Mapping[str, Mapping[str, str]] = {
+    "train": {"dp": "dpgen2_hpc.train.deepmd:DeepmdTrainer"},
+    "explore": {"lmp": "dpgen2_hpc.explore.lammps.run:LammpsExplorer"},
+    "configurations": {
+        "alloy": "dpgen2_hpc.explore.configurations.alloy:Alloy",
+        "file": "dpgen2_hpc.explore.configurations.file:Files",
+    },
+    "convergence": {"fixed-levels": "dpgen2_hpc.select.fixed_levels:FixedLevels"},
+    "fp": {"ase": "dpgen2_hpc.fp.ase:AseLabeler"},
+}
+
+LATER: Mapping[str, Sequence[str]] = {
+    "train": ["dp-dist"],
+    "explore": ["calypso", "calypso:default", "calypso:merge", "diffcsp"],
+    "configurations": [],
+    "convergence": ["fixed-levels-max-select", "adaptive-lower"],
+    "fp": ["vasp", "qe", "cp2k", "abacus", "gaussian", "deepmd", "custom", "fpop_abacus", "fpop_cp2k"],
+}
+"""Types that DPGEN2 or DP-GEN know and this version does not offer: refused by name, not as a typing error."""
+
+
+# ---- arguments ------------------------------------------------------------------------------------------------------
+
+
+class Key(dargs.Argument):
+    """A key of an input file: a dargs ``Argument`` that also knows its bounds and what a later change of it means.
+
+    Parameters
+    ----------
+    minimum, maximum
+        Inclusive bounds of a number, or of each number in a list.
+    above, below
+        Exclusive bounds.
+    choices
+        The words that are allowed.
+    change
+        What happens when the value differs on resume: ``"now"``, ``"append"`` (entries may be added at the end) or
+        ``"refused"``.
+    available
+        ``False``: DPGEN2 knows the key, this version does not act on it yet, and refuses it by name.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        dtype: Any,
+        doc: str,
+        *,
+        minimum: float | None = None,
+        maximum: float | None = None,
+        above: float | None = None,
+        below: float | None = None,
+        choices: Sequence[str] | None = None,
+        change: str = "refused",
+        available: bool = True,
+        **more: Any,
+    ) -> None:
+        super().__init__(name, dtype, doc=doc, **more)
+        self.minimum, self.maximum, self.above, self.below = minimum, maximum, above, below
+        self.choices, self.change, self.available = choices, change, available
+
+
+@dataclass(frozen=True)
+class CheckContext:
+    """What a kind may know while it checks its settings: values from elsewhere in ``param.json``."""
+
+    type_map: tuple[str, ...]
+    mass_map: tuple[float, ...]
+    numb_models: int
+
+
+Problem = tuple[tuple[str | int, ...], str]
+"""Where (a path below the kind's own settings) and what is wrong."""
+
+
+class Kind(Protocol):
+    """What all kinds have."""
+
+    @classmethod
+    def arguments(cls) -> list[dargs.Argument]:
+        """Return the keys of the kind's settings."""
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """Return the kind for checked settings, defaults filled in."""
+
+    def checks(self, context: CheckContext) -> Iterator[Problem]:
+        """Yield what is wrong across keys, or with the files that they name."""
+
+
+# ---- train ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TrainingInput:
+    """What one member of the ensemble is trained on.
+
+    ``systems`` are the training systems' paths as seen from the task's folder; ``rng`` gives the member's seeds.
+    """
+
+    index: int
+    systems: tuple[str, ...]
+    rng: np.random.Generator
+
+
+class Trainer(Kind, Protocol):
+    """A way of training one model."""
+
+    numb_models: int
+    model_file: str
+
+    @property
+    def command(self) -> str:
+        """The shell command, run with the task's folder as current directory."""
+
+    def write_inputs(self, task: TrainingInput, directory: Path) -> list[str]:
+        """Write the member's input files into ``directory`` and return their names."""
+
+    def finish(self, directory: Path) -> dict[str, Any]:
+        """Return facts of a finished training for its report.
+
+        Raises
+        ------
+        OutputError
+            No usable model: the file is missing, or the training diverged.
+        """
+
+    def carry_over(self, old: Path, new: Path) -> int | None:
+        """Copy the last complete checkpoint of a killed attempt into the next; return its step, or ``None``."""
+
+
+# ---- explore --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Deviations:
+    """The model deviation along one exploration.
+
+    Row i belongs to MD step ``md_steps[i]`` (strictly increasing). ``force`` (eV/Å) and ``virial`` (eV/atom) are the
+    maxima over atoms and over components; a row whose frame is incomplete or missing has NaN in both.
+    """
+
+    md_steps: NDArray[np.int64]
+    force: NDArray[np.float64]
+    virial: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MdRun:
+    """One MD run that a task group asks for.
+
+    ``temperature`` in K, ``pressure`` in bar (``None``: constant volume), ``timestep`` and the damping times
+    ``tau_t`` and ``tau_p`` in ps, ``frequency`` the MD steps between two frames. ``models`` are paths as seen from the
+    task's folder, the first drives. ``masses`` in u, in the order of ``type_map``.
+    """
+
+    ensemble: str
+    steps: int
+    temperature: float
+    pressure: float | None
+    timestep: float
+    frequency: int
+    tau_t: float
+    tau_p: float
+    models: tuple[str, ...]
+    type_map: tuple[str, ...]
+    masses: tuple[float, ...]
+    seed: int
+    neighbor_delay: int | None = None
+
+
+class Explorer(Kind, Protocol):
+    """A program that moves atoms with a model and tells how much the ensemble disagrees."""
+
+    configuration_file: str
+    """The name that a task's starting configuration bears in its folder."""
+
+    @property
+    def command(self) -> str:
+        """The shell command, run with the task's folder as current directory."""
+
+    def write_configuration(self, frame: Frame, type_map: Sequence[str], path: Path) -> None:
+        """Write a starting configuration in the explorer's own format."""
+
+    def write_inputs(self, run: MdRun, directory: Path) -> list[str]:
+        """Write the input files of a run into ``directory`` (the configuration is there) and return their names."""
+
+    def finish(self, directory: Path, exit_code: int | None) -> int | None:
+        """Return the MD step at which the run ended early, or ``None`` for a whole one.
+
+        ``exit_code`` is ``None`` when the queue ended the run.
+
+        Raises
+        ------
+        OutputError
+            Not even one complete frame.
+        """
+
+    def deviations(self, directory: Path) -> Deviations:
+        """Return the deviation of every frame of a run, incomplete ones included."""
+
+    def frames(self, directory: Path, md_steps: Sequence[int], type_map: Sequence[str]) -> list[Frame | None]:
+        """Return the frames of these MD steps, read by seeking; ``None`` where there is no whole frame."""
+
+
+class Configurations(Kind, Protocol):
+    """A source of starting configurations."""
+
+    def generate(self, type_map: Sequence[str], rng: np.random.Generator) -> list[Frame]:
+        """Return the configurations; the same ``rng`` gives the same ones."""
+
+
+# ---- select ---------------------------------------------------------------------------------------------------------
+
+ACCURATE, CANDIDATE, FAILED, INVALID = range(4)
+"""The classes of a frame, as numbers in an array."""
+
+
+class Convergence(Kind, Protocol):
+    """What makes a frame a candidate, and a stage converged."""
+
+    def classify(self, deviations: Deviations) -> NDArray[np.uint8]:
+        """Return the class of each frame."""
+
+    def order(
+        self, force: NDArray[np.float64], virial: NDArray[np.float64], rng: np.random.Generator
+    ) -> NDArray[np.intp]:
+        """Return the order in which the candidates are asked to be labelled: a permutation."""
+
+    def converged(self, counts: Mapping[str, int]) -> bool:
+        """Return whether the stage has converged, from ``explored``, ``accurate``, ``candidate``, ``failed``, ``invalid``."""
+
+    def levels(self) -> dict[str, float | None]:
+        """Return the trust levels under the names that the report shows."""
+
+
+# ---- fp -------------------------------------------------------------------------------------------------------------
+
+
+class Labeler(Kind, Protocol):
+    """A first-principles code."""
+
+    has_virial: bool
+    """Whether a label of a periodic frame must have a virial."""
+
+    @property
+    def command(self) -> str:
+        """The shell command, run with the task's folder as current directory."""
+
+    def shared(self) -> dict[str, Path]:
+        """Return files that all tasks read, by the name they get in ``shared/``: pseudopotentials."""
+
+    def write_inputs(self, frame: Frame, directory: Path) -> list[str]:
+        """Write the input files for one frame into ``directory`` and return their names."""
+
+    def read_labels(self, directory: Path) -> Labels:
+        """Return the labels that the code wrote.
+
+        Raises
+        ------
+        LabelRefused
+            The code itself says that this is no result: not converged.
+        OutputError
+            There is no output that could be read.
+        """
+
+
+# ---- the registry ---------------------------------------------------------------------------------------------------
+
+
+def names(kind: str) -> list[str]:
+    """Return the types of ``kind`` that can be used, our own first."""
+    found = {point.name for point in entry_points(group=f"dpgen2_hpc.{kind}")}
+    return [*OWN[kind], *sorted(found - set(OWN[kind]))]
+
+
+def load(kind: str, name: str) -> type[Kind]:
+    """Return the class that the type ``name`` of ``kind`` stands for.
+
+    Raises
+    ------
+    InputError
+        There is no such type.
+    """
+    if name in OWN[kind]:
+        module, _, attribute = OWN[kind][name].partition(":")
+        return cast(type[Kind], getattr(importlib.import_module(module), attribute))
+    for point in entry_points(group=f"dpgen2_hpc.{kind}", name=name):
+        return cast(type[Kind], point.load())
+    raise InputError(f"there is no {kind} type '{name}'; there are: {', '.join(names(kind))}")
