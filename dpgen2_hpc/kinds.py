@@ -31,6 +31,7 @@ from dpgen2_hpc.errors import InputError
 OWN: Mapping[str, Mapping[str, str]] = {
     "train": {"dp": "dpgen2_hpc.train.deepmd:DeepmdTrainer"},
     "explore": {"lmp": "dpgen2_hpc.explore.lammps.run:LammpsExplorer"},
+    "groups": {"lmp-md": "dpgen2_hpc.explore.groups:MdGroup"},
     "configurations": {
         "alloy": "dpgen2_hpc.explore.configurations.alloy:Alloy",
         "file": "dpgen2_hpc.explore.configurations.file:Files",
@@ -42,11 +43,13 @@ OWN: Mapping[str, Mapping[str, str]] = {
 LATER: Mapping[str, Sequence[str]] = {
     "train": ["dp-dist"],
     "explore": ["calypso", "calypso:default", "calypso:merge", "diffcsp"],
+    "stages": ["lmp-template", "customized-lmp-template"],
     "configurations": [],
     "convergence": ["fixed-levels-max-select", "adaptive-lower"],
     "fp": ["vasp", "qe", "cp2k", "abacus", "gaussian", "deepmd", "custom", "fpop_abacus", "fpop_cp2k"],
 }
-"""Types that DPGEN2 or DP-GEN know and this version does not offer: refused by name, not as a typing error."""
+"""Types that DPGEN2 or DP-GEN know and this version does not offer, by the key that they stand under: refused by name,
+not as a typing error."""
 
 
 # ---- arguments ------------------------------------------------------------------------------------------------------
@@ -130,6 +133,7 @@ class TrainingInput:
 
     index: int
     systems: tuple[str, ...]
+    type_map: tuple[str, ...]
     rng: np.random.Generator
 
 
@@ -154,6 +158,9 @@ class Trainer(Kind, Protocol):
         OutputError
             No usable model: the file is missing, or the training diverged.
         """
+
+    def reseed(self, directory: Path, rng: np.random.Generator) -> None:
+        """Give the member whose inputs are in ``directory`` other seeds: the last training failed."""
 
     def carry_over(self, old: Path, new: Path) -> int | None:
         """Copy the last complete checkpoint of a killed attempt into the next; return its step, or ``None``."""
@@ -231,6 +238,32 @@ class Explorer(Kind, Protocol):
 
     def frames(self, directory: Path, md_steps: Sequence[int], type_map: Sequence[str]) -> list[Frame | None]:
         """Return the frames of these MD steps, read by seeking; ``None`` where there is no whole frame."""
+
+
+class TaskGroup(Kind, Protocol):
+    """An entry of a stage: which configurations are explored, at which temperatures and pressures, and how."""
+
+    @property
+    def conf_idx(self) -> Sequence[int]:
+        """Entries of ``explore.configurations`` that the pool is made of."""
+
+    def sample(self, pool: int, turn: int, seed: Sequence[int]) -> list[int]:
+        """Return which configurations of a pool of this size iteration number ``turn`` of the stage explores."""
+
+    def states(self) -> list[tuple[float, float | None]]:
+        """Return temperature (K) and pressure (bar) of the runs from one configuration."""
+
+    def run(
+        self,
+        temperature: float,
+        pressure: float | None,
+        *,
+        models: Sequence[str],
+        type_map: Sequence[str],
+        masses: Sequence[float],
+        rng: np.random.Generator,
+    ) -> MdRun:
+        """Return one run at a state of :meth:`states`; ``rng`` gives the seed of its velocities."""
 
 
 class Configurations(Kind, Protocol):

@@ -1,0 +1,97 @@
+"""The argument tree; each verb is a file of this folder, imported when it is called."""
+
+import argparse
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from dpgen2_hpc import __version__
+from dpgen2_hpc.errors import BUG, DONE, StorageError, UserError
+from dpgen2_hpc.state.files import FULL
+
+PARAM_HELP = "what to learn: DPGEN2's input"
+MACHINE_HELP = "where to run: DP-GEN's machine file"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    arguments = parser().parse_args(words)
+    verb = importlib.import_module(f"dpgen2_hpc.cli.{arguments.verb.replace('-', '_')}")
+    try:
+        return int(verb.run(arguments))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # the reader of our output has left: `status | head`
+        sys.stderr.close()
+        return DONE
+    except OSError as error:
+        if error.errno not in FULL:
+            return _bug()
+        print(StorageError(Path(error.filename or "?"), error), file=sys.stderr)
+        return StorageError.exit_code
+    except Exception:  # noqa: BLE001  the last resort: say that it is our fault, with everything that helps to mend it
+        return _bug()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="dpgen2-hpc",
+        description="DP-GEN concurrent learning on a login node and a batch queue.",
+        epilog="Exit codes: 0 done, 2 bad input, 3 still running, 4 a person is needed, 5 another driver holds the "
+        "directory, 70 a bug, 128+n ended by signal n.",
+    )
+    top.add_argument("--version", action="version", version=f"dpgen2-hpc {__version__}")
+    verbs = top.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+    _run(verbs)
+    check = _verb(verbs, "check", "say everything that is wrong with the inputs, before anything is submitted")
+    _two_files(check)
+    status = _verb(verbs, "status", "show where the run stands")
+    status.add_argument("--json", action="store_true", help="for scripts: a stable form")
+    _config_and_id(status)
+    _config_and_id(_verb(verbs, "showkey", "list the keys of the finished steps"))
+    return top
+
+
+def _run(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    run = _verb(verbs, "run", "start a run, or resume it: the same line again, after anything at all")
+    _two_files(run)
+    how = run.add_mutually_exclusive_group()
+    how.add_argument("--once", action="store_true", help="do what can be done without waiting, then exit 3 (for cron)")
+    how.add_argument("--dry-run", action="store_true", help="say what would happen next, and write nothing")
+    run.add_argument("--take-over", action="store_true", help="take the lock from a dead driver on another host")
+    run.add_argument("--new-identity", action="store_true", help="make a copied work directory a run of its own")
+
+
+def _verb(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
+) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    verb.add_argument("-C", dest="directory", type=Path, default=Path(), metavar="DIR", help="the work directory")
+    return verb
+
+
+def _two_files(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("param", type=Path, metavar="PARAM", help=PARAM_HELP)
+    verb.add_argument("machine", type=Path, metavar="MACHINE", help=MACHINE_HELP)
+
+
+def _config_and_id(verb: argparse.ArgumentParser) -> None:
+    """Accept DPGEN2's CONFIG ID; the ID is the work directory."""
+    verb.add_argument("config", nargs="?", metavar="CONFIG", help="accepted for DPGEN2's sake, not read")
+    verb.add_argument("id", nargs="?", type=Path, metavar="ID", help="the work directory, as -C")
+
+
+def work_directory(arguments: argparse.Namespace) -> Path:
+    """Return the work directory that the command line names."""
+    named: Path = getattr(arguments, "id", None) or arguments.directory
+    return named.absolute()
+
+
+def _bug() -> int:
+    traceback.print_exc()
+    print(f"\nThis is a bug of dpgen2-hpc {__version__}. The run is as it was: report the lines above.", file=sys.stderr)
+    return BUG

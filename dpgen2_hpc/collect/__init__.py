@@ -1,0 +1,1 @@
+"""The step *collect*: labels become the dataset's next increment."""

@@ -1,0 +1,22 @@
+# The first act of a job: a queue entry that finds another's claim on its name leaves without touching a task.
+DPGEN2_HPC_JOB=@NAME@; export DPGEN2_HPC_JOB
+DPGEN2_HPC_ROOT=@ROOT@
+cd "$DPGEN2_HPC_ROOT" || exit 1
+dpgen2_hpc_id=@ID@
+printf '%s %s\n' "$dpgen2_hpc_id" "$(uname -n)" > "jobs/.claim.$DPGEN2_HPC_JOB.$$" || exit 1
+if ln "jobs/.claim.$DPGEN2_HPC_JOB.$$" "jobs/$DPGEN2_HPC_JOB.claim" 2> /dev/null; then
+    rm -f "jobs/.claim.$DPGEN2_HPC_JOB.$$"
+else
+    rm -f "jobs/.claim.$DPGEN2_HPC_JOB.$$"
+    exit 0
+fi
+
+# dpgen2_hpc_run TASK ATTEMPT FOLDER COMMAND: run one task, unless its folder belongs to a newer attempt by now, and
+# append a line with its exit code to the job's own file.
+dpgen2_hpc_run() {
+    cd "$DPGEN2_HPC_ROOT/$3" || return 0
+    [ "$(cat attempt)" = "$2" ] || return 0
+    dpgen2_hpc_start=$(date +%s)
+    ( eval "$4" ) > task.log 2>&1 < /dev/null
+    printf '%s %s %s %s\n' "$1" "$2" "$?" "$(($(date +%s) - dpgen2_hpc_start))" >> "$DPGEN2_HPC_ROOT/jobs/$DPGEN2_HPC_JOB.claim"
+}

@@ -1,0 +1,152 @@
+"""dpdispatcher as a machine layer: its schemas, its contexts, its script headers. Never its submission.
+
+What is used of version 1.1.0, which is pinned: the argument trees, ``BaseContext`` (files to and from, commands on the
+queue's host), and a ``Machine``'s script parts. A test holds the assumptions made here against the installed version.
+"""
+
+import functools
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from dpgen2_hpc.dispatch.schedulers import SCHEDULERS, Scheduler, scheduler
+
+CONTEXTS = ("LazyLocalContext", "LocalContext")
+
+
+@functools.cache
+def library() -> Any:
+    """Import dpdispatcher without the traces that its import leaves: a log in the current directory, a folder at home."""
+    level, home = logging.root.manager.disable, os.environ.get("HOME")
+    with tempfile.TemporaryDirectory() as temporary:
+        logging.disable(logging.CRITICAL)
+        os.environ["HOME"] = temporary
+        try:
+            import dpdispatcher  # noqa: PLC0415  (0.3 s, and only those who submit need it)
+            from dpdispatcher.dlog import dlog  # noqa: PLC0415
+        finally:
+            logging.disable(level)
+            if home is None:
+                del os.environ["HOME"]
+            else:
+                os.environ["HOME"] = home
+    dlog.handlers.clear()
+    dlog.addHandler(logging.NullHandler())
+    return dpdispatcher
+
+
+@dataclass(frozen=True)
+class StepMachine:
+    """Where one step runs: the ``machine`` and ``resources`` of ``machine.json``, understood."""
+
+    machine: Mapping[str, Any]
+    resources: Mapping[str, Any]
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The batch system; its type was checked when the file was read."""
+        found = scheduler(self.machine["batch_type"])
+        if found is None:
+            raise KeyError(self.machine["batch_type"])
+        return found
+
+    @property
+    def group_size(self) -> int:
+        """Tasks in one job; 0: all."""
+        return int(self.resources["group_size"])
+
+    @property
+    def cpu_per_node(self) -> int:
+        """Cores of a node that a job takes."""
+        return int(self.resources["cpu_per_node"])
+
+
+def machine_arguments() -> Any:
+    """Return dpdispatcher's argument tree of ``machine`` (``local_root`` may be missing: it is ours to say)."""
+    tree = library().machine.Machine.arginfo()
+    tree.sub_fields["local_root"].optional = True
+    tree.sub_fields["local_root"].default = "./"
+    return tree
+
+
+def resources_arguments() -> Any:
+    """Return dpdispatcher's argument tree of ``resources``."""
+    return library().submission.Resources.arginfo(detail_kwargs=False)
+
+
+def faults(machine: Mapping[str, Any], resources: Mapping[str, Any]) -> list[tuple[tuple[str, ...], str]]:
+    """Return what this program cannot do with a machine that dpdispatcher could: (path, sentence)."""
+    found: list[tuple[tuple[str, ...], str]] = []
+    batch_type, context = str(machine.get("batch_type")), str(machine.get("context_type"))
+    if scheduler(batch_type) is None:
+        found.append((("machine", "batch_type"), f"'{batch_type}' is not available yet; there is: {', '.join(SCHEDULERS)}"))
+    if _full_context_name(context) not in CONTEXTS:
+        found.append((("machine", "context_type"), f"'{context}' is not available yet; there are: {', '.join(CONTEXTS)}"))
+    if _full_context_name(context) == "LocalContext" and not machine.get("remote_root"):
+        found.append((("machine", "remote_root"), "is needed with LocalContext: the folder in which the jobs run"))
+    if resources.get("strategy", {}).get("ratio_unfinished"):
+        found.append((("resources", "strategy", "ratio_unfinished"), "has no meaning here; use continue_on_success_ratio"))
+    return found
+
+
+def _full_context_name(name: str) -> str:
+    """Return dpdispatcher's class name for one of its spellings: local, Local, LocalContext, lazylocal ..."""
+    plain = name.lower().removesuffix("context")
+    return {"lazylocal": "LazyLocalContext", "local": "LocalContext"}.get(plain, name)
+
+
+def bound_context(machine: StepMachine, local_root: str, work_base: str, remote_name: str) -> Any:
+    """Return the context for one batch folder: ``local_root/work_base`` here, ``remote_root/remote_name`` there."""
+    settings = {**machine.machine, "local_root": local_root, "context_type": machine.machine["context_type"]}
+    context = library().base_context.BaseContext.load_from_dict(settings)
+    context.bind_submission(submission(work_base, remote_name))
+    return context
+
+
+def submission(work_base: str, remote_name: str, tasks: tuple[Any, ...] = (), common: tuple[str, ...] = ()) -> Any:
+    """Return what a context needs to know of a submission; dpdispatcher's own class would submit."""
+    return SimpleNamespace(
+        work_base=work_base,
+        submission_hash=remote_name,
+        belonging_tasks=list(tasks),
+        forward_common_files=list(common),
+        backward_common_files=[],
+    )
+
+
+@dataclass(frozen=True)
+class ScriptParts:
+    """The parts of a job's script that the site decides: what stands before our first line, before the tasks, after."""
+
+    header: str
+    environment: str
+    ending: str
+    gpu_prefixes: tuple[str, ...]
+    waits: tuple[bool, ...]
+
+
+def script_parts(machine: StepMachine, context: Any, name: str, tasks: int) -> ScriptParts:
+    """Return the parts of the script of a job with so many tasks.
+
+    ``gpu_prefixes`` and ``waits`` have an entry for each task: what chooses its GPU, and whether the script waits for
+    the tasks that it has started before it goes on (``para_deg``).
+    """
+    batch = library().machine.Machine.subclasses_dict[machine.machine["batch_type"]](context=context)
+    resources = library().submission.Resources.load_from_dict(
+        {"kwargs": {}, **machine.resources, "batch_type": machine.machine["batch_type"]}
+    )
+    job = library().submission.Job([], resources=resources)
+    job.job_hash, job.script_file_name = f"jobs/{name}", f"jobs/{name}.sub"
+    flag = f'echo 0 > "$REMOTE_ROOT"/{job.job_hash}_flag_if_job_task_fail\n'  # our claim file says more
+    pairs = [(batch.gen_command_env_cuda_devices(resources), batch.gen_script_wait(resources)) for _ in range(tasks)]
+    return ScriptParts(
+        header=batch.gen_script_header(job).lstrip() + "\n" + batch.gen_script_custom_flags_lines(job),
+        environment=batch.gen_script_env(job).replace(flag, ""),
+        ending="\n".join(resources.append_script),
+        gpu_prefixes=tuple(prefix for prefix, _ in pairs),
+        waits=tuple(bool(wait) for _, wait in pairs),
+    )

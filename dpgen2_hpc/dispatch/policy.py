@@ -1,0 +1,94 @@
+"""How many failures a step bears, how many jobs it keeps in the queue, how often it looks."""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+from dpgen2_hpc.kinds import Key
+
+DEFAULT_RATIO = {"train": 1.0, "explore": 0.5, "fp": 0.9}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The policy of one step.
+
+    ``success_ratio`` is the part of the tasks that must be usable; ``retry_count`` the further attempts for a task
+    that the queue lost; ``poll_interval`` (s) the longest time between two looks.
+    """
+
+    success_ratio: float = 1.0
+    success_number: int = 1
+    parallelism: int | None = None
+    retry_count: int = 3
+    poll_interval: float = 60.0
+
+    FAILURES = 1
+    """Further attempts after a program's own error."""
+
+    @classmethod
+    def from_settings(cls, step: str, settings: Mapping[str, Any]) -> Self:
+        """Return the policy that the keys of :func:`arguments` stand for; keys that are ``None`` were not given."""
+        given = {name: value for name, value in settings.items() if value is not None}
+        policy = cls(success_ratio=DEFAULT_RATIO[step])
+        known = {entry.name for entry in fields(cls)}
+        policy = replace(policy, **{name: value for name, value in given.items() if name in known})
+        if given.get("continue_on_failed"):
+            policy = replace(policy, success_ratio=0.0)
+        if "continue_on_num_success" in given:
+            policy = replace(policy, success_ratio=0.0, success_number=given["continue_on_num_success"])
+        if "continue_on_success_ratio" in given:
+            policy = replace(policy, success_ratio=given["continue_on_success_ratio"])
+        return policy
+
+    def wanted(self, total: int) -> int:
+        """Return how many of ``total`` tasks must be usable: none of none, else at least one."""
+        by_ratio = math.ceil(self.success_ratio * total - 1e-9)
+        return min(total, max(1, self.success_number, by_ratio))
+
+
+def arguments() -> list[Key]:
+    """Return the policy's keys in ``machine.json``."""
+    return [
+        _key("continue_on_failed", bool, "Go on with whatever is usable, at least one task."),
+        _key("continue_on_num_success", int, "Go on when so many tasks are usable.", minimum=1),
+        _key(
+            "continue_on_success_ratio",
+            float,
+            "Go on when this part of the tasks is usable; default: train 1, explore 0.5, fp 0.9.",
+            minimum=0,
+            maximum=1,
+        ),
+        _key(
+            "parallelism",
+            int,
+            "Jobs in the queue at once. Default: no limit; for Shell, cores / cpu_per_node.",
+            minimum=1,
+        ),
+        _key(
+            "retry_count",
+            int,
+            "Further attempts for a task that the queue lost (default 3); a program's own error has one.",
+            minimum=0,
+            maximum=100,
+        ),
+        _key(
+            "poll_interval",
+            float,
+            "Longest time between two looks at the queue, s (default 60); short jobs are looked at sooner.",
+            above=0,
+            maximum=86400,
+        ),
+    ]
+
+
+def _key(name: str, dtype: type, doc: str, **bounds: Any) -> Key:
+    """Return an optional key; ``null`` stands for the default."""
+    return Key(name, [dtype, type(None)], doc, optional=True, default=None, change="now", **bounds)
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,126 @@
+"""The place where one batch runs: its files, its jobs' scripts and claims, and the queue's answers."""
+
+import importlib.resources
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from dpgen2_hpc.dispatch import machine as layer
+from dpgen2_hpc.dispatch.machine import StepMachine
+from dpgen2_hpc.dispatch.schedulers import Entry, Reply
+from dpgen2_hpc.state.ledger import JobState, TaskState
+from dpgen2_hpc.state.workdir import StepFolder
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job's own file: who runs it, and a line for each task that it has ended."""
+
+    id: str
+    host: str
+    ended: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Exit code by (task, attempt)."""
+
+
+class Site:
+    """One batch folder and the machine that runs its jobs."""
+
+    def __init__(self, machine: StepMachine, folder: StepFolder, root: Path, remote_name: str) -> None:
+        self.machine, self.folder, self.scheduler = machine, folder, machine.scheduler
+        self._local_root, self._work_base = str(root), str(folder.path.relative_to(root))
+        self._remote_name = remote_name
+        self._context = layer.bound_context(machine, self._local_root, self._work_base, remote_name)
+        self.root = Path(self._context.remote_root)
+        self.forwards = self.root != folder.path
+
+    def submit(self, job: JobState, tasks: Sequence[TaskState]) -> str:
+        """Send a job's files and its script, hand it to the queue, and return its id.
+
+        Raises
+        ------
+        QueueDown
+            It cannot be told whether the queue has it.
+        """
+        script = f"jobs/{job.name}.sub"
+        (self.root / "jobs").mkdir(parents=True, exist_ok=True)
+        self._put(tasks)
+        (self.root / script).write_text(self.script(job, tasks))
+        return self.scheduler.submitted_id(self.call(self.scheduler.submit(job.name, script)))
+
+    def script(self, job: JobState, tasks: Sequence[TaskState]) -> str:
+        """Return the script of a job: the site's header, the guard, the site's modules, the tasks."""
+        parts = layer.script_parts(self.machine, self._context, job.name, len(tasks))
+        guard = importlib.resources.files("dpgen2_hpc.dispatch").joinpath("guard.sh").read_text()
+        for mark, value in {
+            "@NAME@": job.name,
+            "@ROOT@": shlex.quote(str(self.root)),
+            "@ID@": self.scheduler.own_id,
+        }.items():
+            guard = guard.replace(mark, value)
+        lines = []
+        for task, gpu, wait in zip(tasks, parts.gpu_prefixes, parts.waits, strict=True):
+            words = [str(task.index), str(task.attempt), self.folder.task_name(task.index), task.command]
+            lines.append(f"( {gpu} dpgen2_hpc_run {shlex.join(words)} ) &")
+            lines += ["wait"] * wait
+        return "\n".join([parts.header, guard, parts.environment, *lines, "wait", parts.ending, ""])
+
+    def claim(self, name: str) -> Claim | None:
+        """Return what a job has written about itself, or ``None`` before it started; a torn last line does not count."""
+        try:
+            text = (self.root / "jobs" / f"{name}.claim").read_text()
+        except FileNotFoundError:
+            return None
+        lines = text[: text.rfind("\n") + 1].splitlines()
+        if not lines:
+            return None
+        identifier, _, host = lines[0].partition(" ")
+        numbers = [tuple(int(word) for word in line.split()) for line in lines[1:]]
+        return Claim(identifier, host, {(task, attempt): code for task, attempt, code, _ in numbers})
+
+    def live(self, names: Sequence[str]) -> list[Entry]:
+        """Ask the queue, once, which of these names it knows.
+
+        Raises
+        ------
+        QueueDown
+            It did not answer.
+        """
+        return self.scheduler.live(self.call(self.scheduler.list_live(names)), names) if names else []
+
+    def call(self, command: str) -> Reply:
+        """Run a command on the queue's host."""
+        code, _, out, err = self._context.block_call(command)
+        return Reply(code, out.read().decode(errors="replace"), err.read().decode(errors="replace"))
+
+    def fetch(self, tasks: Sequence[TaskState]) -> None:
+        """Bring back everything that these tasks wrote."""
+        if self.forwards:
+            plans = tuple(self._plan(task, forward=()) for task in tasks)
+            batch = layer.submission(self._work_base, self._remote_name, plans)
+            self._context.download(batch, check_exists=True, mark_failure=False)
+
+    def _put(self, tasks: Sequence[TaskState]) -> None:
+        """Send the tasks' folders and the shared one, where the jobs run elsewhere."""
+        if not self.forwards:
+            return
+        for task in tasks:
+            there = self.root / self.folder.task_name(task.index)
+            older = self.root / self.folder.attempt(task.index, task.attempt - 1).name
+            if there.exists() and not older.exists() and (there / "attempt").read_text().strip() != str(task.attempt):
+                there.rename(older)
+        fresh = [task for task in tasks if not (self.root / self.folder.task_name(task.index) / "attempt").exists()]
+        common = ("shared",) if self.folder.shared.exists() else ()
+        plans = tuple(self._plan(task, forward=(*self._carried(task), "attempt")) for task in fresh)
+        self._context.upload(layer.submission(self._work_base, self._remote_name, plans, common))
+
+    def _carried(self, task: TaskState) -> list[str]:
+        """Return the names in a task's folder: its inputs, and what an earlier attempt has left for it."""
+        return sorted(path.name for path in self.folder.task(task.index).iterdir() if path.name != "attempt")
+
+    def _plan(self, task: TaskState, forward: Sequence[str]) -> Any:
+        return SimpleNamespace(
+            task_work_path=self.folder.task_name(task.index), forward_files=list(forward), backward_files=["*"]
+        )

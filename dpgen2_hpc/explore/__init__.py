@@ -1,0 +1,1 @@
+"""Exploration: who moves the atoms, from where, and under which conditions."""

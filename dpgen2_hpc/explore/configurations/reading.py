@@ -1,0 +1,90 @@
+"""Configurations from files in any format that dpdata reads."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.errors import InputError
+
+NAMELESS = re.compile(r"type_(\d+)", re.IGNORECASE)
+"""How dpdata calls the types of a file that gives no elements, such as LAMMPS's: ``Type_0`` is the first."""
+
+MASS_LINE = re.compile(r"^\s*([1-9]\d*)\s+[\d.eE+-]+\s*#\s*([A-Z][a-z]?)\s*$", re.MULTILINE)
+"""A line of LAMMPS's section ``Masses`` with the element behind it: ``1 63.546 # Cu``."""
+
+COLLECTIONS = ("extxyz", "quip/gap/xyz", "deepmd/npy/mixed", "deepmd/hdf5/mixed")
+"""Formats whose files may hold frames of several formulas."""
+
+
+def read(path: str, fmt: str, type_map: Sequence[str] | None = None, *, remove_pbc: bool = False) -> list[Frame]:
+    """Return the frames of a file.
+
+    A file without elements (LAMMPS) numbers its types in the order of ``type_map``; without it they stay nameless.
+    With ``remove_pbc`` the atoms are put into the middle of a cubic cell with 9 Å of vacuum around, and the frame is
+    not periodic.
+
+    Raises
+    ------
+    InputError
+        dpdata cannot read the file, or its elements contradict the type map.
+    """
+    try:
+        systems = _systems(path, fmt)
+    except Exception as problem:
+        reason = f"{type(problem).__name__}: {problem}".partition("\n")[0][:200]
+        raise InputError(f"'{path}' could not be read in the format '{fmt}' ({reason})") from problem
+    return [frame for system in systems for frame in _frames(system, path, type_map, remove_pbc=remove_pbc)]
+
+
+def _systems(path: str, fmt: str) -> list[Any]:
+    import dpdata  # noqa: PLC0415  a second, and needed only by those whose configurations are files
+
+    fmt = "extxyz" if fmt == "auto" and _extended_xyz(path) else fmt
+    if not Path(path).exists():
+        raise FileNotFoundError("there is no such file")
+    if fmt in COLLECTIONS:
+        return list(dpdata.MultiSystems.from_file(path, fmt=fmt).systems.values())
+    return [dpdata.System(path, fmt=fmt)]
+
+
+def _extended_xyz(path: str) -> bool:
+    """Return whether a file is extended XYZ, the cell of which dpdata would pass over as a comment."""
+    if not path.endswith(".xyz"):
+        return False
+    with Path(path).open() as lines:
+        return any("Lattice=" in line for line, _ in zip(lines, range(2), strict=False))
+
+
+def _frames(system: Any, path: str, type_map: Sequence[str] | None, *, remove_pbc: bool) -> Iterator[Frame]:
+    symbols = _symbols(system, path, type_map)
+    periodic = not (system.nopbc or remove_pbc)
+    if remove_pbc:
+        system.remove_pbc()
+    for coords, cell in zip(system["coords"], system["cells"], strict=True):
+        yield Frame(symbols, np.array(coords, dtype=np.float64), np.array(cell, dtype=np.float64), periodic)
+
+
+def _symbols(system: Any, path: str, type_map: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the symbol of each atom."""
+    names = [str(name) for name in system["atom_names"]]
+    if type_map is not None and all(NAMELESS.fullmatch(name) for name in names):
+        names = _named(len(names), path, type_map)
+    return tuple(names[kind] for kind in system["atom_types"])
+
+
+def _named(kinds: int, path: str, type_map: Sequence[str]) -> list[str]:
+    """Return the elements of a file that does not give them, unless it contradicts in what dpdata does not read."""
+    if kinds > len(type_map):
+        raise InputError(f"'{path}' has {kinds} types of atoms, and type_map only {len(type_map)}")
+    for number, symbol in MASS_LINE.findall(Path(path).read_text() if Path(path).is_file() else ""):
+        expected = type_map[int(number) - 1] if int(number) <= len(type_map) else "none"
+        if symbol != expected:
+            raise InputError(
+                f"'{path}' says that its type {number} is {symbol}, while number {number} in type_map is {expected}: "
+                "bring the types of the file into the order of type_map"
+            )
+    return list(type_map[:kinds])

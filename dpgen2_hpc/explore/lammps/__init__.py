@@ -1,0 +1,1 @@
+"""LAMMPS: what it reads, what it writes, and what that means."""

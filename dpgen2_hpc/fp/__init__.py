@@ -1,0 +1,1 @@
+"""The step *fp*: first-principles labels, and the gate that decides whether a label is one."""

@@ -1,0 +1,122 @@
+"""First principles: a task for each selected frame; what passes the gate is a label, the rest is dropped and counted."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dpgen2_hpc.data.dataset import read_frames, write_labels
+from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.errors import LabelRefused, OutputError
+from dpgen2_hpc.fp.gate import Gate
+from dpgen2_hpc.kinds import Labeler
+from dpgen2_hpc.state import results
+from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_lines, write_json, write_lines
+from dpgen2_hpc.state.identity import digest_file, digest_files, identity
+from dpgen2_hpc.state.ledger import DONE, Task, TaskState
+from dpgen2_hpc.state.results import FpResult
+from dpgen2_hpc.state.workdir import Place, task_key
+
+
+@dataclass
+class Harvested:
+    """The labels of a step, and the frames that have none."""
+
+    labels: list[Labels] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    dropped: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FpStep:
+    """The step *fp*; see ``loop/step.py``. ``code`` is the labeler's type, for the manifest."""
+
+    labeler: Labeler
+    code: str
+    type_map: tuple[str, ...]
+    gate: Gate = field(default_factory=Gate)
+    name: str = "fp"
+
+    def prepare(self, place: Place) -> list[Task]:
+        """Write the inputs of a task for each selected frame."""
+        folder = place.folder(self.name)
+        for name, target in self.labeler.shared().items():
+            folder.share(name, target, place.workdir.root)
+        return [self._task(folder.task(number), frame) for number, (_, frame) in enumerate(_selected(place))]
+
+    def judge(self, place: Place, task: int, directory: Path, exit_code: int | None) -> str | None:
+        """Accept a label; one that the gate refuses is a result too, and not tried again by itself."""
+        try:
+            self.gate.read(self.labeler, directory, _selected(place)[task][1])
+        except LabelRefused as error:
+            return str(error)
+        except OutputError as error:
+            raise OutputError(f"{error} (exit code {exit_code})") from error
+        return None
+
+    def carry_over(self, place: Place, task: TaskState, old: Path, new: Path) -> None:
+        """A label starts from its inputs: what a killed run has left could be taken for a result."""
+
+    def harvest(self, place: Place, tasks: Sequence[TaskState]) -> FpResult:
+        """Gather labels and dropped frames."""
+        selected = _selected(place)
+        harvested = Harvested()
+        for task, (row, frame) in zip(tasks, selected, strict=True):
+            self._gather(place, harvested, task, row, frame)
+        self._write(place, harvested)
+        result = FpResult(len(selected), len(harvested.labels), len(harvested.dropped))
+        result.check()
+        return results.save(place.folder(self.name), result)
+
+    def _gather(self, place: Place, harvested: Harvested, task: TaskState, row: dict[str, Any], frame: Frame) -> None:
+        folder, key = place.folder(self.name), task_key(place.iteration, self.name, task.index)
+        try:
+            if task.verdict != DONE:
+                raise OutputError(task.why or "the task is broken")
+            labels = self.gate.read(self.labeler, folder.task(task.index), frame)
+        except (LabelRefused, OutputError) as error:
+            path = f"{folder.path.parent.name}/{folder.path.name}/{folder.task_name(task.index)}"
+            refused = isinstance(error, LabelRefused)
+            kind = "refused" if refused else "broken"
+            harvested.dropped.append({"task": task.index, "key": key, "kind": kind, "reason": str(error), "path": path})
+            return
+        harvested.labels.append(labels)
+        origin = {"explored_by": task_key(place.iteration, "explore", row["task"]), "md_step": row["md_step"]}
+        harvested.rows.append({"key": key, "code": self.code, "identity": task.identity, **origin, "digest": row["digest"]})
+
+    def _write(self, place: Place, harvested: Harvested) -> None:
+        folder = place.folder(self.name).path
+        temporary = fresh_folder(folder / "labels.new")
+        positions = write_labels(temporary, harvested.labels, self.type_map)
+        publish_folder(temporary, folder / "labels")
+        rows = [
+            {"system": system, "index": index, **row}
+            for (system, index), row in zip(positions, harvested.rows, strict=True)
+        ]
+        write_lines(folder / "labels.jsonl", rows)
+        write_json(folder / "dropped.json", harvested.dropped)
+
+    def _task(self, directory: Path, frame: Frame) -> Task:
+        directory.mkdir()
+        inputs = tuple(self.labeler.write_inputs(frame, directory))
+        shared = {name: digest_file(path) for name, path in self.labeler.shared().items()}
+        files = digest_files(directory, inputs)
+        return Task(identity(kind=f"fp/{self.code}", command=self.labeler.command, files=files, shared=shared),
+                    self.labeler.command, inputs)  # fmt: skip
+
+
+@functools.lru_cache(maxsize=1)
+def read_selected(folder: Path) -> tuple[tuple[dict[str, Any], Frame], ...]:
+    """Return the selected frames with their lines, in the order in which they were drawn.
+
+    Kept for the next call: each task of the step is judged with its frame.
+    """
+    rows = read_lines(folder / "selected.jsonl")
+    systems = {name: read_frames(folder / "selected" / name) for name in sorted({row["system"] for row in rows})}
+    return tuple((row, systems[row["system"]][row["index"]]) for row in rows)
+
+
+def _selected(place: Place) -> tuple[tuple[dict[str, Any], Frame], ...]:
+    return read_selected(place.folder("select").path)

@@ -1,0 +1,261 @@
+"""The walk along a tree of arguments: every fault of a document at once, and what it means with defaults filled in.
+
+dargs describes the tree; its own check stops at the first fault, and takes NaN and bools for numbers.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from operator import ge, gt, le, lt
+from typing import Any, get_args, get_origin
+
+import dargs
+
+from dpgen2_hpc.errors import Fault
+from dpgen2_hpc.inputs.faults import alternatives, expected, finite, found, quoted, unknown
+from dpgen2_hpc.inputs.read import Document, KeyPath
+from dpgen2_hpc.kinds import Key
+
+COMMENT = "_"
+"""What the name of a key begins with that is a comment."""
+
+NO_DEFAULT = dargs.Argument("", str).default
+NOTHING_LATER: Mapping[str, Sequence[str]] = {}
+NOT_YET = "is not available yet in this version"
+LIMITS = (
+    ("minimum", "at least", ge),
+    ("maximum", "at most", le),
+    ("above", "more than", gt),
+    ("below", "less than", lt),
+)
+
+
+def normalize(
+    root: dargs.Argument, document: Document, later: Mapping[str, Sequence[str]] = NOTHING_LATER
+) -> tuple[dict[str, Any], list[Fault]]:
+    """Return what a document means along the tree under ``root``, and all that is wrong with it.
+
+    In the new dictionary defaults are filled in, aliases have become the names they stand for, keys that begin with
+    ``_`` are gone, and integers are floats where the tree has floats. A value with a fault is left out. The faults are
+    in the order of the file.
+
+    Parameters
+    ----------
+    root
+        The argument for the whole document; its own name does not appear in paths.
+    later
+        Types that a ``Variant`` does not offer yet, by the name of the argument that has the variant.
+    """
+    walk = _Walk(document, later)
+    result = walk.value(root, document.value, ())
+    walk.faults.sort(key=lambda fault: (fault.line or 0, fault.column or 0))
+    return (result if isinstance(result, dict) else {}), walk.faults
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Return whether a JSON value is of a type, without a look at the members of a list or an object."""
+    if not finite(value):
+        return False
+    return kind is object or type(value) is (get_origin(kind) or kind) or (kind is float and type(value) is int)
+
+
+@dataclass
+class _Shape:
+    """What an object may hold once its variants are chosen: ``flags`` has the tags, ``None`` for one not understood."""
+
+    arguments: list[dargs.Argument] = field(default_factory=list)
+    flags: dict[str, str | None] = field(default_factory=dict)
+
+    def owners(self) -> dict[str, dargs.Argument]:
+        """Return the argument that each name or alias belongs to; a name is stronger than another one's alias."""
+        aliases = {alias: argument for argument in self.arguments for alias in argument.alias}
+        return aliases | {argument.name: argument for argument in self.arguments}
+
+
+class _Walk:
+    """One walk: the document that it goes through, and the faults that it has met."""
+
+    def __init__(self, document: Document, later: Mapping[str, Sequence[str]]) -> None:
+        self.document, self.later = document, later
+        self.faults: list[Fault] = []
+
+    def fault(self, path: KeyPath, message: str) -> None:
+        """Note a fault at the place of ``path``, or of the nearest thing above it that the file has."""
+        above = (path[:end] for end in range(len(path), -1, -1))
+        places = (self.document.places[step] for step in above if step in self.document.places)
+        self.faults.append(Fault(self.document.file, path, message, *next(places, (None, None))))
+
+    # ---- values
+
+    def value(self, argument: dargs.Argument, value: Any, path: KeyPath) -> Any:
+        """Return the value of ``argument``, completed."""
+        before = len(self.faults)
+        if argument.sub_fields or argument.sub_variants:
+            branch = partial(self.object, argument)
+            result = self.typed(value, _options(argument), path, branch, named=argument.repeat)
+        else:
+            result = self.typed(value, _options(argument), path)
+            self.limits(argument, value, path)
+        if len(self.faults) == before and argument.extra_check and not argument.extra_check(result):
+            self.fault(path, argument.extra_check_errmsg or f"{found(value)} is not allowed here")
+        return result
+
+    def typed(
+        self,
+        value: Any,
+        options: Sequence[Any],
+        path: KeyPath,
+        branch: Callable[[dict[str, Any], KeyPath], Any] | None = None,
+        *,
+        named: bool = False,
+    ) -> Any:
+        """Return a value that is one of ``options``, down to the elements of its lists.
+
+        ``branch`` walks an object that has arguments of its own; ``named``: such objects stand under names.
+        """
+        if not any(fits(value, option) for option in options):
+            self.fault(path, f"expected {expected(options)}, found {found(value)}")
+        elif isinstance(value, list):
+            inner = _members(options, list)
+            return [self.typed(item, inner, (*path, index), branch) for index, item in enumerate(value)]
+        elif isinstance(value, dict) and branch and not named:
+            return branch(value, path)
+        elif isinstance(value, dict):
+            inner = _members(options, dict)
+            return {key: self.typed(item, inner, (*path, key), branch) for key, item in _no_comments(value)}
+        elif type(value) is int and float in options and int not in options:
+            return float(value)
+        return value
+
+    def limits(self, argument: dargs.Argument, value: Any, path: KeyPath) -> None:
+        """Note each number out of bounds and each word that is not among the choices."""
+        if isinstance(argument, Key):
+            for place, leaf in _leaves(value, path):
+                for message in _breaches(argument, leaf):
+                    self.fault(place, message)
+
+    # ---- objects
+
+    def object(self, argument: dargs.Argument, value: dict[str, Any], path: KeyPath) -> dict[str, Any]:
+        """Return the object that ``argument`` describes, completed."""
+        shape = self.shape(argument, value, path)
+        given = self.given(shape, value, path)
+        result: dict[str, Any] = {flag: tag for flag, tag in shape.flags.items() if tag is not None}
+        for member in shape.arguments:
+            before = len(self.faults)
+            held = self.member(member, given.get(member.name, []), value, path)
+            if held is not NO_DEFAULT and len(self.faults) == before:
+                result[member.name] = held
+        return result
+
+    def member(self, argument: dargs.Argument, keys: Sequence[str], value: dict[str, Any], path: KeyPath) -> Any:
+        """Return the member that stands under ``keys``, or its default; ``NO_DEFAULT`` where there is none."""
+        if len(keys) > 1:
+            names = " and ".join(repr(key) for key in keys)
+            self.fault((*path, keys[1]), f"{names} are the same key: give only one of them")
+        elif keys and _is_later(argument, value[keys[0]]):
+            self.fault((*path, keys[0]), f"'{keys[0]}' {NOT_YET}")
+        elif keys:
+            return self.value(argument, value[keys[0]], (*path, keys[0]))
+        elif not argument.optional:
+            self.fault((*path, argument.name), f"this key is missing: expected {expected(_options(argument))}")
+        elif argument.default is not NO_DEFAULT:
+            return self.value(argument, argument.default, (*path, argument.name))
+        return NO_DEFAULT
+
+    def given(self, shape: _Shape, value: dict[str, Any], path: KeyPath) -> dict[str, list[str]]:
+        """Return the keys that an object has for each argument, and note those that it has for none."""
+        owners = shape.owners()
+        given: dict[str, list[str]] = {}
+        known = [*shape.flags, *(argument.name for argument in shape.arguments)]
+        for key, _ in _no_comments(value):
+            if key in owners:
+                given.setdefault(owners[key].name, []).append(key)
+            elif key not in shape.flags and None not in shape.flags.values():
+                self.fault((*path, key), unknown("key", key, known, owners))
+        return given
+
+    def shape(self, argument: dargs.Argument, value: dict[str, Any], path: KeyPath) -> _Shape:
+        """Return what an object may hold: the arguments, and those of the choice that each variant's flag makes."""
+        shape = _Shape(list(argument.sub_fields.values()))
+        for variant in argument.sub_variants.values():
+            choice = self.choice(variant, argument.name, value, path)
+            shape.flags[variant.flag_name] = choice.name if choice else None
+            if choice:
+                below = self.shape(choice, value, path)
+                shape.arguments += below.arguments
+                shape.flags |= below.flags
+        return shape
+
+    def choice(self, variant: dargs.Variant, owner: str, value: dict[str, Any], path: KeyPath) -> dargs.Argument | None:
+        """Return the choice that the flag in ``value`` makes, or note why there is none."""
+        flag = variant.flag_name
+        if flag not in value and variant.optional:
+            return variant.choice_dict[variant.default_tag]
+        tag = value.get(flag)
+        name = variant.choice_alias.get(tag, tag) if isinstance(tag, str) else None
+        if name in variant.choice_dict:
+            return variant.choice_dict[name]
+        self.fault((*path, flag), _no_choice(variant, value, self.later.get(owner, ())))
+        return None
+
+
+# ---- what needs no walk
+
+
+def _no_choice(variant: dargs.Variant, value: dict[str, Any], later: Sequence[str]) -> str:
+    flag, known = variant.flag_name, list(variant.choice_dict)
+    if flag not in value:
+        return f"this key is missing: choose from {', '.join(known)}"
+    tag = value[flag]
+    if not isinstance(tag, str):
+        return f"expected a string, found {found(tag)}"
+    return f"{quoted(tag)} {NOT_YET}" if tag in later else unknown(flag, tag, known, variant.choice_alias)
+
+
+def _is_later(argument: dargs.Argument, value: Any) -> bool:
+    """Whether the value asks for what is not there yet; files that spell out the default ask for nothing."""
+    return isinstance(argument, Key) and not argument.available and value != argument.default
+
+
+def _options(argument: dargs.Argument) -> tuple[Any, ...]:
+    """Return the types that a value may have; a repeated ``list`` is a ``list[dict]``, which dargs does not say."""
+    options = alternatives(argument.dtype)
+    if not argument.repeat:
+        return options
+    spelled_out = {get_origin(option) for option in options}
+    meaning = {list: list[dict[str, Any]], dict: dict[str, dict[str, Any]]}
+    return tuple(meaning.get(option, option) for option in options if option not in spelled_out)
+
+
+def _members(options: Sequence[Any], container: type) -> tuple[Any, ...]:
+    """Return what the members of a ``container`` may be; a bare one holds anything."""
+    inner = [get_args(option)[-1] for option in options if get_origin(option) is container]
+    return alternatives(inner) or (object,)
+
+
+def _no_comments(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    return ((key, item) for key, item in value.items() if not key.startswith(COMMENT))
+
+
+def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield every value that is neither a list nor an object, with its path."""
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _leaves(item, (*path, index))
+    elif isinstance(value, dict):
+        for key, item in _no_comments(value):
+            yield from _leaves(item, (*path, key))
+    else:
+        yield path, value
+
+
+def _breaches(key: Key, leaf: Any) -> Iterator[str]:
+    """Yield the limits of ``key`` that a word or a number does not keep."""
+    if isinstance(leaf, str) and key.choices is not None and leaf not in key.choices:
+        yield unknown("value", leaf, key.choices)
+    if type(leaf) in (int, float) and finite(leaf):
+        for name, words, holds in LIMITS:
+            bound = getattr(key, name)
+            if bound is not None and not holds(leaf, bound):
+                yield f"must be {words} {bound}, found {leaf}"

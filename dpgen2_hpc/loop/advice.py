@@ -1,0 +1,131 @@
+"""What the program says when it stops or goes on: the reason, the evidence, and what a person can do."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dpgen2_hpc.loop.schedule import Decision
+from dpgen2_hpc.state import results
+from dpgen2_hpc.state.files import read_json
+from dpgen2_hpc.state.ledger import BROKEN, Ledger, TaskState
+from dpgen2_hpc.state.results import SelectResult
+from dpgen2_hpc.state.workdir import Place, task_key
+
+ABOUT_MODELS = "the models in models/ were trained before the last labels were collected, and do not know them"
+
+SHOWN = 3
+"""Failed tasks that a message shows in full; the others are counted."""
+
+TAIL = 10
+"""Lines of a log that a message shows."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Why a person is needed, the evidence, and what to do; ``tasks`` are the keys of those concerned."""
+
+    reason: str
+    advice: str
+    details: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+
+
+def too_few(place: Place, step: str, ledger: Ledger, usable: int, wanted: int) -> Advice:
+    """Return what to say when a step has fewer usable tasks than the policy wants."""
+    broken = [task for task in ledger.tasks if task.verdict == BROKEN]
+    folder = place.folder(step)
+    where = f"{folder.path.parent.name}/{folder.path.name}"
+    reason = f"{where}: {usable} of {len(ledger.tasks)} tasks are usable, {wanted} are needed"
+    details = [line for task in broken[:SHOWN] for line in _task_lines(place, step, task)]
+    if len(broken) > SHOWN:
+        details.append(f"... and {len(broken) - SHOWN} more broken tasks.")
+    details += _refused(place, step)
+    if broken:
+        advice = "Mend the cause, then type the same command again: broken tasks are tried anew, finished ones are kept."
+    else:
+        advice = (
+            "No task is broken: their results were refused. Mend the inputs in a new run, or let the run go on with "
+            "fewer (continue_on_success_ratio in machine.json), and type the same command again."
+        )
+    keys = tuple(task_key(place.iteration, step, task.index) for task in broken)
+    return Advice(reason, advice, tuple(details), keys)
+
+
+def for_decision(place: Place, decision: Decision, report: Mapping[str, Any]) -> Advice:
+    """Return what to say when the schedule needs a person."""
+    select = results.load(SelectResult, place.folder("select"))
+    details = [in_words(report), *_quantile_lines(select)]
+    if report["explored"] == report["invalid"]:
+        advice = "Look at the logs of the explore tasks and at the models' learning curves (00.train/task.*/lcurve.out)."
+    elif report["selected"] == 0:
+        advice = _levels_advice(select)
+    else:
+        advice = (
+            "Raise explore.max_numb_iter, or set explore.fatal_at_max to false to go on with the next stage, and type "
+            "the same command again."
+        )
+    return Advice(decision.reason, advice, tuple(details))
+
+
+def in_words(report: Mapping[str, Any]) -> str:
+    """Return an iteration's report as a sentence."""
+    counts = ", ".join(f"{report[name]} {name}" for name in ("accurate", "candidate", "failed", "invalid"))
+    return (
+        f"{report['explored']} frames explored: {counts}; {report['selected']} selected, "
+        f"{report['labelled']} labelled, {report['dropped']} dropped"
+    )
+
+
+def progress(ledger: Ledger) -> str:
+    """Return how far a batch is."""
+    counts = ledger.counts()
+    parts = [f"{counts['done']} of {counts['total']} done"]
+    parts += [f"{counts[name]} {name}" for name in ("running", "waiting", "broken") if counts[name]]
+    return ", ".join(parts)
+
+
+def log_tail(directory: Path, lines: int = TAIL) -> list[str]:
+    """Return the last lines of a task's log; only its end is read."""
+    try:
+        with (directory / "task.log").open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - 200 * lines))
+            return file.read().decode(errors="replace").splitlines()[-lines:]
+    except FileNotFoundError:
+        return []
+
+
+def _task_lines(place: Place, step: str, task: TaskState) -> list[str]:
+    directory = place.folder(step).task(task.index)
+    tail = log_tail(directory)
+    lines = [f"{task_key(place.iteration, step, task.index)}: {task.why} (attempt {task.attempt})"]
+    lines.append(f"  the last lines of {directory / 'task.log'}:" if tail else f"  {directory} has no task.log")
+    return lines + [f"    {line}" for line in tail]
+
+
+def _refused(place: Place, step: str) -> Sequence[str]:
+    """Return why the gate has refused labels, the most frequent reason first."""
+    path = place.folder(step).path / "dropped.json"
+    if not path.exists():
+        return []
+    reasons = Counter(row["reason"] for row in read_json(path) if row["kind"] == "refused")
+    return [f"{count} labels refused: {reason}" for reason, count in reasons.most_common(SHOWN)]
+
+
+def _quantile_lines(select: SelectResult) -> list[str]:
+    if not select.deviation_f:
+        return []
+    values = ", ".join(f"{name[1:]} %: {value:.3g}" for name, value in select.deviation_f.items())
+    return [f"force deviations by quantile, eV/Å: {values}"]
+
+
+def _levels_advice(select: SelectResult) -> str:
+    """Return which levels would have given candidates: from the median to the last percent."""
+    if select.duplicate and select.duplicate == select.candidate:
+        return "All candidates are duplicates of known frames: explore other configurations, or for longer."
+    low, high = select.deviation_f.get("q50", 0.0), select.deviation_f.get("q99", 0.0)
+    return (
+        f"The levels are {select.levels}. With level_f_lo {low:.3g} and level_f_hi {1.01 * high:.3g} about half of "
+        "these frames would be candidates; levels are fixed for a run, so begin another one elsewhere (-C)."
+    )

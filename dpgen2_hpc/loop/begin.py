@@ -1,0 +1,187 @@
+"""The beginning of a run, and the taking up of one: what stands in ``inputs/``, and what may have changed."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from dpgen2_hpc.data.dataset import read_frames
+from dpgen2_hpc.errors import InputError, StateError, UserError
+from dpgen2_hpc.inputs.changes import Change, changes
+from dpgen2_hpc.inputs.param import Settings, root
+from dpgen2_hpc.loop.plan import Plan
+from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_json, write_json, write_lines
+from dpgen2_hpc.state.identity import digest_folder
+from dpgen2_hpc.state.ledger import LOST, Ledger
+from dpgen2_hpc.state.record import Home, Record, RecordFile, is_moved, read_record
+from dpgen2_hpc.state.workdir import WorkDir
+
+log = logging.getLogger(__name__)
+
+CONFIGURATIONS = 9
+"""Stands where other keys of generators have the number of a step; there is no step 9."""
+
+
+def open_run(workdir: WorkDir, plan: Plan, file: RecordFile, *, new_identity: bool = False) -> Record:
+    """Begin a run in an empty directory, or take up the one that is there; a copy only with ``new_identity``.
+
+    Raises
+    ------
+    UserError
+        The directory holds something else, or a copy, or the inputs have changed in a way that would falsify it.
+    """
+    if not workdir.record.exists():
+        refuse_strange(workdir)
+        record = file.commit(Record.begin(workdir.root, plan.param.settings.seed))
+        log.info("a new run begins in %s", workdir.root)
+    else:
+        record = _come_home(workdir, plan, file, read_record(workdir.record), new_identity=new_identity)
+    if workdir.inputs.exists():
+        _accept_changes(workdir, plan)
+    elif (record.iteration, record.step, record.phase) == (0, "train", "pending"):
+        write_inputs(workdir, plan)
+    else:
+        raise StateError(f"'{workdir.inputs}' is missing: it says what this run follows.")
+    return record
+
+
+def refuse_strange(workdir: WorkDir) -> None:
+    """Refuse a directory without a record that holds one of our names.
+
+    Raises
+    ------
+    UserError
+        It does: a record was lost, or the directory is another program's.
+    """
+    found = workdir.ours()
+    if found:
+        raise UserError(
+            f"'{workdir.root}' has no record.json, but {', '.join(found)}: is the record lost? Restore it, or choose "
+            "another directory with -C. Nothing was written."
+        )
+
+
+def pending_changes(workdir: WorkDir, plan: Plan) -> list[Change]:
+    """Return what differs between the inputs that the run follows and those that were given now."""
+    return changes(root(), read_json(workdir.param), plan.param.value)
+
+
+def _accept_changes(workdir: WorkDir, plan: Plan) -> None:
+    """Log what has changed and follow it from now on, or refuse it."""
+    found = pending_changes(workdir, plan)
+    refused = [change for change in found if not change.allowed]
+    if refused:
+        lines = "\n".join(f"  {change}" for change in refused)
+        raise InputError(
+            "param.json has changed in a way that would falsify what this run has computed; change it back, or begin "
+            f"another run elsewhere (-C):\n{lines}"
+        )
+    for change in found:
+        log.info("param.json has changed: %s", change)
+    if found:
+        write_json(workdir.param, plan.param.value)
+    if read_json(workdir.machine) != plan.machine_value:
+        log.info("machine.json has changed: unfinished tasks follow it; jobs in the queue keep what they have")
+        write_machine(workdir.machine, plan)
+
+
+def _come_home(workdir: WorkDir, plan: Plan, file: RecordFile, record: Record, *, new_identity: bool) -> Record:
+    """Note where the directory is now, if it has been moved or copied."""
+    now = Home.of(workdir.root)
+    if new_identity:
+        log.info("a run of its own from here on, copied from %s", record.home.path)
+        _forget_jobs(workdir, record)
+        return file.commit(replace(record, identity=Record.begin(workdir.root, record.seed).identity, home=now))
+    if not is_moved(record.home, now):
+        return record
+    _refuse_live_jobs(workdir, plan, record)
+    log.info("the directory was moved from %s", record.home.path)
+    return file.commit(replace(record, home=now))
+
+
+def _refuse_live_jobs(workdir: WorkDir, plan: Plan, record: Record) -> None:
+    """Refuse to go on in a new place while jobs still work with the old one's paths.
+
+    Raises
+    ------
+    UserError
+        There are such jobs.
+    """
+    if record.phase == "submitted":
+        jobs = Ledger.read(workdir.step(record.iteration, record.step).ledger).open_jobs()
+        live = plan.site(workdir, record).live([job.name for job in jobs])
+        if live:
+            names = ", ".join(f"{entry.name} ({entry.id})" for entry in live)
+            raise UserError(
+                f"the directory was moved from {record.home.path} while jobs run there: {names}. "
+                "Wait until they have ended, or end them, then type the same command again."
+            )
+
+
+def _forget_jobs(workdir: WorkDir, record: Record) -> None:
+    """Take the open jobs of a copied run for lost: they are the original's."""
+    if record.phase == "submitted":
+        ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger)
+        for job in ledger.open_jobs():
+            unjudged = [ledger.tasks[task] for task, attempt in job.tasks if ledger.tasks[task].attempt == attempt]
+            why = "its job belongs to the directory that this one was copied from"
+            ledger.append(
+                [
+                    *(
+                        {"event": "verdict", "task": task.index, "attempt": task.attempt, "state": LOST, "why": why}
+                        for task in unjudged
+                        if task.verdict is None
+                    ),
+                    {"event": "state", "job": job.index, "state": "gone"},
+                ]
+            )
+
+
+# ---- inputs/ --------------------------------------------------------------------------------------------------------
+
+
+def write_inputs(workdir: WorkDir, plan: Plan) -> None:
+    """Write ``inputs/`` whole: what the run follows."""
+    aside = WorkDir(fresh_folder(workdir.root / "inputs.new"))
+    aside.inputs.mkdir()
+    write_json(aside.param, plan.param.value)
+    write_machine(aside.machine, plan)
+    _write_initial_data(aside, plan.param.settings, workdir.root)
+    _write_configurations(aside, plan.param.settings)
+    publish_folder(aside.inputs, workdir.inputs)
+    aside.root.rmdir()
+
+
+def write_machine(path: Path, plan: Plan) -> None:
+    """Write ``machine.json`` as understood, readable for its owner alone: it may hold secrets."""
+    path.touch(mode=0o600)
+    write_json(path, plan.machine_value)
+    path.chmod(0o600)
+
+
+def _write_initial_data(aside: WorkDir, settings: Settings, root_folder: Path) -> None:
+    rows, digests = [], []
+    for folder in settings.initial_systems:
+        frames = read_frames(folder)
+        inside = folder.is_relative_to(root_folder)
+        path = folder.relative_to(root_folder) if inside else folder
+        rows.append({"path": str(path), "frames": len(frames), "digest": digest_folder(folder)})
+        digests += [frame.digest(settings.type_map) for frame in frames]
+    write_lines(aside.initial_data, rows)
+    aside.initial_digests.write_text("".join(f"{digest}\n" for digest in digests))
+
+
+def _write_configurations(aside: WorkDir, settings: Settings) -> None:
+    """Write every starting configuration once, in the explorer's format; tasks link to it."""
+    suffix = Path(settings.explorer.configuration_file).suffix
+    pools = []
+    for entry, source in enumerate(settings.configurations):
+        rng = np.random.default_rng((settings.seed, entry, CONFIGURATIONS))
+        frames = source.generate(settings.type_map, rng)
+        names = [f"{entry:03d}/{number:06d}{suffix}" for number in range(len(frames))]
+        (aside.configurations / f"{entry:03d}").mkdir(parents=True)
+        for name, frame in zip(names, frames, strict=True):
+            settings.explorer.write_configuration(frame, settings.type_map, aside.configurations / name)
+        pools.append(names)
+    write_json(aside.pools, pools)

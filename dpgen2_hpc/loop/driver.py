@@ -1,0 +1,297 @@
+"""The driver: a table from phase to move, and a loop. Make the effect durable, commit the record, only then go on."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dpgen2_hpc.dispatch.attempts import write_attempt
+from dpgen2_hpc.dispatch.batch import Batch
+from dpgen2_hpc.dispatch.names import job_name
+from dpgen2_hpc.dispatch.poll import Pace
+from dpgen2_hpc.errors import DONE, STILL_RUNNING, Blocked, QueueDown
+from dpgen2_hpc.loop import advice
+from dpgen2_hpc.loop.advice import ABOUT_MODELS
+from dpgen2_hpc.loop.plan import Plan
+from dpgen2_hpc.loop.schedule import COMPLETE, GO_ON, Decision, decide
+from dpgen2_hpc.loop.signals import Signals
+from dpgen2_hpc.loop.step import Step
+from dpgen2_hpc.state import results
+from dpgen2_hpc.state.files import fresh_folder, sync_folder
+from dpgen2_hpc.state.ledger import Ledger, TaskState
+from dpgen2_hpc.state.record import Record, RecordFile
+from dpgen2_hpc.state.results import TrainResult
+from dpgen2_hpc.state.workdir import Place, StepFolder, WorkDir
+
+log = logging.getLogger(__name__)
+
+PROGRESS = 15
+"""Log level of lines that a terminal shows in place, and a file does not."""
+
+PROGRESS_INTERVAL = 30.0
+"""Seconds between two lines of progress in a file."""
+
+
+@dataclass(frozen=True)
+class StepWorker:
+    """A step at its place, as the batch sees it."""
+
+    step: Step
+    place: Place
+
+    def judge(self, task: int, directory: Path, exit_code: int | None) -> str | None:
+        """See :class:`dpgen2_hpc.loop.step.Step`."""
+        return self.step.judge(self.place, task, directory, exit_code)
+
+    def carry_over(self, task: TaskState, old: Path, new: Path) -> None:
+        """See :class:`dpgen2_hpc.loop.step.Step`."""
+        self.step.carry_over(self.place, task, old, new)
+
+
+class Driver:
+    """Advances one run; ``once``: as far as it goes without waiting."""
+
+    def __init__(
+        self, workdir: WorkDir, plan: Plan, file: RecordFile, record: Record, signals: Signals, *, once: bool = False
+    ) -> None:
+        self.workdir, self.plan, self.file, self.record = workdir, plan, file, record
+        self.signals, self.once = signals, once
+        self.steps = plan.steps()
+        self.moves: dict[str, Callable[[], int | None]] = {
+            "pending": self._prepare,
+            "prepared": self._open,
+            "submitted": self._advance,
+            "finished": self._harvest,
+            "harvested": self._next,
+        }
+
+    def run(self) -> int:
+        """Go on until nothing is left to do, and return the exit code: 0, or 3 with ``once``.
+
+        Raises
+        ------
+        Blocked
+            A person is needed.
+        Interrupted
+            A signal came.
+        """
+        if self.record.blocked is not None:
+            self._take_up_blocked()
+        while True:
+            self.signals.check()
+            code = self.moves[self.record.phase]()
+            if code is not None:
+                return code
+
+    @property
+    def place(self) -> Place:
+        """Where the run is."""
+        record = self.record
+        return Place(self.workdir, record.seed, record.iteration, record.stage, record.index_in_stage)
+
+    @property
+    def step(self) -> Step:
+        """The step that the run stands in."""
+        return self.steps[self.record.step]
+
+    @property
+    def folder(self) -> StepFolder:
+        """Its folder."""
+        return self.place.folder(self.record.step)
+
+    @property
+    def where(self) -> str:
+        """How log lines begin."""
+        return f"{self.folder.path.parent.name}/{self.folder.path.name}"
+
+    def _commit(self, record: Record) -> None:
+        self.record = self.file.commit(record)
+
+    # ---- the moves
+
+    def _prepare(self) -> None:
+        """Pending: write the tasks, then the ledger that names them."""
+        prepare(self.step, self.place)
+        log.info("%s: %d tasks prepared", self.where, len(Ledger.read(self.folder.ledger).tasks))
+        self._commit(self.record.advanced())
+
+    def _open(self) -> None:
+        """Prepared: write the intents of the first jobs. What is submitted from now on can be found again."""
+        if Ledger.read(self.folder.ledger).tasks:
+            self._batch().open()
+        self._commit(self.record.advanced())
+
+    def _advance(self) -> int | None:
+        """Submitted: keep the queue filled and look, until every task has its verdict."""
+        if any(not task.settled for task in Ledger.read(self.folder.ledger).tasks):
+            code = self._watch(self._batch())
+            if code is not None:
+                return code
+        self._commit(self.record.advanced())
+        return None
+
+    def _harvest(self) -> None:
+        """Finished: read what the tasks left; the policy judges on what is usable."""
+        ledger = Ledger.read(self.folder.ledger)
+        if any(not task.settled for task in ledger.tasks):
+            self._commit(self.record.reopened())
+            return
+        result = self.step.harvest(self.place, ledger.tasks)
+        wanted = self.plan.policies[self.step.name].wanted(result.total) if result.total else 0
+        if result.usable < wanted:
+            self._block(advice.too_few(self.place, self.step.name, ledger, result.usable, wanted))
+        if self.step.name == "train":
+            link_models(self.place)
+        record = self.record.advanced()
+        if self.step.name == "collect":
+            row = results.report(self.workdir, record.iteration, record.stage, record.index_in_stage)
+            record = replace(record, iterations=(*record.iterations, row))
+            log.info("%s: %s", self.where, advice.in_words(row))
+        elif result.total:
+            log.info("%s: %d of %d usable", self.where, result.usable, result.total)
+        self._commit(record)
+
+    def _next(self) -> int | None:
+        """Harvested: the next step; after the last one, what the schedule says."""
+        if self.step.name != "collect":
+            self._commit(self.record.advanced())
+            return None
+        decision = decide(self.plan.limits, self.record.iterations)
+        if decision.action == GO_ON:
+            log.info("%s", decision.reason)
+            self._commit(self.record.next_iteration(decision.stage, decision.index_in_stage))
+            return None
+        if decision.action == COMPLETE:
+            return self._complete(decision)
+        return self._block(advice.for_decision(self.place, decision, self.record.iterations[-1]))
+
+    def _complete(self, decision: Decision) -> int:
+        if self.record.complete is None or self.record.complete["reason"] != decision.reason:
+            models = [f"models/{path.name}" for path in sorted(self.workdir.models.iterdir())]
+            complete = {"reason": decision.reason, "models": models, "note": ABOUT_MODELS}
+            self._commit(replace(self.record, complete=complete, blocked=None))
+            log.info("complete: %s; %s", decision.reason, ABOUT_MODELS)
+        return DONE
+
+    # ---- waiting
+
+    def _batch(self) -> Batch:
+        record = self.record
+        return Batch(
+            self.plan.site(self.workdir, record),
+            StepWorker(self.step, self.place),
+            self.plan.policies[record.step],
+            partial(job_name, record.identity, record.iteration, record.step),
+            self._before_submission,
+        )
+
+    def _before_submission(self) -> None:
+        self.signals.check()
+        self.file.check(self.record)
+
+    def _watch(self, batch: Batch) -> int | None:
+        """Advance a batch to its end; return 3 when ``once`` is set and nothing more can be done now."""
+        pace = Pace(batch.site.scheduler.minimum_wait, batch.policy.poll_interval)
+        outage = Outage(self.where)
+        shown = time.monotonic()
+        while not batch.finished:
+            try:
+                changed = batch.advance()
+                outage.over()
+            except QueueDown as error:
+                outage.lasts(error)
+                changed = False
+            if changed:
+                pace.changed()
+                due = batch.finished or time.monotonic() - shown > PROGRESS_INTERVAL
+                log.log(logging.INFO if due else PROGRESS, "%s: %s", self.where, advice.progress(batch.ledger))
+                shown = time.monotonic() if due else shown
+            if self.once and not changed and not batch.unsure and not batch.finished:
+                return STILL_RUNNING
+            if not batch.finished:
+                self.signals.wait(outage.pause or (0.0 if changed and self.once else pace.wait()))
+        return None
+
+    # ---- blocked
+
+    def _block(self, blocked: advice.Advice) -> int:
+        """Say in the record that a person is needed, and stop.
+
+        Raises
+        ------
+        Blocked
+            Always.
+        """
+        entry: dict[str, Any] = {"reason": blocked.reason, "advice": blocked.advice, "tasks": list(blocked.tasks)}
+        if self.record.blocked != entry:
+            self._commit(replace(self.record, blocked=entry))
+        raise Blocked("\n".join([f"blocked: {blocked.reason}", *blocked.details, blocked.advice]))
+
+    def _take_up_blocked(self) -> None:
+        """Try again what was blocked: broken tasks get a new round, everything else is judged anew.
+
+        Raises
+        ------
+        Blocked
+            With ``once``, which never starts a new round.
+        """
+        blocked = self.record.blocked or {}
+        ledger = Ledger.read(self.folder.ledger)
+        broken = [task.index for task in ledger.tasks if task.verdict == "broken"]
+        if self.once and broken:
+            raise Blocked(f"blocked: {blocked['reason']}\n{blocked['advice']}")
+        if self.record.phase == "finished" and broken:
+            log.info("%s: a new round for %d broken tasks", self.where, len(broken))
+            ledger.append([{"event": "round", "round": ledger.rounds + 1, "tasks": broken}])
+            self._commit(self.record.reopened())
+
+
+@dataclass
+class Outage:
+    """A queue that does not answer: waited out with longer and longer pauses, for as long as it lasts."""
+
+    where: str
+    pause: float = 0.0
+
+    SHORTEST, LONGEST = 1.0, 300.0
+
+    def lasts(self, error: QueueDown) -> None:
+        """Note that the queue did not answer (again)."""
+        if not self.pause:
+            log.warning("%s: degraded, the queue does not answer: %s", self.where, error)
+        self.pause = min(self.LONGEST, max(self.SHORTEST, 2 * self.pause))
+
+    def over(self) -> None:
+        """Note that the queue has answered."""
+        if self.pause:
+            log.info("%s: the queue answers again", self.where)
+        self.pause = 0.0
+
+
+def prepare(step: Step, place: Place) -> None:
+    """Write the tasks of a step, from the start, and at last the ledger."""
+    folder = place.folder(step.name)
+    fresh_folder(folder.path)
+    tasks = step.prepare(place)
+    for number in range(len(tasks)):
+        write_attempt(folder.task(number), 1)
+    Ledger.create(folder.ledger, tasks)
+
+
+def link_models(place: Place) -> None:
+    """Point ``models/`` to the ensemble that has just been trained; each link is replaced in one act."""
+    train = place.folder("train")
+    models = place.workdir.models
+    models.mkdir(exist_ok=True)
+    for row in results.load(TrainResult, train).models:
+        source = Path("..") / train.path.relative_to(place.workdir.root) / row["path"]
+        link = models / f"model.{row['task']:03d}{source.suffix}"
+        temporary = link.with_name(f".{link.name}.tmp")
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(source)
+        temporary.rename(link)
+    sync_folder(models)
+

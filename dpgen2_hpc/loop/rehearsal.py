@@ -1,0 +1,96 @@
+"""What would happen: the next tasks, jobs and scripts, without a trace in the work directory."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dpgen2_hpc.loop import begin
+from dpgen2_hpc.loop.driver import prepare
+from dpgen2_hpc.loop.plan import Plan
+from dpgen2_hpc.state.ledger import JobState, Ledger
+from dpgen2_hpc.state.record import Record, read_record
+from dpgen2_hpc.state.workdir import Place, WorkDir, iteration_name
+
+
+def describe_inputs(plan: Plan) -> str:
+    """Return what was understood of the user's files, in numbers."""
+    settings = plan.param.settings
+    runs = [sum(len(group.states()) for group in stage) for stage in settings.stages]
+    lines = [
+        f"elements: {', '.join(settings.type_map)}",
+        f"initial data: {len(settings.initial_systems)} systems",
+        f"train: {settings.trainer.numb_models} models on {_machine(plan, 'train')}",
+        f"explore: {len(settings.stages)} stages ({', '.join(map(str, runs))} thermodynamic states), "
+        f"at most {settings.max_numb_iter} iterations each, on {_machine(plan, 'explore')}",
+        f"fp: at most {settings.task_max} labels an iteration by {settings.fp_type}, on {_machine(plan, 'fp')}",
+    ]
+    lines += [f"'{key}' has no meaning here and is not followed" for key in plan.param.meaningless]
+    return "\n".join([*lines, "no fault was found"])
+
+
+def describe_next(workdir: WorkDir, plan: Plan) -> str:
+    """Return what ``run`` would do next."""
+    if not workdir.record.exists():
+        begin.refuse_strange(workdir)
+        with tempfile.TemporaryDirectory() as folder:
+            aside = WorkDir(Path(folder).resolve())
+            begin.write_inputs(aside, plan)
+            return _next_step(aside, plan, Record.begin(aside.root, plan.param.settings.seed))
+    record = read_record(workdir.record)
+    changed = [f"would follow the change: {change}" for change in begin.pending_changes(workdir, plan)]
+    if record.phase == "pending":
+        with _mirror(workdir, record) as aside:
+            return "\n".join([*changed, _next_step(aside, plan, record)])
+    ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger)
+    counts = ", ".join(f"{number} {name}" for name, number in ledger.counts().items())
+    waiting = len(ledger.waiting())
+    lines = [f"{iteration_name(record.iteration)}, {record.step} is {record.phase}: tasks: {counts}"]
+    if waiting:
+        lines.append(f"would submit jobs for {waiting} tasks that wait")
+    lines.append(f"would go on with {len(ledger.open_jobs())} jobs that are not known to have ended")
+    return "\n".join([*changed, *lines])
+
+
+def _next_step(workdir: WorkDir, plan: Plan, record: Record) -> str:
+    """Prepare the step in ``workdir``, which is not the real one, and tell what came out."""
+    step = plan.steps()[record.step]
+    place = Place(workdir, record.seed, record.iteration, record.stage, record.index_in_stage)
+    prepare(step, place)
+    folder = place.folder(record.step)
+    tasks = Ledger.read(folder.ledger).tasks
+    where = f"{folder.path.parent.name}/{folder.path.name}"
+    if not tasks:
+        return f"would do {where}, which has no tasks"
+    for task in tasks:
+        task.attempt = 1
+    site = plan.site(workdir, record)
+    size = site.machine.group_size or len(tasks)
+    first = tasks[:size]
+    job = JobState(0, "JOB-NAME", tuple((task.index, 1) for task in first))
+    return (
+        f"would prepare {len(tasks)} tasks in {where} and submit {-(-len(tasks) // size)} jobs of at most {size} tasks "
+        f"to {site.machine.machine['batch_type']}; the first task runs:\n  {tasks[0].command}\n"
+        f"the first job's script:\n\n{site.script(job, first)}"
+    )
+
+
+@contextmanager
+def _mirror(workdir: WorkDir, record: Record) -> Iterator[WorkDir]:
+    """Yield a stand-in of the directory: links to all there is, and a folder of its own for the next step."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder).resolve()
+        current = iteration_name(record.iteration)
+        (root / current).mkdir()
+        for source, target in ((workdir.root, root), (workdir.root / current, root / current)):
+            for entry in source.iterdir() if source.is_dir() else ():
+                if entry.name != current:
+                    (target / entry.name).symlink_to(entry)
+        next_step = WorkDir(root).step(record.iteration, record.step).path
+        next_step.unlink(missing_ok=True)
+        yield WorkDir(root)
+
+
+def _machine(plan: Plan, step: str) -> str:
+    machine = plan.machines[step].machine
+    return f"{machine['batch_type']} ({machine['context_type']})"

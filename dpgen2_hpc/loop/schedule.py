@@ -1,0 +1,63 @@
+"""What comes after an iteration: a pure function of the settings and of the iterations' reports."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+GO_ON, COMPLETE, BLOCKED = "go on", "complete", "blocked"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the schedule must know of ``explore``."""
+
+    stages: int
+    max_numb_iter: int
+    fatal_at_max: bool
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What comes next: with *go on*, the stage and the index in it of the next iteration."""
+
+    action: str
+    reason: str
+    stage: int = 0
+    index_in_stage: int = 0
+
+
+def decide(limits: Limits, reports: Sequence[Mapping[str, Any]]) -> Decision:
+    """Return what comes after the last of ``reports`` (rows of ``record.json``, at least one).
+
+    The order of the questions is part of the contract: nothing valid explored, converged, nothing selected, the last
+    allowed iteration, go on.
+    """
+    last = reports[-1]
+    stage, done = int(last["stage"]), int(last["index_in_stage"]) + 1
+    if last["explored"] == last["invalid"]:
+        return Decision(BLOCKED, "no valid frame was explored: every run failed, or every deviation is NaN")
+    if last["converged"]:
+        return _after_stage(limits, stage, f"stage {stage} has converged")
+    if last["selected"] == 0:
+        return Decision(BLOCKED, f"stage {stage} has not converged, and no frame could be selected")
+    if done >= limits.max_numb_iter:
+        reason = f"stage {stage} has not converged in max_numb_iter = {limits.max_numb_iter} iterations"
+        return Decision(BLOCKED, reason) if limits.fatal_at_max else _after_stage(limits, stage, reason)
+    return Decision(GO_ON, f"stage {stage} has not converged yet", stage, done)
+
+
+def stage_ends(limits: Limits, reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return how each finished stage ended: its number, whether it converged, whether it reached its last iteration."""
+    ends = []
+    for index, report in enumerate(reports):
+        final = index + 1 == len(reports) or reports[index + 1]["stage"] != report["stage"]
+        reached = report["index_in_stage"] + 1 >= limits.max_numb_iter
+        if final and (report["converged"] or reached):
+            ends.append({"stage": report["stage"], "converged": report["converged"], "reached_max": reached})
+    return ends
+
+
+def _after_stage(limits: Limits, stage: int, reason: str) -> Decision:
+    if stage + 1 < limits.stages:
+        return Decision(GO_ON, reason, stage + 1, 0)
+    return Decision(COMPLETE, reason)

@@ -1,0 +1,48 @@
+"""What the driver expects of a step."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from dpgen2_hpc.state.ledger import Task, TaskState
+from dpgen2_hpc.state.workdir import Place
+
+
+class StepResult(Protocol):
+    """What a harvest returns, as far as the driver is concerned: it lets the policy judge."""
+
+    @property
+    def total(self) -> int:
+        """All tasks."""
+
+    @property
+    def usable(self) -> int:
+        """Tasks with a usable result."""
+
+
+class Step(Protocol):
+    """One of the five. Both halves are functions of what was committed before, and can be repeated from their start."""
+
+    @property
+    def name(self) -> str:
+        """One of :data:`dpgen2_hpc.state.workdir.STEPS`."""
+
+    def prepare(self, place: Place) -> list[Task]:
+        """Fill the step's folder, which is new and empty, and return its tasks; every draw is made here."""
+
+    def judge(self, place: Place, task: int, directory: Path, exit_code: int | None) -> str | None:
+        """Return a note on an attempt that left something usable, or ``None`` where there is nothing to say.
+
+        ``exit_code`` is ``None`` when the queue ended it.
+
+        Raises
+        ------
+        OutputError
+            The attempt left nothing usable.
+        """
+
+    def carry_over(self, place: Place, task: TaskState, old: Path, new: Path) -> None:
+        """Bring what a new attempt may use of the old one, whose verdict is ``task.before``."""
+
+    def harvest(self, place: Place, tasks: Sequence[TaskState]) -> Any:
+        """Read what the tasks left, write the step's result, and return it (a :class:`StepResult`)."""

@@ -1,0 +1,1 @@
+"""The step *select*: the frames that the models doubt."""

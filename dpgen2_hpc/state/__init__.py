@@ -1,0 +1,1 @@
+"""What is, and what is legal: the record, the ledger, results, paths and the lock."""

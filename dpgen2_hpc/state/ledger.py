@@ -1,0 +1,196 @@
+"""``batch.jsonl``: what happened to one step's jobs and tasks. Append-only; the state is the fold over its lines."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dpgen2_hpc.errors import StateError
+from dpgen2_hpc.state.files import append_durable, write_lines
+
+Event = dict[str, Any]
+
+DONE, LOST, FAILED, BROKEN = "done", "lost", "failed", "broken"
+"""Verdicts on an attempt: usable; ended by the queue; ended by its own program; the last of all attempts failed."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One directory and one command, as ``prepare`` plans it: ``inputs`` are the names of its input files."""
+
+    identity: str
+    command: str
+    inputs: tuple[str, ...]
+
+
+@dataclass
+class TaskState:
+    """A task and its newest attempt (0: none yet)."""
+
+    index: int
+    identity: str
+    command: str
+    inputs: tuple[str, ...]
+    attempt: int = 0
+    verdict: str | None = None
+    why: str | None = None
+    before: str | None = None
+    """The verdict on the attempt before the newest."""
+    lost: int = 0
+    failed: int = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more happens to it without a person."""
+        return self.verdict in (DONE, BROKEN)
+
+
+@dataclass
+class JobState:
+    """A queue entry and the attempts (task, attempt) that it runs.
+
+    ``state`` is *intended* before the queue has accepted it, then *submitted*, *running*, *gone*. ``missing_since``
+    (s since the epoch) is set while looks at the queue do not find it: "gone" is believed when said twice.
+    """
+
+    index: int
+    name: str
+    tasks: tuple[tuple[int, int], ...]
+    id: str | None = None
+    host: str | None = None
+    state: str = "intended"
+    missing_since: float | None = None
+
+
+@dataclass
+class Ledger:
+    """The fold over a ``batch.jsonl``, and the only code that appends to one."""
+
+    path: Path
+    tasks: list[TaskState] = field(default_factory=list)
+    jobs: list[JobState] = field(default_factory=list)
+    rounds: int = 1
+
+    @classmethod
+    def create(cls, path: Path, tasks: Sequence[Task]) -> None:
+        """Write a new ledger with its tasks, whole: the last act of a step's preparation."""
+        write_lines(path, [{"event": "task", "task": i, **_task_row(task)} for i, task in enumerate(tasks)])
+
+    @classmethod
+    def read(cls, path: Path) -> "Ledger":
+        """Read a ledger; a torn last line is ignored, since nobody has relied upon it.
+
+        Raises
+        ------
+        StateError
+            It is missing, or a line is broken or says something impossible.
+        """
+        ledger = cls(path)
+        for number, line in enumerate(_whole_lines(path), 1):
+            try:
+                ledger.apply(json.loads(line))
+            except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+                raise StateError(f"'{path}', line {number}: this is no line of a ledger ({error!r}).") from error
+        return ledger
+
+    def append(self, events: Iterable[Event]) -> None:
+        """Make events durable, all in one write and one fsync, then let them count."""
+        rows = list(events)
+        if rows:
+            append_durable(self.path, "".join(json.dumps(row) + "\n" for row in rows))
+            for row in rows:
+                self.apply(row)
+
+    def apply(self, event: Event) -> None:
+        """Fold one event into the state."""
+        handlers: Mapping[str, Callable[[Event], None]] = {
+            "task": self._task,
+            "intent": self._intent,
+            "id": self._id,
+            "state": self._state,
+            "verdict": self._verdict,
+            "round": self._round,
+        }
+        handlers[event["event"]](event)
+
+    def waiting(self) -> list[TaskState]:
+        """Return the tasks that need a new job: never tried, or their last attempt failed."""
+        covered = {task for job in self.jobs if job.state != "gone" for task, _ in job.tasks if not self._judged(job, task)}
+        return [task for task in self.tasks if not task.settled and task.index not in covered]
+
+    def open_jobs(self) -> list[JobState]:
+        """Return the jobs that are not gone, in the order of their intents."""
+        return [job for job in self.jobs if job.state != "gone"]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many tasks are waiting, running, done and broken, and their total."""
+        running = {task for job in self.jobs if job.state == "running" for task, _ in job.tasks}
+        done = sum(task.verdict == DONE for task in self.tasks)
+        broken = sum(task.verdict == BROKEN for task in self.tasks)
+        live = sum(not task.settled and task.index in running for task in self.tasks)
+        total = len(self.tasks)
+        return {
+            "total": total,
+            "waiting": total - done - broken - live,
+            "running": live,
+            "done": done,
+            "broken": broken,
+        }
+
+    def _judged(self, job: JobState, task: int) -> bool:
+        """Whether the attempt of ``task`` that this job runs has its verdict."""
+        state = self.tasks[task]
+        return state.verdict is not None or (task, state.attempt) not in job.tasks
+
+    def _task(self, event: Event) -> None:
+        if event["task"] != len(self.tasks):
+            raise ValueError(f"task {event['task']} out of order")
+        self.tasks.append(TaskState(event["task"], event["identity"], event["command"], tuple(event["inputs"])))
+
+    def _intent(self, event: Event) -> None:
+        if event["job"] != len(self.jobs):
+            raise ValueError(f"job {event['job']} out of order")
+        tasks = tuple((int(task), int(attempt)) for task, attempt in event["tasks"])
+        for task, attempt in tasks:
+            state = self.tasks[task]
+            state.before, state.attempt, state.verdict = state.verdict, attempt, None
+        self.jobs.append(JobState(event["job"], event["name"], tasks))
+
+    def _id(self, event: Event) -> None:
+        job = self.jobs[event["job"]]
+        job.id, job.host, job.missing_since = str(event["id"]), event["host"], None
+        job.state = "submitted" if job.state == "intended" else job.state
+
+    def _state(self, event: Event) -> None:
+        job = self.jobs[event["job"]]
+        if event["state"] == "missing":
+            job.missing_since = float(event["since"])
+        else:
+            job.state, job.missing_since = event["state"], None
+
+    def _verdict(self, event: Event) -> None:
+        task = self.tasks[event["task"]]
+        if event["attempt"] != task.attempt:
+            raise ValueError(f"attempt {event['attempt']} of task {task.index} is not its newest")
+        task.verdict, task.why = event["state"], event["why"]
+        task.lost += task.verdict == LOST
+        task.failed += task.verdict == FAILED
+
+    def _round(self, event: Event) -> None:
+        self.rounds = event["round"]
+        for number in event["tasks"]:
+            task = self.tasks[number]
+            task.verdict, task.lost, task.failed = FAILED, 0, 0
+
+
+def _task_row(task: Task) -> Event:
+    return {"identity": task.identity, "command": task.command, "inputs": list(task.inputs)}
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise StateError(f"'{path}' is missing; it was there when the record was written.") from error
+    return data[: data.rfind(b"\n") + 1].splitlines()

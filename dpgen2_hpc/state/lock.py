@@ -1,0 +1,149 @@
+"""One driver: the file ``lock``, made by link(2) with host, pid, start of the process and a token."""
+
+import fcntl
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dpgen2_hpc.errors import LockHeld, StateError
+from dpgen2_hpc.state.files import storing
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock."""
+
+    host: str
+    pid: int
+    start: str
+    token: str
+    since: str
+
+    @classmethod
+    def read(cls, path: Path) -> "Holder | None":
+        """Return the holder that the file names, or ``None`` without a file."""
+        try:
+            return cls(**json.loads(path.read_text()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as error:
+            raise StateError(f"'{path}' is not a lock of this program; if no driver runs, remove it.") from error
+
+    @classmethod
+    def me(cls) -> "Holder":
+        """Return this process as a holder, with a new token."""
+        now = time.strftime("%Y-%m-%d %H:%M:%S")
+        return cls(socket.gethostname(), os.getpid(), process_start(os.getpid()) or "", secrets.token_hex(8), now)
+
+    def alive(self) -> bool:
+        """Return whether the process lives, as far as this host can know; another host's is taken to."""
+        return self.host != socket.gethostname() or process_start(self.pid) == self.start
+
+
+def process_start(pid: int) -> str | None:
+    """Return when a process started (clock ticks since boot), or ``None`` if there is no such process.
+
+    The command name in ``/proc/PID/stat`` may hold blanks and brackets, so fields are counted from its last bracket.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+class Lock:
+    """The lock of a work directory, held by this process."""
+
+    def __init__(self, path: Path, holder: Holder) -> None:
+        self.path, self.holder = path, holder
+
+    @classmethod
+    def acquire(cls, path: Path, *, take_over: bool = False) -> "Lock":
+        """Take the lock.
+
+        Parameters
+        ----------
+        path
+            The lock file.
+        take_over
+            Take it even from another host, whose processes cannot be looked up from here.
+
+        Raises
+        ------
+        LockHeld
+            Another driver holds it.
+        """
+        me = Holder.me()
+        own = path.with_name(f".lock.{me.token}")
+        with storing(path):
+            own.write_text(json.dumps(asdict(me)) + "\n")
+        try:
+            with _alone(path.parent):
+                _remove_stale(path, take_over=take_over)
+                os.link(own, path)
+        except FileExistsError as error:
+            raise LockHeld(f"'{path}' was just taken by another driver.") from error
+        finally:
+            own.unlink()
+        return cls(path, me)
+
+    def check(self) -> None:
+        """Make sure that the lock is still ours.
+
+        Raises
+        ------
+        LockHeld
+            A person gave it to another driver (``--take-over``), or removed it.
+        """
+        holder = Holder.read(self.path)
+        if holder is None or holder.token != self.holder.token:
+            raise LockHeld(f"'{self.path}' is no longer ours: {describe(holder)}. This driver stops, the jobs go on.")
+
+    def release(self) -> None:
+        """Give the lock back, if it is still ours."""
+        holder = Holder.read(self.path)
+        if holder is not None and holder.token == self.holder.token:
+            self.path.unlink()
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Return the living holder of a lock, or ``None``."""
+    holder = Holder.read(path)
+    return holder if holder is not None and holder.alive() else None
+
+
+def describe(holder: Holder | None) -> str:
+    """Return who holds a lock, in words."""
+    if holder is None:
+        return "nobody holds it"
+    return f"process {holder.pid} on {holder.host} holds it since {holder.since}"
+
+
+def _remove_stale(path: Path, *, take_over: bool) -> None:
+    holder = Holder.read(path)
+    if holder is None:
+        return
+    here = holder.host == socket.gethostname()
+    if holder.alive() and (here or not take_over):
+        advice = "" if here else " If that driver is surely dead, add --take-over."
+        raise LockHeld(f"another driver works in '{path.parent}': {describe(holder)}.{advice}")
+    path.unlink()
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Let one process of this host at a time judge a stale lock: else two could each remove the other's new one."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # NFS cannot lock a folder: there the link alone decides between two fresh drivers
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

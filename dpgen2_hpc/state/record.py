@@ -1,0 +1,216 @@
+"""``record.json``: where the run is. A value, its one legal way on, and the file that holds it."""
+
+import json
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from dpgen2_hpc.errors import StateError
+from dpgen2_hpc.state.files import read_json, write_atomic
+from dpgen2_hpc.state.lock import Lock
+from dpgen2_hpc.state.workdir import STEPS
+
+SCHEMA = 1
+
+PHASES = ("pending", "prepared", "submitted", "finished", "harvested")
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where the work directory was when a driver last worked in it: tells a moved directory from a copy."""
+
+    host: str
+    path: str
+    inode: int
+
+    @classmethod
+    def of(cls, root: Path) -> "Home":
+        """Return the home that ``root`` is now."""
+        return cls(socket.gethostname(), str(root.resolve()), root.stat().st_ino)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Where a run is.
+
+    ``blocked`` is ``{"reason": ..., "advice": ...}`` while a person is needed; ``complete`` is
+    ``{"reason": ..., "models": [...]}`` once nothing is left to do. ``iterations`` are the reports of the finished
+    iterations, the same as ``status --json`` shows.
+    """
+
+    identity: str
+    home: Home
+    seed: int
+    sequence: int = 0
+    stage: int = 0
+    index_in_stage: int = 0
+    iteration: int = 0
+    step: str = STEPS[0]
+    phase: str = PHASES[0]
+    blocked: Mapping[str, Any] | None = None
+    complete: Mapping[str, Any] | None = None
+    iterations: tuple[Mapping[str, Any], ...] = field(default=())
+
+    @classmethod
+    def begin(cls, root: Path, seed: int) -> "Record":
+        """Return the record of a new run."""
+        return cls(identity=secrets.token_hex(8), home=Home.of(root), seed=seed)
+
+    def advanced(self) -> "Record":
+        """Return the record one phase on, or at the start of the next step.
+
+        Raises
+        ------
+        StateError
+            The last step is harvested: what comes next is the schedule's to say.
+        """
+        phase = PHASES.index(self.phase)
+        if phase + 1 < len(PHASES):
+            return replace(self, phase=PHASES[phase + 1], blocked=None)
+        step = STEPS.index(self.step)
+        if step + 1 == len(STEPS):
+            raise StateError(f"iteration {self.iteration}: '{self.step}' is already harvested.")
+        return replace(self, step=STEPS[step + 1], phase=PHASES[0], blocked=None)
+
+    def reopened(self) -> "Record":
+        """Return the record of a finished step whose broken tasks are tried again."""
+        if self.phase != "finished":
+            raise StateError(f"iteration {self.iteration}: '{self.step}' is {self.phase}; only a finished step reopens.")
+        return replace(self, phase="submitted", blocked=None)
+
+    def next_iteration(self, stage: int, index_in_stage: int) -> "Record":
+        """Return the record at the start of the next iteration, in the stage that the schedule names."""
+        return replace(
+            self,
+            iteration=self.iteration + 1,
+            stage=stage,
+            index_in_stage=index_in_stage,
+            step=STEPS[0],
+            phase=PHASES[0],
+            blocked=None,
+            complete=None,
+        )
+
+    def text(self) -> str:
+        """Return the file's content: a line for each field, a line for each iteration."""
+        value = {"schema": SCHEMA, "sequence": self.sequence, **asdict(self)}
+        rows = ",".join(f"\n  {json.dumps(row, allow_nan=False)}" for row in value.pop("iterations"))
+        lines = [f" {json.dumps(name)}: {json.dumps(entry, allow_nan=False)}" for name, entry in value.items()]
+        return "{\n" + ",\n".join([*lines, f' "iterations": [{rows}]']) + "\n}\n"
+
+
+class RecordFile:
+    """``record.json`` on the disk, written only under the lock."""
+
+    def __init__(self, path: Path, lock: Lock) -> None:
+        self.path, self.lock = path, lock
+
+    def commit(self, record: Record) -> Record:
+        """Make ``record`` the truth and return it with its new sequence number; raises what :meth:`check` does."""
+        self.check(record)
+        new = replace(record, sequence=record.sequence + 1)
+        write_atomic(self.path, new.text())
+        return new
+
+    def check(self, record: Record) -> None:
+        """Make sure that this driver still has the word, before it writes or submits anything.
+
+        Raises
+        ------
+        LockHeld
+            The lock is no longer ours.
+        StateError
+            The file is not the one that this driver wrote last: somebody edited it meanwhile.
+        """
+        self.lock.check()
+        found = read_record(self.path).sequence if self.path.exists() else 0
+        if found != record.sequence:
+            raise StateError(
+                f"'{self.path}' has sequence {found}, this driver wrote {record.sequence}: it was changed while a "
+                "driver was running. Nothing was overwritten; run again to go on from the file as it is."
+            )
+
+
+def read_record(path: Path) -> Record:
+    """Read and check ``record.json``.
+
+    Raises
+    ------
+    StateError
+        It is broken, of another schema, or says something impossible; the message names the field.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise StateError(f"'{path}' holds no object.")
+    if value.get("schema") != SCHEMA:
+        raise StateError(f"'{path}' has schema {value.get('schema')!r}; this version reads {SCHEMA}.")
+    _check_fields(path, value)
+    home = Home(**value["home"])
+    rest = {name: value[name] for name in _FIELDS if name not in {"home", "iterations"}}
+    return Record(home=home, iterations=tuple(value["iterations"]), **rest)
+
+
+def is_moved(home: Home, now: Home) -> bool:
+    """Return whether a directory that was at ``home`` has been moved to ``now`` (as against copied).
+
+    Raises
+    ------
+    StateError
+        It is a copy, and the original is still there.
+    """
+    if home == now or (home.path == now.path and home.host == now.host):
+        return False
+    if home.inode == now.inode or not os.path.lexists(home.path):
+        return True
+    raise StateError(
+        f"this directory is a copy of '{home.path}', which still exists: two runs would share the names of their jobs. "
+        "To make it a run of its own, add --new-identity."
+    )
+
+
+def _whole(minimum: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+
+
+def _mapping_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, dict)
+
+
+def _is_home(value: Any) -> bool:
+    types = {"host": str, "path": str, "inode": int}
+    return isinstance(value, dict) and {name: type(entry) for name, entry in value.items()} == types
+
+
+_FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "sequence": (_whole(1), "a whole number from 1 on"),
+    "identity": (lambda value: isinstance(value, str) and value != "", "a word"),
+    "home": (_is_home, 'an object {"host": .., "path": .., "inode": ..}'),
+    "seed": (_whole(0), "a whole number from 0 on"),
+    "stage": (_whole(0), "a whole number from 0 on"),
+    "index_in_stage": (_whole(0), "a whole number from 0 on"),
+    "iteration": (_whole(0), "a whole number from 0 on"),
+    "step": (lambda value: value in STEPS, f"one of {', '.join(STEPS)}"),
+    "phase": (lambda value: value in PHASES, f"one of {', '.join(PHASES)}"),
+    "blocked": (_mapping_or_none, "an object or null"),
+    "complete": (_mapping_or_none, "an object or null"),
+    "iterations": (lambda value: isinstance(value, list) and all(isinstance(row, dict) for row in value), "a list"),
+}
+
+
+def _check_fields(path: Path, value: Mapping[str, Any]) -> None:
+    unknown = sorted(set(value) - set(_FIELDS) - {"schema"})
+    if unknown:
+        raise StateError(f"'{path}' has an unknown field '{unknown[0]}'.")
+    for name, (holds, expected) in _FIELDS.items():
+        if name not in value:
+            raise StateError(f"'{path}' has no field '{name}'.")
+        if not holds(value[name]):
+            raise StateError(f"'{path}': {name} must be {expected}, found {json.dumps(value[name])}.")
+    done = len(value["iterations"])
+    last = value["iteration"] + (value["step"] == STEPS[-1] and value["phase"] == PHASES[-1])
+    if done != last:
+        raise StateError(f"'{path}': {done} iterations are reported, but the run stands in iteration {value['iteration']}.")

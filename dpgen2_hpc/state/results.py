@@ -1,0 +1,172 @@
+"""``result.json``: what each step hands on. A step reads these of the steps before it, never their folders."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+from dpgen2_hpc.errors import StateError, SumError
+from dpgen2_hpc.state.files import read_json, write_json
+from dpgen2_hpc.state.workdir import StepFolder, WorkDir
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """The ensemble: for each model its path in the step's folder, its identity, and what its trainer says of it."""
+
+    models: list[dict[str, Any]]
+    total: int
+
+    @property
+    def usable(self) -> int:
+        """Tasks that the policy may count."""
+        return len(self.models)
+
+    def continued(self) -> list[dict[str, int]]:
+        """Return which members went on from a checkpoint, and from which training step."""
+        rows = [(row["task"], row["continued_from"]) for row in self.models]
+        return [{"model": task, "step": step} for task, step in rows if step is not None]
+
+
+@dataclass(frozen=True)
+class ExploreResult:
+    """The usable runs: task, folder, where it started, temperature, pressure, and the MD step of an early end."""
+
+    runs: list[dict[str, Any]]
+    total: int
+
+    @property
+    def usable(self) -> int:
+        """Tasks that the policy may count."""
+        return len(self.runs)
+
+
+@dataclass(frozen=True)
+class SelectResult:
+    """The classes of all explored frames and what became of the candidates."""
+
+    explored: int
+    accurate: int
+    candidate: int
+    failed: int
+    invalid: int
+    selected: int
+    filtered: int
+    duplicate: int
+    not_drawn: int
+    converged: bool
+    levels: dict[str, float | None]
+    deviation_f: dict[str, float] = field(default_factory=dict)
+    """Quantiles of the finite force deviations (eV/Å), empty if there are none."""
+    total: int = 0
+    usable: int = 0
+
+    def check(self) -> None:
+        """Make sure that no frame is lost or counted twice.
+
+        Raises
+        ------
+        SumError
+            A sum does not hold.
+        """
+        _must_equal("explored", self.explored, self.accurate, self.candidate, self.failed, self.invalid)
+        _must_equal("candidate", self.candidate, self.selected, self.filtered, self.duplicate, self.not_drawn)
+
+
+@dataclass(frozen=True)
+class FpResult:
+    """How many frames were labelled, how many dropped."""
+
+    selected: int
+    labelled: int
+    dropped: int
+
+    @property
+    def total(self) -> int:
+        """All tasks."""
+        return self.selected
+
+    @property
+    def usable(self) -> int:
+        """Tasks that the policy may count."""
+        return self.labelled
+
+    def check(self) -> None:
+        """Make sure that every selected frame is labelled or dropped.
+
+        Raises
+        ------
+        SumError
+            The sum does not hold.
+        """
+        _must_equal("selected", self.selected, self.labelled, self.dropped)
+
+
+@dataclass(frozen=True)
+class CollectResult:
+    """The iteration's increment of the dataset: the names of its systems in ``data/``, and its digest."""
+
+    frames: int
+    systems: list[str]
+    digest: str
+    total: int = 0
+    usable: int = 0
+
+
+Result = TypeVar("Result", TrainResult, ExploreResult, SelectResult, FpResult, CollectResult)
+
+
+def save(folder: StepFolder, result: Result) -> Result:
+    """Write a step's result, whole, and return it."""
+    write_json(folder.result, {"schema": 1, **asdict(result)})
+    return result
+
+
+def load(kind: type[Result], folder: StepFolder) -> Result:
+    """Read a step's result.
+
+    Raises
+    ------
+    StateError
+        It is missing or broken.
+    """
+    value = read_json(folder.result)
+    if not isinstance(value, dict) or value.pop("schema", None) != 1:
+        raise StateError(f"'{folder.result}' is no result that this version reads.")
+    try:
+        return kind(**value)
+    except TypeError as error:
+        raise StateError(f"'{folder.result}' is no result of the step {folder.step} ({error}).") from error
+
+
+def increments(workdir: WorkDir, iteration: int) -> list[tuple[int, CollectResult]]:
+    """Return the increments of the iterations before ``iteration`` that hold frames."""
+    found = [(number, load(CollectResult, workdir.step(number, "collect"))) for number in range(iteration)]
+    return [(number, result) for number, result in found if result.frames]
+
+
+def report(workdir: WorkDir, iteration: int, stage: int, index_in_stage: int) -> Mapping[str, Any]:
+    """Return the report of a collected iteration: its row in ``record.json`` and in ``status --json``."""
+    select = load(SelectResult, workdir.step(iteration, "select"))
+    fp = load(FpResult, workdir.step(iteration, "fp"))
+    train = load(TrainResult, workdir.step(iteration, "train"))
+    select.check()
+    fp.check()
+    _must_equal("selected", select.selected, fp.selected)
+    names = ("explored", "accurate", "candidate", "failed", "invalid", "selected", "filtered", "duplicate", "not_drawn")
+    continued = {"continued": train.continued()} if train.continued() else {}
+    return {
+        "index": iteration,
+        "stage": stage,
+        "index_in_stage": index_in_stage,
+        "converged": select.converged,
+        **{name: getattr(select, name) for name in names},
+        "labelled": fp.labelled,
+        "dropped": fp.dropped,
+        **select.levels,
+        **continued,
+    }
+
+
+def _must_equal(name: str, whole: int, *parts: int) -> None:
+    if whole != sum(parts):
+        raise SumError(f"{name} is {whole}, but its parts are {' + '.join(map(str, parts))} = {sum(parts)}")

@@ -1,0 +1,169 @@
+"""Where everything lies in a work directory, and the keys by which people name it. No other module spells a path."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+STEPS = ("train", "explore", "select", "fp", "collect")
+
+FOLDERS = {step: f"{number:02d}.{step}" for number, step in enumerate(STEPS)}
+
+RUN_KEYS = {"train": "run-train", "explore": "run-lmp", "fp": "run-fp"}
+"""The manual's words for a task of a step, in its keys."""
+
+
+def task_width(step: str) -> int:
+    """Return the number of digits in a task's number: models are few."""
+    return 4 if step == "train" else 6
+
+
+def iteration_name(iteration: int) -> str:
+    """Return ``iter-000003``."""
+    return f"iter-{iteration:06d}"
+
+
+def task_key(iteration: int, step: str, task: int) -> str:
+    """Return the manual's key of a task: ``iter-000001--run-fp-000002``."""
+    return f"{iteration_name(iteration)}--{RUN_KEYS[step]}-{task:0{task_width(step)}d}"
+
+
+@dataclass(frozen=True)
+class StepFolder:
+    """The folder of one step of one iteration."""
+
+    path: Path
+    step: str
+
+    @property
+    def ledger(self) -> Path:
+        """What happened to the step's jobs and tasks."""
+        return self.path / "batch.jsonl"
+
+    @property
+    def result(self) -> Path:
+        """What the step hands on."""
+        return self.path / "result.json"
+
+    @property
+    def jobs(self) -> Path:
+        """Scripts, claims and status files of the jobs."""
+        return self.path / "jobs"
+
+    @property
+    def shared(self) -> Path:
+        """Links to what several tasks read."""
+        return self.path / "shared"
+
+    def task_name(self, task: int) -> str:
+        """Return the name of a task's folder."""
+        return f"task.{task:0{task_width(self.step)}d}"
+
+    def task(self, task: int) -> Path:
+        """Return the folder of a task's current attempt."""
+        return self.path / self.task_name(task)
+
+    def share(self, name: str, target: Path, root: Path) -> str:
+        """Link ``target`` into ``shared/`` and return its path as seen from a task's folder.
+
+        A target inside of the work directory (``root``) gets a relative link, so that the directory can be moved.
+        """
+        link = self.shared / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        inside = target.is_relative_to(root)
+        link.symlink_to(os.path.relpath(target, link.parent) if inside else target)
+        return f"../shared/{name}"
+
+    def attempt(self, task: int, attempt: int) -> Path:
+        """Return the folder to which a finished attempt is moved when there is another."""
+        return self.path / f"{self.task_name(task)}.attempt-{attempt}"
+
+
+@dataclass(frozen=True)
+class WorkDir:
+    """A work directory."""
+
+    root: Path
+
+    @property
+    def record(self) -> Path:
+        """Where the run is."""
+        return self.root / "record.json"
+
+    @property
+    def log(self) -> Path:
+        """The history for people; never read back."""
+        return self.root / "dpgen2_hpc.log"
+
+    @property
+    def lock(self) -> Path:
+        """There while a driver lives."""
+        return self.root / "lock"
+
+    @property
+    def inputs(self) -> Path:
+        """What the run follows."""
+        return self.root / "inputs"
+
+    @property
+    def param(self) -> Path:
+        """``param.json`` as it was understood."""
+        return self.inputs / "param.json"
+
+    @property
+    def machine(self) -> Path:
+        """``machine.json`` as it was understood."""
+        return self.inputs / "machine.json"
+
+    @property
+    def initial_data(self) -> Path:
+        """One line for each initial system: its path, frames, and digest."""
+        return self.inputs / "init_data.jsonl"
+
+    @property
+    def pools(self) -> Path:
+        """The names of the starting configurations, a list for each entry of ``explore.configurations``."""
+        return self.inputs / "configurations.json"
+
+    @property
+    def initial_digests(self) -> Path:
+        """The digest of each initial frame, one a line."""
+        return self.inputs / "init_digests.txt"
+
+    @property
+    def configurations(self) -> Path:
+        """Starting configurations, a folder for each entry of ``explore.configurations``."""
+        return self.inputs / "configurations"
+
+    @property
+    def models(self) -> Path:
+        """Links to the newest ensemble."""
+        return self.root / "models"
+
+    def step(self, iteration: int, step: str) -> StepFolder:
+        """Return the folder of a step."""
+        return StepFolder(self.root / iteration_name(iteration) / FOLDERS[step], step)
+
+    def ours(self) -> list[str]:
+        """Return those entries of the directory that bear one of our names, ``record.json`` and the log apart."""
+        names = {"inputs", "models"}
+        found = [entry.name for entry in self.root.iterdir()] if self.root.is_dir() else []
+        return sorted(name for name in found if name in names or name.startswith("iter-"))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the run a step is prepared or harvested: all that a step may know besides its settings."""
+
+    workdir: WorkDir
+    seed: int
+    iteration: int
+    stage: int
+    index_in_stage: int
+
+    def folder(self, step: str) -> StepFolder:
+        """Return the folder of a step of this iteration."""
+        return self.workdir.step(self.iteration, step)
+
+    def seeds(self, step: str, index: int = 0) -> tuple[int, ...]:
+        """Return the key of a random generator of its own: draws do not depend on what was drawn elsewhere."""
+        return (self.seed, self.iteration, STEPS.index(step), index)

@@ -1,0 +1,1 @@
+"""The step *train*, and the ways of training a model."""

@@ -1,0 +1,335 @@
+"""What LAMMPS leaves: model_devi.out, traj.dump, log.lammps, whole or torn."""
+
+import os
+
+import dpdata
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dpgen2_hpc.errors import OutputError
+from dpgen2_hpc.explore.lammps import trajectory
+from dpgen2_hpc.explore.lammps.deviation import read_deviations
+from dpgen2_hpc.explore.lammps.run import LammpsExplorer, last_error
+from dpgen2_hpc.explore.lammps.trajectory import last_complete_step, read_frames
+
+TYPE_MAP = ("Al", "Cu")
+HEADER = "#       step         max_devi_v         min_devi_v         avg_devi_v         max_devi_f         min_devi_f         avg_devi_f\n"
+
+
+def row(step, force=0.1, virial=0.01):
+    return f"{step:12d} {virial:18.6e} {0:18.6e} {0:18.6e} {force:18.6e} {0:18.6e} {0:18.6e}\n"
+
+
+def frame_text(step, natoms=5, seed=None, tilt=(0.0, 0.0, 0.0), origin=(0.0, 0.0, 0.0), width=14, flags="pp pp pp"):
+    """Return a frame as LAMMPS writes it, with the cell [[6, 0, 0], [xy, 7, 0], [xz, yz, 8]]."""
+    (xy, xz, yz), (x, y, z) = tilt, origin
+    skewed = any(tilt)
+    bounds = [
+        (x + min(0, xy, xz, xy + xz), x + 6 + max(0, xy, xz, xy + xz), xy),
+        (y + min(0, yz), y + 7 + max(0, yz), xz),
+        (z, z + 8, yz),
+    ]
+    coords = np.random.default_rng(step if seed is None else seed).random((natoms, 3)) * [6, 7, 8] + origin
+    lines = ["ITEM: TIMESTEP", step, "ITEM: NUMBER OF ATOMS", natoms, f"ITEM: BOX BOUNDS {'xy xz yz ' * skewed}{flags}"]
+    lines += [" ".join(f"{value:.16e}" for value in bound[: 2 + skewed]) for bound in bounds]
+    lines += ["ITEM: ATOMS id type x y z"]
+    lines += [f"{i} {1 + i % 2} " + " ".join(f"{v:{width}.10f}" for v in c) for i, c in enumerate(coords, 1)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+@pytest.fixture
+def dump(tmp_path):
+    def write(*texts):
+        (tmp_path / "traj.dump").write_text("".join(texts))
+        return tmp_path / "traj.dump"
+
+    return write
+
+
+@pytest.fixture
+def devi(tmp_path):
+    def write(*texts):
+        (tmp_path / "model_devi.out").write_text("".join(texts))
+        return tmp_path / "model_devi.out"
+
+    return write
+
+
+# ---- deviations -----------------------------------------------------------------------------------------------------
+
+
+def test_deviations_are_read_by_the_names_of_their_columns(devi):
+    found = read_deviations(devi(HEADER, row(0, 0.1, 0.01), row(10, 0.2, 0.02)))
+    np.testing.assert_array_equal(found.md_steps, [0, 10])
+    np.testing.assert_array_equal(found.force, [0.1, 0.2])
+    np.testing.assert_array_equal(found.virial, [0.01, 0.02])
+    swapped = read_deviations(devi("# max_devi_f step max_devi_v\n", "0.5 7 0.25\n"))
+    assert (swapped.md_steps[0], swapped.force[0], swapped.virial[0]) == (7, 0.5, 0.25)
+
+
+def test_columns_of_single_atoms_do_no_harm(devi):
+    found = read_deviations(devi(HEADER[:-1] + " atm_devi_f(2)\n", row(0)[:-1] + " 0.1 0.2\n"))
+    assert found.force.tolist() == [0.1]
+
+
+def test_a_last_line_that_was_cut_off_is_no_row(devi):
+    found = read_deviations(devi(HEADER, row(0), row(10, 0.2), row(20, 0.3)[:-8]))
+    assert found.md_steps.tolist() == [0, 10]
+
+
+def test_a_row_that_is_no_list_of_numbers_is_nan(devi):
+    found = read_deviations(devi(HEADER, row(0), "          10 rubbish\n", "\0\0\0\n", "half a\n", row(20)))
+    assert found.md_steps.tolist() == [0, 10, 20]
+    np.testing.assert_array_equal(found.force, [0.1, np.nan, 0.1])
+    np.testing.assert_array_equal(found.virial, [0.01, np.nan, 0.01])
+
+
+@pytest.mark.parametrize("broken", ["", "torn"])
+def test_what_is_not_finite_stays_so(devi, broken):
+    found = read_deviations(devi(HEADER, row(0, np.nan), row(10, np.inf), broken))
+    assert np.isnan(found.force[0])
+    assert found.force[1] == np.inf
+    assert found.md_steps.tolist() == [0, 10]
+
+
+def test_of_a_step_that_was_written_twice_the_last_row_counts_and_rows_are_sorted(devi):
+    texts = [row(step, step / 100) for step in range(0, 60, 10)] + [row(step, step) for step in range(30, 80, 10)]
+    found = read_deviations(devi(HEADER, *texts))
+    assert found.md_steps.tolist() == list(range(0, 80, 10))
+    assert found.force.tolist() == [0, 0.1, 0.2, 30, 40, 50, 60, 70]
+
+
+def test_a_second_header_is_no_row(devi):
+    assert read_deviations(devi(HEADER, row(0), HEADER, row(10))).md_steps.tolist() == [0, 10]
+
+
+def test_a_header_alone_has_no_rows(devi):
+    assert len(read_deviations(devi(HEADER)).force) == 0
+
+
+@pytest.mark.parametrize("text", ["", HEADER[:-1], HEADER[:30] + "\n", row(0)])
+def test_without_a_header_there_is_no_output(devi, text):
+    with pytest.raises(OutputError, match="no header"):
+        read_deviations(devi(text))
+
+
+def test_a_missing_file_is_no_output(tmp_path):
+    with pytest.raises(OutputError, match="cannot be read"):
+        read_deviations(tmp_path / "model_devi.out")
+
+
+@settings(max_examples=60, deadline=None)
+@given(length=st.integers(0, 600), junk=st.binary(max_size=30), place=st.integers(0, 600))
+def test_a_torn_or_spoilt_file_raises_nothing_but_output_error(tmp_path_factory, length, junk, place):
+    path = tmp_path_factory.mktemp("devi") / "model_devi.out"
+    whole = (HEADER + row(0) + row(10) + row(20) + row(30)).encode()
+    path.write_bytes((whole[:place] + junk + whole[place:])[:length])
+    try:
+        found = read_deviations(path)
+    except OutputError:
+        return
+    assert len(found.md_steps) == len(found.force) == len(found.virial)
+    assert np.all(np.diff(found.md_steps) > 0)
+
+
+# ---- frames ---------------------------------------------------------------------------------------------------------
+
+
+def same_as_dpdata(path, steps, found):
+    system = dpdata.System(str(path), fmt="lammps/dump", type_map=list(TYPE_MAP))
+    for step, frame in zip(steps, found, strict=True):
+        assert list(frame.symbols) == [TYPE_MAP[kind] for kind in system["atom_types"]]
+        np.testing.assert_allclose(frame.cell, system["cells"][step // 10], atol=1e-9)
+        apart = (frame.coords - system["coords"][step // 10]) @ np.linalg.inv(frame.cell)  # dpdata wraps
+        np.testing.assert_allclose(apart, np.round(apart), atol=1e-9)
+
+
+@pytest.mark.parametrize("tilt", [(0, 0, 0), (1.5, -2.0, 3.0), (-1.5, 2.5, -3.0), (0.0, 0.0, -1.0)])
+def test_frames_are_those_that_dpdata_reads(dump, tilt):
+    path = dump(*(frame_text(step, tilt=tilt) for step in range(0, 300, 10)))
+    steps = [0, 290, 130, 10, 280]
+    found = read_frames(path, steps, TYPE_MAP)
+    same_as_dpdata(path, steps, found)
+    written = np.random.default_rng(130).random((5, 3)) * [6, 7, 8]
+    np.testing.assert_allclose(found[2].coords, written, atol=1e-9)
+
+
+def test_the_cell_vectors_of_a_skewed_box_come_back(dump):
+    path = dump(frame_text(0, tilt=(1.5, -2.0, 3.0), origin=(-1.0, 2.0, 5.0)), frame_text(10))
+    (found,) = read_frames(path, [0], TYPE_MAP)
+    np.testing.assert_allclose(found.cell, [[6, 0, 0], [1.5, 7, 0], [-2.0, 3.0, 8]], atol=1e-12)
+    coords = np.random.default_rng(0).random((5, 3)) * [6, 7, 8]
+    np.testing.assert_allclose(found.coords, coords, atol=1e-9)
+    assert found.periodic
+
+
+def test_atoms_are_sorted_by_number_whatever_their_order(dump):
+    lines = frame_text(0).splitlines(keepends=True)
+    shuffled = "".join(lines[:9] + lines[9:][::-1])
+    (found,) = read_frames(dump(shuffled), [0], TYPE_MAP)
+    (sorted_one,) = read_frames(dump(frame_text(0)), [0], TYPE_MAP)
+    assert found.symbols == sorted_one.symbols == ("Cu", "Al", "Cu", "Al", "Cu")
+    np.testing.assert_array_equal(found.coords, sorted_one.coords)
+
+
+def test_open_boundaries_are_told_by_the_dump(dump):
+    (found,) = read_frames(dump(frame_text(0, flags="ff ff ff")), [0], TYPE_MAP)
+    assert not found.periodic
+
+
+def test_a_frame_that_is_not_there_is_none(dump):
+    path = dump(*(frame_text(step) for step in range(0, 100, 10)))
+    assert [frame is None for frame in read_frames(path, [15, 20, 1000, -10], TYPE_MAP)] == [True, False, True, True]
+
+
+def test_nothing_is_read_for_no_steps(dump):
+    assert read_frames(dump(frame_text(0)), [], TYPE_MAP) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(length=st.integers(0, 4200))
+def test_a_frame_that_was_cut_is_none_and_those_before_are_whole(tmp_path_factory, length):
+    texts = [frame_text(step) for step in range(0, 100, 10)]
+    path = tmp_path_factory.mktemp("dump") / "traj.dump"
+    path.write_text("".join(texts)[:length])
+    ends = np.cumsum([len(text) for text in texts])
+    whole = int(np.sum(ends <= length))
+    found = read_frames(path, range(0, 100, 10), TYPE_MAP)
+    assert [frame is not None for frame in found] == [number < whole for number in range(10)]
+    assert last_complete_step(path) == (10 * (whole - 1) if whole else None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(junk=st.binary(max_size=60), place=st.integers(0, 1500), length=st.integers(0, 1500))
+def test_a_spoilt_dump_raises_nothing_but_output_error(tmp_path_factory, junk, place, length):
+    path = tmp_path_factory.mktemp("dump") / "traj.dump"
+    whole = "".join(frame_text(step) for step in (0, 10, 20)).encode()
+    path.write_bytes(whole[:place] + junk + whole[place + length :])
+    try:
+        read_frames(path, [0, 10, 20], TYPE_MAP)
+        last_complete_step(path)
+    except OutputError:
+        pass
+
+
+@pytest.mark.parametrize("width", [14, 0])
+@pytest.mark.parametrize("torn", [0, 150])
+def test_of_a_step_that_was_written_twice_the_last_frame_counts(dump, width, torn):
+    first = [frame_text(step, width=width) for step in range(0, 600, 10)]
+    first[-1] = first[-1][: len(first[-1]) - torn]
+    second = [frame_text(step, seed=step + 1, width=width) for step in range(500, 800, 10)]
+    found = read_frames(dump(*first, *second), [490, 500, 590, 600], TYPE_MAP)
+    expected = [frame_text(490), *(frame_text(step, seed=step + 1) for step in (500, 590, 600))]
+    for frame, text in zip(found, expected, strict=True):
+        (alone,) = read_frames(dump(text), [int(text.split("\n")[1])], TYPE_MAP)
+        np.testing.assert_array_equal(frame.coords, alone.coords)
+
+
+def test_when_the_last_copy_was_cut_the_one_before_counts(dump):
+    path = dump(frame_text(0), frame_text(10), frame_text(20), frame_text(10, seed=99)[:200])
+    assert read_frames(path, [10], TYPE_MAP)[0] is not None
+
+
+def test_steps_without_even_distances_are_found(dump):
+    steps = [0, 10, 20, 25, 70, 71, 200]
+    path = dump(*(frame_text(step) for step in steps))
+    assert all(frame is not None for frame in read_frames(path, steps, TYPE_MAP))
+
+
+def test_numbers_of_varying_width_are_found(dump):
+    texts = [frame_text(step, natoms=2 + step % 7, width=0) for step in range(0, 3000, 10)]
+    path = dump(*texts)
+    found = read_frames(path, [0, 10, 990, 1500, 2990], TYPE_MAP)
+    assert [len(frame.symbols) for frame in found] == [2 + step % 7 for step in (0, 10, 990, 1500, 2990)]
+
+
+def test_few_bytes_are_read_of_a_long_dump(dump, monkeypatch):
+    path = dump(*(frame_text(step, natoms=40) for step in range(0, 20000, 10)))
+    read = []
+    pread = os.pread
+    monkeypatch.setattr(trajectory.os, "pread", lambda *a: read.append(a[1]) or pread(*a))
+    frames = read_frames(path, [3330, 17770, 9990], TYPE_MAP)
+    same_as_dpdata(path, [3330, 17770, 9990], frames)
+    assert sum(read) < 0.02 * path.stat().st_size
+    read.clear()
+    assert last_complete_step(path) == 19990
+    assert sum(read) <= 1 << 14
+
+
+def test_the_last_frame_is_found_however_large_it_is(dump):
+    path = dump(frame_text(0, natoms=3000), frame_text(10, natoms=3000), frame_text(20, natoms=3000)[:-1])
+    assert last_complete_step(path) == 10
+
+
+def test_a_type_or_a_column_that_should_not_be_is_no_output(dump):
+    with pytest.raises(OutputError, match="type"):
+        read_frames(dump(frame_text(0)), [0], ("Al",))
+    with pytest.raises(OutputError, match="no column x"):
+        read_frames(dump(frame_text(0).replace("id type x y z", "id type xs ys zs")), [0], TYPE_MAP)
+
+
+def test_a_frame_with_numbers_that_are_none_is_none(dump):
+    text = frame_text(0)
+    spoilt = text[: text.rindex(" ")] + " nan\n"
+    assert read_frames(dump(spoilt), [0], TYPE_MAP) == [None]
+
+
+def test_without_a_dump_there_is_no_last_step_and_no_frame(tmp_path):
+    assert last_complete_step(tmp_path / "traj.dump") is None
+    with pytest.raises(OutputError, match="cannot be read"):
+        read_frames(tmp_path / "traj.dump", [0], TYPE_MAP)
+
+
+# ---- the run --------------------------------------------------------------------------------------------------------
+
+LOST = "Step Temp\n0 300\nERROR: Lost atoms: original 5 current 4 (src/thermo.cpp:494)\nLast command: run 100\n"
+
+
+def test_a_whole_run_ends_nowhere_early(dump, devi):
+    folder = dump(frame_text(0), frame_text(10)).parent
+    devi(HEADER, row(0), row(10))
+    assert LammpsExplorer().finish(folder, 0) is None
+
+
+@pytest.mark.parametrize("exit_code", [1, None, -9])
+def test_a_run_that_was_ended_keeps_the_frames_before(dump, devi, exit_code):
+    folder = dump(frame_text(0), frame_text(10), frame_text(20)[:-30]).parent
+    devi(HEADER, row(0), row(10), row(20), row(30))
+    explorer = LammpsExplorer()
+    assert explorer.finish(folder, exit_code) == 10
+    found = explorer.deviations(folder)
+    assert found.md_steps.tolist() == [0, 10, 20, 30]
+    np.testing.assert_array_equal(np.isnan(found.force), [False, False, True, True])
+    np.testing.assert_array_equal(np.isnan(found.virial), [False, False, True, True])
+    assert [frame is None for frame in explorer.frames(folder, [10, 20], TYPE_MAP)] == [False, True]
+
+
+def test_a_run_without_a_frame_is_explained_by_the_log(dump):
+    folder = dump(frame_text(0)[:-5]).parent
+    with pytest.raises(OutputError, match="wrote no complete frame"):
+        LammpsExplorer().finish(folder, 0)
+    (folder / "log.lammps").write_text(LOST)
+    with pytest.raises(OutputError, match="ERROR: Lost atoms: original 5"):
+        LammpsExplorer().finish(folder, 1)
+
+
+def test_a_run_without_deviations_is_no_output(dump):
+    with pytest.raises(OutputError, match=r"model_devi\.out"):
+        LammpsExplorer().finish(dump(frame_text(0)).parent, 0)
+
+
+def test_without_a_dump_no_row_has_a_frame(devi):
+    assert np.isnan(LammpsExplorer().deviations(devi(HEADER, row(0)).parent).force).all()
+
+
+def test_the_last_error_of_a_log_is_quoted(tmp_path):
+    log = tmp_path / "log.lammps"
+    assert last_error(log) is None
+    log.write_text("ERROR: first\n" + LOST + "DeePMD-kit: Error message: libcudart\n")
+    assert last_error(log).startswith("ERROR: Lost atoms")
+    log.write_text("all is well\n")
+    assert last_error(log) is None
+    log.write_text("ERROR on proc 0: " + "x" * 10 + "\n")
+    assert last_error(log) == "ERROR on proc 0: xxxxxxxxxx"
