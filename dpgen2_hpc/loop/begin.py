@@ -1,6 +1,7 @@
 """The beginning of a run, and the taking up of one: what stands in ``inputs/``, and what may have changed."""
 
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def open_run(workdir: WorkDir, plan: Plan, file: RecordFile, *, new_identity: bo
     else:
         record = _come_home(workdir, plan, file, read_record(workdir.record), new_identity=new_identity)
     if workdir.inputs.exists():
+        shutil.rmtree(_aside(workdir), ignore_errors=True)
         _accept_changes(workdir, plan)
     elif (record.iteration, record.step, record.phase) == (0, "train", "pending"):
         write_inputs(workdir, plan)
@@ -143,7 +145,7 @@ def _forget_jobs(workdir: WorkDir, record: Record) -> None:
 
 def write_inputs(workdir: WorkDir, plan: Plan) -> None:
     """Write ``inputs/`` whole: what the run follows."""
-    aside = WorkDir(fresh_folder(workdir.root / "inputs.new"))
+    aside = WorkDir(fresh_folder(_aside(workdir)))
     aside.inputs.mkdir()
     write_json(aside.param, plan.param.value)
     write_machine(aside.machine, plan)
@@ -151,6 +153,10 @@ def write_inputs(workdir: WorkDir, plan: Plan) -> None:
     _write_configurations(aside, plan.param.settings)
     publish_folder(aside.inputs, workdir.inputs)
     aside.root.rmdir()
+
+
+def _aside(workdir: WorkDir) -> Path:
+    return workdir.root / "inputs.new"
 
 
 def write_machine(path: Path, plan: Plan) -> None:

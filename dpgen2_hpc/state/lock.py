@@ -82,16 +82,16 @@ class Lock:
         """
         me = Holder.me()
         own = path.with_name(f".lock.{me.token}")
-        with storing(path):
+        with storing(path), _alone(path.parent):
+            _remove_litter(path)
+            _remove_stale(path, take_over=take_over)
             own.write_text(json.dumps(asdict(me)) + "\n")
-        try:
-            with _alone(path.parent):
-                _remove_stale(path, take_over=take_over)
+            try:
                 os.link(own, path)
-        except FileExistsError as error:
-            raise LockHeld(f"'{path}' was just taken by another driver.") from error
-        finally:
-            own.unlink()
+            except FileExistsError as error:
+                raise LockHeld(f"'{path}' was just taken by another driver.") from error
+            finally:
+                own.unlink()
         return cls(path, me)
 
     def check(self) -> None:
@@ -135,6 +135,17 @@ def _remove_stale(path: Path, *, take_over: bool) -> None:
         advice = "" if here else " If that driver is surely dead, add --take-over."
         raise LockHeld(f"another driver works in '{path.parent}': {describe(holder)}.{advice}")
     path.unlink()
+
+
+def _remove_litter(path: Path) -> None:
+    """Remove what drivers of this host left that were killed while they took the lock."""
+    for own in path.parent.glob(".lock.*"):
+        try:
+            holder = Holder.read(own)
+        except StateError:  # killed in the middle of writing it
+            holder = None
+        if holder is None or holder.host == socket.gethostname():
+            own.unlink(missing_ok=True)
 
 
 @contextmanager

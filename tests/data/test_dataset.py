@@ -80,7 +80,8 @@ def test_labels_without_virial_have_a_system_of_their_own(tmp_path):
 
 
 def test_a_frame_without_periodicity_never_has_a_virial(tmp_path):
-    assert write_labels(tmp_path, [label(["Al"], periodic=False)], TYPE_MAP) == [("Al1-nopbc", 0)]
+    labels = [label(["Al"], 1, periodic=False), label(["Al"], 2, periodic=False, virial=False)]
+    assert write_labels(tmp_path, labels, TYPE_MAP) == [("Al1-nopbc", 0), ("Al1-nopbc", 1)]
     assert not (tmp_path / "Al1-nopbc" / "set.000" / "virial.npy").exists()
 
 
@@ -155,6 +156,8 @@ BREAKS = {
     "energy.npy": lambda folder: np.save(folder / "set.000" / "energy.npy", np.zeros(3)),
     "force.npy": lambda folder: np.save(folder / "set.000" / "force.npy", np.zeros((2, 3))),
     "virial.npy": lambda folder: np.save(folder / "set.000" / "virial.npy", np.array([{}, {}])),
+    "coord.npy of whole numbers": lambda folder: np.save(folder / "set.000" / "coord.npy", np.zeros((2, 6), int)),
+    "box.npy turned": lambda folder: np.save(folder / "set.000" / "box.npy", np.zeros((9, 2))),
     "coord.npy scalar": lambda folder: np.save(folder / "set.000" / "coord.npy", np.zeros(())),
     "real_atom_types": lambda folder: np.save(folder / "set.000" / "real_atom_types.npy", np.zeros((2, 2))),
 }

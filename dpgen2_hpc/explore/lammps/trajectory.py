@@ -167,8 +167,14 @@ def _even(first: _Place, second: _Place, last: _Place) -> bool:
     if first.offset != 0 or interval <= 0 or (last.step - first.step) % interval or last.step < second.step:
         return False
     steps = range(first.step, last.step, interval)
-    expected = length * len(steps) + sum(len(str(step)) for step in steps) - len(steps) * len(str(first.step))
+    expected = (length - len(str(first.step))) * len(steps) + _digits(steps)
     return abs(last.offset - expected) < length / 2
+
+
+def _digits(steps: range) -> int:
+    """Return how many digits these numbers have together: one each, and one more for each power of ten passed."""
+    powers = [10**power for power in range(1, len(str(steps.stop)))]
+    return len(steps) + sum(len(steps) - len(range(steps.start, power, steps.step)) for power in powers)
 
 
 def _whole_from_end(window: bytes) -> Iterator[tuple[int, Record]]:
