@@ -1,32 +1,33 @@
 """What must be equal in two runs of the same inputs, whatever was killed: promise 1."""
 
 import json
-from pathlib import Path
+
+from project import Project
 
 QUEUE_NAMES = {"batch.jsonl", "jobs", "lock", "dpgen2_hpc.log", "record.json", "task.log"}
 """Not compared: log, ledgers, jobs. The record is compared without its queue part."""
 
 
-def tree(work: Path) -> dict[str, bytes | str]:
-    """Every file that counts, by its path; links by what they say."""
-    found: dict[str, bytes | str] = {}
-    for path in sorted(work.rglob("*")):
-        name = path.relative_to(work)
+def tree(project: Project) -> dict[str, bytes]:
+    """Every file that counts, by its path; links by what they say. The project's own folder reads as ``@``."""
+    found: dict[str, bytes] = {}
+    for path in sorted(project.work.rglob("*")):
+        name = path.relative_to(project.work)
         if QUEUE_NAMES & set(name.parts) or name.name.startswith("."):
             continue
         if path.is_symlink():
-            found[str(name)] = f"-> {path.readlink()}"
+            found[str(name)] = f"-> {path.readlink()}".encode()
         elif path.is_file():
             found[str(name)] = path.read_bytes()
-    return found
+    return {name: content.replace(str(project.folder).encode(), b"@") for name, content in found.items()}
 
 
-def record(work: Path) -> dict:
-    value = json.loads((work / "record.json").read_text())
+def record(project: Project) -> dict:
+    value = json.loads((project.work / "record.json").read_text())
     return {name: entry for name, entry in value.items() if name not in {"sequence", "identity", "home"}}
 
 
-def assert_equal(one: Path, other: Path) -> None:
+def assert_equal(one: Project, other: Project) -> None:
     left, right = tree(one), tree(other)
     assert sorted(left) == sorted(right)
     assert [name for name in left if left[name] != right[name]] == []

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isclose, sqrt
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import dargs
 import numpy as np
@@ -54,9 +54,6 @@ class Alloy:
     concentrations: tuple[tuple[float, ...], ...] = ()
     cell_pert_frac: float = 0.0
     atom_pert_dist: float = 0.0
-
-    paths: ClassVar[tuple[str, ...]] = ("lattice",)
-    """The key whose first entry is a path when its second is a word."""
 
     @classmethod
     def arguments(cls) -> list[dargs.Argument]:

@@ -4,7 +4,7 @@ import glob
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import dargs
 import numpy as np
@@ -25,9 +25,6 @@ class Files:
     files: tuple[str, ...]
     fmt: str = "auto"
     remove_pbc: bool = False
-
-    paths: ClassVar[tuple[str, ...]] = ("prefix", "files")
-    """The keys that hold paths; ``files`` are relative to ``prefix`` where it is given."""
 
     @classmethod
     def arguments(cls) -> list[dargs.Argument]:
