@@ -60,7 +60,8 @@ class StorageError(UserError):
 
     def __init__(self, path: Path, cause: OSError) -> None:
         super().__init__(
-            f"'{path}' could not be written: {cause.strerror}. Nothing is lost: make room, then type the same command again."
+            f"'{path}' could not be written: {cause.strerror}. Nothing is lost: make room, then type the same command "
+            "again."
         )
 
 

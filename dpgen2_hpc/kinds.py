@@ -291,7 +291,10 @@ class Convergence(Kind, Protocol):
         """Return the order in which the candidates are asked to be labelled: a permutation."""
 
     def converged(self, counts: Mapping[str, int]) -> bool:
-        """Return whether the stage has converged, from ``explored``, ``accurate``, ``candidate``, ``failed``, ``invalid``."""
+        """Return whether the stage has converged.
+
+        ``counts`` has ``explored``, ``accurate``, ``candidate``, ``failed`` and ``invalid``.
+        """
 
     def levels(self) -> dict[str, float | None]:
         """Return the trust levels under the names that the report shows."""

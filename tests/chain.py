@@ -20,7 +20,7 @@ import dpgen2_hpc.loop.driver  # noqa: F401  what a start needs, imported once
 from dpgen2_hpc.cli import run as verb  # noqa: F401
 from dpgen2_hpc.cli.main import main
 from dpgen2_hpc.dispatch import machine, site
-from dpgen2_hpc.state import files, ledger, lock, record, results
+from dpgen2_hpc.state import files
 
 LIMIT = 2000
 

@@ -93,5 +93,5 @@ def work_directory(arguments: argparse.Namespace) -> Path:
 
 def _bug() -> int:
     traceback.print_exc()
-    print(f"\nThis is a bug of dpgen2-hpc {__version__}. The run is as it was: report the lines above.", file=sys.stderr)
+    print(f"\nThis is a bug of dpgen2-hpc {__version__}; please report the lines above.", file=sys.stderr)
     return BUG

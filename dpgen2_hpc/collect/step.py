@@ -3,9 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from dpgen2_hpc.errors import OutputError
 from dpgen2_hpc.state import results
 from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_lines, write_lines
 from dpgen2_hpc.state.identity import digest_folder
@@ -23,13 +21,6 @@ class CollectStep:
     def prepare(self, place: Place) -> list[Task]:
         """Do nothing: nothing is drawn."""
         return []
-
-    def judge(self, place: Place, task: int, directory: Path, exit_code: int | None) -> str | None:
-        """There are no tasks."""
-        raise OutputError("collect has no tasks")
-
-    def carry_over(self, place: Place, task: TaskState, old: Path, new: Path) -> None:
-        """There are no tasks."""
 
     def harvest(self, place: Place, tasks: Sequence[TaskState]) -> CollectResult:
         """Write the increment and its manifest, each whole."""

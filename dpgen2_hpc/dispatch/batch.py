@@ -17,7 +17,6 @@ from dpgen2_hpc.dispatch.site import Claim, Site
 from dpgen2_hpc.errors import OutputError, StateError
 from dpgen2_hpc.state.ledger import BROKEN, DONE, FAILED, LOST, Event, JobState, Ledger, TaskState
 
-
 LOOKS = 2
 """How often the queue must say that it does not know a job."""
 
@@ -58,7 +57,8 @@ class Batch:
         self.folder = site.folder
         self.ledger = Ledger.read(self.folder.ledger)
         if self.folder.task(len(self.ledger.tasks)).exists():
-            raise StateError(f"'{self.folder.ledger}' was cut: it knows {len(self.ledger.tasks)} tasks, there are more.")
+            known = len(self.ledger.tasks)
+            raise StateError(f"'{self.folder.ledger}' was cut: it knows {known} tasks, and there are more.")
         self._doubts = {job.index: 0 for job in self.ledger.open_jobs() if job.id is None}
         """Looks in vain for jobs that may or may not have been submitted: "not there" is believed when said twice."""
 

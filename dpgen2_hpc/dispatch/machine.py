@@ -8,7 +8,7 @@ import functools
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +20,7 @@ CONTEXTS = ("LazyLocalContext", "LocalContext")
 
 @functools.cache
 def library() -> Any:
-    """Import dpdispatcher without the traces that its import leaves: a log in the current directory, a folder at home."""
+    """Import dpdispatcher without the traces of its import: a log in the current directory, a folder at home."""
     level, home = logging.root.manager.disable, os.environ.get("HOME")
     with tempfile.TemporaryDirectory() as temporary:
         logging.disable(logging.CRITICAL)
@@ -83,14 +83,19 @@ def faults(machine: Mapping[str, Any], resources: Mapping[str, Any]) -> list[tup
     found: list[tuple[tuple[str, ...], str]] = []
     batch_type, context = str(machine.get("batch_type")), str(machine.get("context_type"))
     if scheduler(batch_type) is None:
-        found.append((("machine", "batch_type"), f"'{batch_type}' is not available yet; there is: {', '.join(SCHEDULERS)}"))
+        found.append((("machine", "batch_type"), _not_yet(batch_type, SCHEDULERS)))
     if _full_context_name(context) not in CONTEXTS:
-        found.append((("machine", "context_type"), f"'{context}' is not available yet; there are: {', '.join(CONTEXTS)}"))
+        found.append((("machine", "context_type"), _not_yet(context, CONTEXTS)))
     if _full_context_name(context) == "LocalContext" and not machine.get("remote_root"):
         found.append((("machine", "remote_root"), "is needed with LocalContext: the folder in which the jobs run"))
     if resources.get("strategy", {}).get("ratio_unfinished"):
-        found.append((("resources", "strategy", "ratio_unfinished"), "has no meaning here; use continue_on_success_ratio"))
+        text = "has no meaning here; use continue_on_success_ratio"
+        found.append((("resources", "strategy", "ratio_unfinished"), text))
     return found
+
+
+def _not_yet(name: str, known: Iterable[str]) -> str:
+    return f"'{name}' is not available yet in this version; there is: {', '.join(known)}"
 
 
 def _full_context_name(name: str) -> str:

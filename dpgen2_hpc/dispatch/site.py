@@ -68,7 +68,7 @@ class Site:
         return "\n".join([parts.header, guard, parts.environment, *lines, "wait", parts.ending, ""])
 
     def claim(self, name: str) -> Claim | None:
-        """Return what a job has written about itself, or ``None`` before it started; a torn last line does not count."""
+        """Return what a job has written of itself, ``None`` before it started; a torn last line does not count."""
         try:
             text = (self.root / "jobs" / f"{name}.claim").read_text()
         except FileNotFoundError:

@@ -73,7 +73,7 @@ class MdGroup:
             neidelay=settings["neidelay"],
         )
 
-    def checks(self, context: CheckContext) -> Iterator[Problem]:  # noqa: ARG002  a kind's checks may ask; these do not
+    def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what is wrong across keys; that ``conf_idx`` is in range only the whole of ``explore`` can tell."""
         for name in ("conf_idx", "temps"):
             if not getattr(self, name):

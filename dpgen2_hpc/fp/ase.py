@@ -57,7 +57,7 @@ class AseLabeler:
                     Key(
                         "command",
                         [str, type(None)],
-                        "The Python that has ase, the calculator and dpgen2_hpc; default: the one that runs the driver.",
+                        "A Python with ase, the calculator and dpgen2_hpc; default: the one that runs the driver.",
                         optional=True,
                         default=None,
                     )

@@ -1,4 +1,4 @@
-"""The gate: whether what a code wrote is a label of the frame that was asked for. The exit code alone proves nothing."""
+"""The gate: whether what a code wrote is a label of the frame that was asked for. An exit code proves nothing."""
 
 from dataclasses import dataclass
 from pathlib import Path

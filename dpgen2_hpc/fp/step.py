@@ -1,4 +1,4 @@
-"""First principles: a task for each selected frame; what passes the gate is a label, the rest is dropped and counted."""
+"""First principles: a task for each selected frame; what passes the gate is a label, the rest is dropped."""
 
 import functools
 from collections.abc import Sequence
@@ -73,9 +73,7 @@ class FpStep:
     def _gather(self, place: Place, harvested: Harvested, task: TaskState, row: dict[str, Any], frame: Frame) -> None:
         folder, key = place.folder(self.name), task_key(place.iteration, self.name, task.index)
         try:
-            if task.verdict != DONE:
-                raise OutputError(task.why or "the task is broken")
-            labels = self.gate.read(self.labeler, folder.task(task.index), frame)
+            labels = self._label(folder.task(task.index), task, frame)
         except (LabelRefused, OutputError) as error:
             path = f"{folder.path.parent.name}/{folder.path.name}/{folder.task_name(task.index)}"
             refused = isinstance(error, LabelRefused)
@@ -84,7 +82,13 @@ class FpStep:
             return
         harvested.labels.append(labels)
         origin = {"explored_by": task_key(place.iteration, "explore", row["task"]), "md_step": row["md_step"]}
-        harvested.rows.append({"key": key, "code": self.code, "identity": task.identity, **origin, "digest": row["digest"]})
+        who = {"key": key, "code": self.code, "identity": task.identity}
+        harvested.rows.append({**who, **origin, "digest": row["digest"]})
+
+    def _label(self, directory: Path, task: TaskState, frame: Frame) -> Labels:
+        if task.verdict != DONE:
+            raise OutputError(task.why or "the task is broken")
+        return self.gate.read(self.labeler, directory, frame)
 
     def _write(self, place: Place, harvested: Harvested) -> None:
         folder = place.folder(self.name).path
@@ -103,8 +107,8 @@ class FpStep:
         inputs = tuple(self.labeler.write_inputs(frame, directory))
         shared = {name: digest_file(path) for name, path in self.labeler.shared().items()}
         files = digest_files(directory, inputs)
-        return Task(identity(kind=f"fp/{self.code}", command=self.labeler.command, files=files, shared=shared),
-                    self.labeler.command, inputs)  # fmt: skip
+        command = self.labeler.command
+        return Task(identity(kind=f"fp/{self.code}", command=command, files=files, shared=shared), command, inputs)
 
 
 @functools.lru_cache(maxsize=1)

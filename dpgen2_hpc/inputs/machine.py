@@ -93,7 +93,7 @@ def _section(name: str, trees: MachineTrees) -> Key:
         f"Where {name} runs.",
         change="now",
         sub_fields=[
-            Key("command", [str, nothing], "The program; overrides the one of param.json.", optional=True, default=None),
+            Key("command", [str, nothing], "The program; comes before param.json's.", optional=True, default=None),
             trees.machine,
             trees.resources,
             *trees.policy,

@@ -87,19 +87,27 @@ def root() -> dargs.Argument:
         "param",
         dict,
         sub_fields=[
-            Key("name", [str, NOTHING], "A name for the run, shown by status.", optional=True, default=None, change="now"),
+            Key("name", [str, NOTHING], "A name for people.", optional=True, default=None, change="now"),
             Key("seed", int, "Fixes every random choice.", optional=True, default=0, minimum=0, maximum=2**31 - 1),
             Key("inputs", dict, "The elements and the first data.", sub_fields=_inputs()),
             Key("train", dict, "How models are trained.", sub_variants=[_variant("train")]),
-            Key("explore", dict, "How configurations are explored.", sub_fields=_explore(), sub_variants=[_variant("explore")]),
-            Key("fp", dict, "How frames are labelled.", sub_fields=_fp(), sub_variants=[_variant("fp")]),
-            *(
-                Key(name, dict, "DPGEN2's policy; here it stands in machine.json.", optional=True, default={}, available=False)
-                for name in ("step_configs", "default_step_config")
+            Key(
+                "explore",
+                dict,
+                "How configurations are explored.",
+                sub_fields=_explore(),
+                sub_variants=[_variant("explore")],
             ),
+            Key("fp", dict, "How frames are labelled.", sub_fields=_fp(), sub_variants=[_variant("fp")]),
+            *(_later(name, dict, {}) for name in ("step_configs", "default_step_config")),
             *(Key(name, object, "No meaning here.", optional=True, default=None, change="now") for name in MEANINGLESS),
         ],
-    )  # fmt: skip
+    )
+
+
+def _later(name: str, dtype: Any, default: Any) -> Key:
+    """Return a key that DPGEN2 has and this version does not act on."""
+    return Key(name, dtype, "", optional=True, default=default, available=False)
 
 
 def _variant(kind: str, default: str = "") -> dargs.Variant:
@@ -129,7 +137,7 @@ def _inputs() -> list[dargs.Argument]:
         Key("mass_map", list[float], "Their masses, u.", above=0, maximum=400),
         Key("init_data_prefix", [str, NOTHING], "The folder of init_data_sys.", optional=True, default=None),
         Key("init_data_sys", [list[str], str], "The first training systems (deepmd/npy): folders or patterns."),
-        *(Key(name, dtype, "", optional=True, default=default, available=False) for name, dtype, default in later),
+        *(_later(*entry) for entry in later),
     ]
 
 
@@ -138,21 +146,21 @@ def _explore() -> list[dargs.Argument]:
         Key("max_numb_iter", int, "Most iterations of a stage.", optional=True, default=10, minimum=1, change="now"),
         Key("fatal_at_max", bool, "Stop for a person when a stage has not converged in max_numb_iter iterations.",
             optional=True, default=True, change="now"),
-        Key("output_nopbc", bool, "", optional=True, default=False, available=False),
+        _later("output_nopbc", bool, False),
         Key("convergence", dict, "What is accurate, and when a stage has converged.",
             sub_variants=[_variant("convergence")]),
         Key("configurations", list, "Where runs start from.", alias=["configuration"], repeat=True,
             sub_variants=[_variant("configurations")]),
         Key("stages", list[list[dict[str, Any]]], "The task groups of each stage.", change="append",
             sub_variants=[_variant("groups", default="lmp-md")]),
-        Key("filters", list, "", optional=True, default=[], available=False),
+        _later("filters", list, []),
     ]  # fmt: skip
 
 
 def _fp() -> list[dargs.Argument]:
     return [
         Key("task_max", int, "Most labels of an iteration.", optional=True, default=10, minimum=1, change="now"),
-        Key("extra_output_files", list, "", optional=True, default=[], available=False),
+        _later("extra_output_files", list, []),
     ]
 
 

@@ -13,7 +13,6 @@ from dpgen2_hpc.state.ledger import BROKEN, Ledger, TaskState
 from dpgen2_hpc.state.results import SelectResult
 from dpgen2_hpc.state.workdir import Place, task_key
 
-ABOUT_MODELS = "the models in models/ were trained before the last labels were collected, and do not know them"
 
 SHOWN = 3
 """Failed tasks that a message shows in full; the others are counted."""
@@ -43,7 +42,7 @@ def too_few(place: Place, step: str, ledger: Ledger, usable: int, wanted: int) -
         details.append(f"... and {len(broken) - SHOWN} more broken tasks.")
     details += _refused(place, step)
     if broken:
-        advice = "Mend the cause, then type the same command again: broken tasks are tried anew, finished ones are kept."
+        advice = "Mend the cause, then type the same command again: broken tasks are tried anew, the others are kept."
     else:
         advice = (
             "No task is broken: their results were refused. Mend the inputs in a new run, or let the run go on with "
@@ -58,7 +57,7 @@ def for_decision(place: Place, decision: Decision, report: Mapping[str, Any]) ->
     select = results.load(SelectResult, place.folder("select"))
     details = [in_words(report), *_quantile_lines(select)]
     if report["explored"] == report["invalid"]:
-        advice = "Look at the logs of the explore tasks and at the models' learning curves (00.train/task.*/lcurve.out)."
+        advice = "Look at the explore tasks' logs and at the models' learning curves (00.train/task.*/lcurve.out)."
     elif report["selected"] == 0:
         advice = _levels_advice(select)
     else:
@@ -67,6 +66,13 @@ def for_decision(place: Place, decision: Decision, report: Mapping[str, Any]) ->
             "the same command again."
         )
     return Advice(decision.reason, advice, tuple(details))
+
+
+def about_models(last: Mapping[str, Any]) -> str:
+    """Return what the models of a completed run know, from the report of its last iteration."""
+    if last["labelled"]:
+        return f"the {last['labelled']} labels of the last iteration were collected after the models were trained"
+    return "the models know every label"
 
 
 def in_words(report: Mapping[str, Any]) -> str:

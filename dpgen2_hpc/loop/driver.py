@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from dpgen2_hpc.dispatch.attempts import write_attempt
 from dpgen2_hpc.dispatch.batch import Batch
@@ -14,11 +14,10 @@ from dpgen2_hpc.dispatch.names import job_name
 from dpgen2_hpc.dispatch.poll import Pace
 from dpgen2_hpc.errors import DONE, STILL_RUNNING, Blocked, QueueDown
 from dpgen2_hpc.loop import advice
-from dpgen2_hpc.loop.advice import ABOUT_MODELS
 from dpgen2_hpc.loop.plan import Plan
 from dpgen2_hpc.loop.schedule import COMPLETE, GO_ON, Decision, decide
 from dpgen2_hpc.loop.signals import Signals
-from dpgen2_hpc.loop.step import Step
+from dpgen2_hpc.loop.step import Step, TaskStep
 from dpgen2_hpc.state import results
 from dpgen2_hpc.state.files import fresh_folder, sync_folder
 from dpgen2_hpc.state.ledger import Ledger, TaskState
@@ -39,7 +38,7 @@ PROGRESS_INTERVAL = 30.0
 class StepWorker:
     """A step at its place, as the batch sees it."""
 
-    step: Step
+    step: TaskStep
     place: Place
 
     def judge(self, task: int, directory: Path, exit_code: int | None) -> str | None:
@@ -171,9 +170,10 @@ class Driver:
     def _complete(self, decision: Decision) -> int:
         if self.record.complete is None or self.record.complete["reason"] != decision.reason:
             models = [f"models/{path.name}" for path in sorted(self.workdir.models.iterdir())]
-            complete = {"reason": decision.reason, "models": models, "note": ABOUT_MODELS}
+            note = advice.about_models(self.record.iterations[-1])
+            complete = {"reason": decision.reason, "models": models, "note": note}
             self._commit(replace(self.record, complete=complete, blocked=None))
-            log.info("complete: %s; %s", decision.reason, ABOUT_MODELS)
+            log.info("complete: %s; %s", decision.reason, note)
         return DONE
 
     # ---- waiting
@@ -182,7 +182,7 @@ class Driver:
         record = self.record
         return Batch(
             self.plan.site(self.workdir, record),
-            StepWorker(self.step, self.place),
+            StepWorker(cast(TaskStep, self.step), self.place),  # the others have no tasks, and so no batch
             self.plan.policies[record.step],
             partial(job_name, record.identity, record.iteration, record.step),
             self._before_submission,
@@ -294,4 +294,3 @@ def link_models(place: Place) -> None:
         temporary.symlink_to(source)
         temporary.rename(link)
     sync_folder(models)
-

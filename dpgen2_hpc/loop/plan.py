@@ -88,4 +88,3 @@ def load_plan(param: Path, machine: Path) -> Plan:
 
 def _trees() -> MachineTrees:
     return MachineTrees(layer.machine_arguments(), layer.resources_arguments(), policy.arguments(), layer.faults)
-

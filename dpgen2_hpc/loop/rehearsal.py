@@ -21,8 +21,8 @@ def describe_inputs(plan: Plan) -> str:
         f"elements: {', '.join(settings.type_map)}",
         f"initial data: {len(settings.initial_systems)} systems",
         f"train: {settings.trainer.numb_models} models on {_machine(plan, 'train')}",
-        f"explore: {len(settings.stages)} stages ({', '.join(map(str, runs))} thermodynamic states), "
-        f"at most {settings.max_numb_iter} iterations each, on {_machine(plan, 'explore')}",
+        f"explore: stages with {', '.join(map(str, runs))} thermodynamic states on {_machine(plan, 'explore')}",
+        f"at most {settings.max_numb_iter} iterations of a stage",
         f"fp: at most {settings.task_max} labels an iteration by {settings.fp_type}, on {_machine(plan, 'fp')}",
     ]
     lines += [f"'{key}' has no meaning here and is not followed" for key in plan.param.meaningless]

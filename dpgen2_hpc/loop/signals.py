@@ -4,6 +4,7 @@ import os
 import select
 import signal
 from types import FrameType
+from typing import Self
 
 from dpgen2_hpc.errors import Interrupted
 
@@ -17,7 +18,7 @@ class Signals:
         self._received: int | None = None
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def __enter__(self) -> "Signals":
+    def __enter__(self) -> Self:
         self._old = {number: signal.signal(number, self._handle) for number in HANDLED}
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         return self

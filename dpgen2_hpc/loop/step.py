@@ -30,6 +30,13 @@ class Step(Protocol):
     def prepare(self, place: Place) -> list[Task]:
         """Fill the step's folder, which is new and empty, and return its tasks; every draw is made here."""
 
+    def harvest(self, place: Place, tasks: Sequence[TaskState]) -> Any:
+        """Read what the tasks left, write the step's result, and return it (a :class:`StepResult`)."""
+
+
+class TaskStep(Step, Protocol):
+    """A step that has tasks."""
+
     def judge(self, place: Place, task: int, directory: Path, exit_code: int | None) -> str | None:
         """Return a note on an attempt that left something usable, or ``None`` where there is nothing to say.
 
@@ -43,6 +50,3 @@ class Step(Protocol):
 
     def carry_over(self, place: Place, task: TaskState, old: Path, new: Path) -> None:
         """Bring what a new attempt may use of the old one, whose verdict is ``task.before``."""
-
-    def harvest(self, place: Place, tasks: Sequence[TaskState]) -> Any:
-        """Read what the tasks left, write the step's result, and return it (a :class:`StepResult`)."""

@@ -81,8 +81,9 @@ class Status:
         if self.status == "complete" and record.complete is not None:
             return [*lines, f"models: {', '.join(record.complete['models'])}", record.complete["note"]]
         counts = ", ".join(f"{self.tasks[name]} {name}" for name in ("done", "running", "waiting", "broken"))
-        lines.append(f"{where} is {record.phase}" + (f": {counts} of {self.tasks['total']}" if self.tasks["total"] else ""))
-        lines.append(describe(self.holder) if self.holder else f"no driver is running, {self.jobs} jobs are in the queue")
+        lines.append(f"{where} is {record.phase}" + (f" ({counts})" if self.tasks["total"] else ""))
+        nobody = f"no driver is running, {self.jobs} jobs are in the queue"
+        lines.append(describe(self.holder) if self.holder else nobody)
         lines += [f"broken: {key}: {why}" for key, why in self.broken]
         if record.blocked is not None:
             lines.append(record.blocked["advice"])

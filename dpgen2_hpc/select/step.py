@@ -1,6 +1,6 @@
 """Select: class every explored frame by its deviation, put the candidates in order, take the first that pass."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from dpgen2_hpc.data.dataset import write_frames
 from dpgen2_hpc.data.frame import Frame
-from dpgen2_hpc.errors import OutputError
 from dpgen2_hpc.kinds import ACCURATE, CANDIDATE, FAILED, INVALID, Convergence, Explorer
 from dpgen2_hpc.state import results
 from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_json, read_lines, write_json, write_lines
@@ -54,13 +53,6 @@ class SelectStep:
         np.save(folder.path / "order.npy", candidates[order])
         write_json(folder.path / "classes.json", {**counts, "deviation_f": _quantiles(force)})
         return []
-
-    def judge(self, place: Place, task: int, directory: Path, exit_code: int | None) -> str | None:
-        """There are no tasks."""
-        raise OutputError("select has no tasks")
-
-    def carry_over(self, place: Place, task: TaskState, old: Path, new: Path) -> None:
-        """There are no tasks."""
 
     def harvest(self, place: Place, tasks: Sequence[TaskState]) -> SelectResult:
         """Read candidates in their order until enough have passed, and write those down."""
@@ -110,10 +102,12 @@ class SelectStep:
     def _draw(self, place: Place, order: NDArray[Any]) -> Drawn:
         """Look at candidates in portions, so that no more is read than is needed."""
         drawn, known = Drawn(), _known_digests(place)
+        explore = results.load(ExploreResult, place.folder("explore"))
+        paths = {run["task"]: place.folder("explore").path / run["path"] for run in explore.runs}
         while len(drawn.frames) < self.task_max and drawn.looked_at < len(order):
             portion = order[drawn.looked_at : drawn.looked_at + self.task_max - len(drawn.frames)]
             drawn.looked_at += len(portion)
-            for row, frame in zip(portion, self._read(place, portion), strict=True):
+            for row, frame in zip(portion, self._read(paths, portion), strict=True):
                 self._take(drawn, known, row, frame)
         return drawn
 
@@ -138,10 +132,8 @@ class SelectStep:
             }
         )
 
-    def _read(self, place: Place, portion: NDArray[Any]) -> list[Frame | None]:
+    def _read(self, paths: Mapping[int, Path], portion: NDArray[Any]) -> list[Frame | None]:
         """Read the frames of these rows, each trajectory opened once."""
-        explore = results.load(ExploreResult, place.folder("explore"))
-        paths = {run["task"]: place.folder("explore").path / run["path"] for run in explore.runs}
         frames: list[Frame | None] = [None] * len(portion)
         for task in np.unique(portion["task"]):
             where = np.flatnonzero(portion["task"] == task)

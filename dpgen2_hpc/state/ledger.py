@@ -116,7 +116,7 @@ class Ledger:
 
     def waiting(self) -> list[TaskState]:
         """Return the tasks that need a new job: never tried, or their last attempt failed."""
-        covered = {task for job in self.jobs if job.state != "gone" for task, _ in job.tasks if not self._judged(job, task)}
+        covered = {task for job in self.open_jobs() for task, _ in job.tasks if not self._judged(job, task)}
         return [task for task in self.tasks if not task.settled and task.index not in covered]
 
     def open_jobs(self) -> list[JobState]:

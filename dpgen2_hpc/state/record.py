@@ -79,7 +79,7 @@ class Record:
     def reopened(self) -> "Record":
         """Return the record of a finished step whose broken tasks are tried again."""
         if self.phase != "finished":
-            raise StateError(f"iteration {self.iteration}: '{self.step}' is {self.phase}; only a finished step reopens.")
+            raise StateError(f"iteration {self.iteration}: '{self.step}' is {self.phase}, only 'finished' reopens.")
         return replace(self, phase="submitted", blocked=None)
 
     def next_iteration(self, stage: int, index_in_stage: int) -> "Record":
@@ -213,4 +213,5 @@ def _check_fields(path: Path, value: Mapping[str, Any]) -> None:
     done = len(value["iterations"])
     last = value["iteration"] + (value["step"] == STEPS[-1] and value["phase"] == PHASES[-1])
     if done != last:
-        raise StateError(f"'{path}': {done} iterations are reported, but the run stands in iteration {value['iteration']}.")
+        here = value["iteration"]
+        raise StateError(f"'{path}': {done} iterations are reported, but the run stands in iteration {here}.")

@@ -62,12 +62,10 @@ class DeepmdTrainer:
                 "Seeds, training systems and type_map are filled in.",
             ),
             Key("config", dict, "How dp is called.", optional=True, default={}, sub_fields=_config_arguments()),
-            Key("init_models_paths", [list, type(None)], "Models to start from.", alias=["training_iter0_model_path"],
-                optional=True, default=None, available=False),
-            Key("init_models_uri", [str, type(None)], "", optional=True, default=None, available=False),
-            Key("optional_files", [list, type(None)], "More files for a task.", optional=True, default=None,
-                available=False),
-        ]  # fmt: skip
+            _later("init_models_paths", [list, type(None)], None, alias=["training_iter0_model_path"]),
+            _later("init_models_uri", [str, type(None)], None),
+            _later("optional_files", [list, type(None)], None),
+        ]
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
@@ -82,7 +80,7 @@ class DeepmdTrainer:
         if len(self.templates) not in (1, self.numb_models):
             yield ("template_script",), f"has {len(self.templates)} entries; there are {self.numb_models} models"
         for number, template in enumerate(self.templates):
-            path: tuple[str | int, ...] = ("template_script",) if len(self.templates) == 1 else ("template_script", number)
+            path: tuple[str | int, ...] = ("template_script", *([number] if len(self.templates) > 1 else []))
             yield from ((path + place, text) for place, text in _template_problems(template, context.type_map))
 
     @property
@@ -187,10 +185,17 @@ def _config_arguments() -> list[dargs.Argument]:
     ]
     return [
         Key("command", str, "The program.", optional=True, default="dp"),
-        Key("impl", str, "The backend.", alias=["backend"], optional=True, default="tensorflow", choices=["tensorflow"]),
+        Key(
+            "impl", str, "The backend.", alias=["backend"], optional=True, default="tensorflow", choices=["tensorflow"]
+        ),
         Key("train_args", str, "More words for dp train, as --skip-neighbor-stat.", optional=True, default=""),
-        *(Key(name, dtype, "", optional=True, default=default, available=False) for name, dtype, default in later),
+        *(_later(*entry) for entry in later),
     ]
+
+
+def _later(name: str, dtype: Any, default: Any, **more: Any) -> Key:
+    """Return a key that DPGEN2 has and this version does not act on."""
+    return Key(name, dtype, "", optional=True, default=default, available=False, **more)
 
 
 def _template_problems(template: Any, type_map: tuple[str, ...]) -> Iterator[Problem]:
@@ -206,7 +211,8 @@ def _template_problems(template: Any, type_map: tuple[str, ...]) -> Iterator[Pro
             yield path, "is missing: an input of dp train has it, as an object"
     model, training = template.get("model"), template.get("training")
     if isinstance(model, dict) and model.get("type_map", list(type_map)) != list(type_map):
-        yield ("model", "type_map"), f"is {model['type_map']}, inputs.type_map is {list(type_map)}: elements would be mixed up"
+        text = f"is {model['type_map']}, inputs.type_map is {list(type_map)}: elements would be mixed up"
+        yield ("model", "type_map"), text
     if isinstance(training, dict) and training.get("validation_data"):
         yield ("training", "validation_data"), "is not available yet; leave it out"
 

@@ -1,5 +1,7 @@
 """What the stand-in programs share."""
-import os, sys, time
+import os
+import sys
+import time
 
 
 def note(what):

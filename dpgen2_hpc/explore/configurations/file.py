@@ -86,7 +86,7 @@ class Files:
         """Return the files that the patterns match now, each once."""
         return list(dict.fromkeys(path for pattern in self.files for path in _matches(pattern)))
 
-    def generate(self, type_map: Sequence[str], rng: np.random.Generator) -> list[Frame]:  # noqa: ARG002  nothing is drawn
+    def generate(self, type_map: Sequence[str], rng: np.random.Generator) -> list[Frame]:
         """Return the frames of all files.
 
         Raises

@@ -1,0 +1,596 @@
+"""The batch: what it decides from the ledger, the claims and the queue's answers, with a queue that a test can lame."""
+
+import re
+import socket
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from dpgen2_hpc.dispatch import batch as module
+from dpgen2_hpc.dispatch.attempts import write_attempt
+from dpgen2_hpc.dispatch.batch import Batch
+from dpgen2_hpc.dispatch.policy import Policy
+from dpgen2_hpc.dispatch.schedulers import Entry
+from dpgen2_hpc.dispatch.site import Claim
+from dpgen2_hpc.errors import OutputError, QueueDown, StateError
+from dpgen2_hpc.state.ledger import Ledger, Task
+from dpgen2_hpc.state.workdir import StepFolder
+
+HERE = socket.gethostname()
+
+
+class Queue:
+    """Stands in for a Site: what was submitted, what lives, and what jobs said of themselves."""
+
+    def __init__(self, folder, group_size=1, grace=0.0, own_host=False):
+        self.folder = folder
+        self.machine = SimpleNamespace(group_size=group_size, cpu_per_node=1)
+        self.scheduler = SimpleNamespace(grace=grace, own_host=own_host, minimum_wait=0.2)
+        self.submissions: list[str] = []
+        self.attempts: list[list[tuple[int, int]]] = []
+        self.entries: list[Entry] = []
+        self.claims: dict[str, Claim] = {}
+        self.fetched: list[int] = []
+        self.questions: list[list[str]] = []
+        self.down = False
+        self.lose_reply = 0
+
+    def submit(self, job, tasks):
+        self.submissions.append(job.name)
+        self.attempts.append([(task.index, task.attempt) for task in tasks])
+        identifier = str(100 + len(self.submissions))
+        self.entries.append(Entry(job.name, identifier, running=False))
+        if self.lose_reply:
+            self.lose_reply -= 1
+            raise QueueDown("the reply was lost")
+        return identifier
+
+    def live(self, names):
+        if names:
+            self.questions.append(list(names))
+            if self.down:
+                raise QueueDown("no answer")
+        return [entry for entry in self.entries if entry.name in names]
+
+    def claim(self, name):
+        return self.claims.get(name)
+
+    def fetch(self, tasks):
+        self.fetched += [task.index for task in tasks]
+
+    # ---- what a test lets happen
+
+    def start(self, name, host=HERE):
+        self.claims[name] = Claim("7", host)
+        self.entries = [Entry(e.name, e.id, running=True) if e.name == name else e for e in self.entries]
+
+    def end(self, name, *codes, leave=True):
+        """The job ends tasks with these exit codes, in their order, and leaves the queue."""
+        claim = self.claims.setdefault(name, Claim("7", HERE))
+        tasks = self.attempts[self.submissions.index(name)]
+        for task, code in zip(tasks, codes, strict=False):
+            claim.ended[task] = code
+        if leave:
+            self.vanish(name)
+
+    def vanish(self, name):
+        self.entries = [entry for entry in self.entries if entry.name != name]
+
+
+class Worker:
+    """Judges by a table: what is wrong with the output of a task."""
+
+    def __init__(self):
+        self.bad: dict[int, str] = {}
+        self.codes: list[int | None] = []
+        self.carried: list[tuple[int, str | None]] = []
+
+    def judge(self, task, directory, exit_code):
+        self.codes.append(exit_code)
+        if task in self.bad:
+            raise OutputError(self.bad[task])
+        return None
+
+    def carry_over(self, task, old, new):
+        self.carried.append((task.attempt, task.before))
+
+
+class Clock:
+    """Time that only a test moves."""
+
+    def __init__(self, monkeypatch):
+        self.now = 1_000_000.0
+        monkeypatch.setattr(module.time, "time", lambda: self.now)
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    return Bench(tmp_path, monkeypatch)
+
+
+class Bench:
+    """A batch of ``size`` tasks that a test may lose and read again, as a killed driver does."""
+
+    def __init__(self, root, monkeypatch):
+        self.folder = StepFolder(root / "00.train", "train")
+        self.clock = Clock(monkeypatch)
+        self.worker = Worker()
+
+    def open(self, size, policy=None, **queue):
+        self.folder.path.mkdir()
+        for number in range(size):
+            self.folder.task(number).mkdir()
+            (self.folder.task(number) / "in").write_text("input")
+            write_attempt(self.folder.task(number), 1)
+        Ledger.create(self.folder.ledger, [Task(f"sha{n}", "cmd", ("in",)) for n in range(size)])
+        self.policy = policy or Policy()
+        self.queue = Queue(self.folder, **queue)
+        batch = self.again()
+        batch.open()
+        return batch
+
+    def again(self):
+        """A new driver takes the batch up."""
+        return Batch(self.queue, self.worker, self.policy, "dname{}".format, lambda: None)
+
+    def submitted(self, size, **more):
+        """A batch all of whose first jobs are in the queue."""
+        batch = self.open(size, **more)
+        for _ in range(2 if batch.ledger.jobs else 1):
+            batch.advance()
+        return batch
+
+    def events(self, kind):
+        lines = self.folder.ledger.read_text().splitlines()
+        return [line for line in lines if f'"event": "{kind}"' in line]
+
+
+def states(batch):
+    return [task.verdict for task in batch.ledger.tasks]
+
+
+# ---- opening and submitting
+
+
+def test_the_intents_of_a_batch_are_one_write(bench, monkeypatch):
+    written = []
+    real = bench_append = module.Ledger.append
+    monkeypatch.setattr(module.Ledger, "append", lambda self, events: written.append(rows := list(events)) or real(self, rows))
+    assert bench_append is real
+    bench.open(5, group_size=2)
+    assert [[event["tasks"] for event in rows] for rows in written] == [[[[0, 1], [1, 1]], [[2, 1], [3, 1]], [[4, 1]]]]
+
+
+def test_a_group_size_of_zero_puts_all_tasks_into_one_job(bench):
+    assert [job.tasks for job in bench.open(3, group_size=0).ledger.jobs] == [((0, 1), (1, 1), (2, 1))]
+
+
+def test_each_job_is_submitted_once_and_its_id_is_written_down(bench):
+    batch = bench.submitted(3)
+    assert bench.queue.submissions == ["dname0", "dname1", "dname2"]
+    assert [(job.id, job.host) for job in Ledger.read(bench.folder.ledger).jobs] == [
+        ("101", HERE), ("102", HERE), ("103", HERE),
+    ]  # fmt: skip
+    for _ in range(5):
+        batch.advance()
+    assert len(bench.queue.submissions) == 3
+
+
+def test_an_id_is_durable_before_the_next_job_is_submitted(bench):
+    bench.open(3)
+    seen, real = [], bench.queue.submit
+    bench.queue.submit = lambda job, tasks: seen.append(len(bench.events("id"))) or real(job, tasks)
+    batch = bench.again()
+    batch.advance()
+    batch.advance()
+    assert seen == [0, 1, 2]
+
+
+def test_no_more_jobs_than_parallelism_are_in_the_queue_at_once(bench):
+    batch = bench.submitted(5, policy=Policy(parallelism=2))
+    most = 0
+    for number in range(5):
+        most = max(most, len(bench.queue.entries))
+        bench.queue.end(f"dname{number}", 0)
+        batch.advance()
+    assert (most, batch.finished, len(bench.queue.submissions)) == (2, True, 5)
+
+
+def test_a_queue_without_a_limit_gets_all_jobs_and_this_host_gets_as_many_as_it_has_cores(bench, monkeypatch):
+    monkeypatch.setattr(module, "cores", lambda: 3)
+    bench.submitted(7, own_host=True)
+    assert len(bench.queue.submissions) == 3
+
+
+def test_a_signal_between_two_submissions_leaves_the_rest_for_the_next_driver(bench):
+    bench.open(3)
+
+    class Signal(Exception):
+        pass
+
+    def stop():
+        if bench.queue.submissions:
+            raise Signal
+
+    batch = Batch(bench.queue, bench.worker, bench.policy, "dname{}".format, stop)
+    batch.advance()
+    with pytest.raises(Signal):
+        batch.advance()
+    again = bench.again()
+    again.advance()
+    again.advance()
+    assert bench.queue.submissions == ["dname0", "dname1", "dname2"]
+
+
+def test_a_ledger_that_knows_fewer_tasks_than_there_are_is_refused(bench):
+    bench.open(2)
+    bench.folder.task(2).mkdir()
+    with pytest.raises(StateError, match="was cut"):
+        bench.again()
+
+
+# ---- doubts
+
+
+def test_a_submitted_job_whose_id_was_lost_is_adopted_from_the_queue(bench):
+    bench.open(1)
+    bench.queue.entries = [Entry("dname0", "77", running=False)]
+    batch = bench.again()
+    batch.advance()
+    assert (bench.queue.submissions, batch.ledger.jobs[0].id) == ([], "77")
+
+
+def test_a_submitted_job_that_the_queue_has_forgotten_is_adopted_from_its_claim(bench):
+    bench.open(1)
+    bench.queue.claims["dname0"] = Claim("77", "node5", {(0, 1): 0})
+    batch = bench.again()
+    batch.advance()
+    assert bench.queue.submissions == []
+    assert (batch.ledger.jobs[0].id, batch.ledger.jobs[0].host, states(batch)) == ("77", "node5", ["done"])
+
+
+def test_the_claim_decides_between_two_entries_of_one_name(bench):
+    bench.open(1)
+    bench.queue.entries = [Entry("dname0", "77", running=True), Entry("dname0", "78", running=False)]
+    bench.queue.claims["dname0"] = Claim("77", HERE)
+    batch = bench.again()
+    batch.advance()
+    assert (bench.queue.submissions, batch.ledger.jobs[0].id) == ([], "77")
+
+
+def test_a_job_that_may_have_been_submitted_is_looked_for_twice_and_then_submitted_under_the_same_name(bench):
+    bench.open(1)
+    batch = bench.again()
+    batch.advance()
+    assert (bench.queue.submissions, batch.unsure) == ([], True)
+    batch.advance()
+    assert bench.queue.questions[:2] == [["dname0"], ["dname0"]]
+    assert (bench.queue.submissions, batch.ledger.jobs[0].id) == (["dname0"], "101")
+
+
+def test_a_job_that_shows_itself_at_the_second_look_is_not_submitted_again(bench):
+    bench.open(1)
+    batch = bench.again()
+    batch.advance()
+    bench.queue.entries = [Entry("dname0", "77", running=False)]
+    batch.advance()
+    batch.advance()
+    assert (bench.queue.submissions, batch.ledger.jobs[0].id) == ([], "77")
+
+
+def test_a_lost_reply_is_a_doubt_and_the_job_is_adopted_not_submitted_again(bench):
+    bench.open(2)
+    bench.queue.lose_reply = 1
+    batch = bench.again()
+    batch.advance()
+    with pytest.raises(QueueDown):
+        batch.advance()
+    batch.advance()
+    batch.advance()
+    assert (bench.queue.submissions, [job.id for job in batch.ledger.jobs]) == (["dname0", "dname1"], ["101", "102"])
+
+
+def test_a_job_in_doubt_counts_as_one_that_is_in_the_queue(bench):
+    bench.open(2, policy=Policy(parallelism=1))
+    bench.queue.lose_reply = 1
+    batch = bench.again()
+    batch.advance()
+    with pytest.raises(QueueDown):
+        batch.advance()
+    bench.queue.entries.clear()  # accepted, and not shown yet
+    batch.advance()
+    assert bench.queue.submissions == ["dname0"]
+
+
+def test_a_queue_that_does_not_answer_settles_no_doubt(bench):
+    bench.open(1)
+    bench.queue.down = True
+    batch = bench.again()
+    for _ in range(5):
+        with pytest.raises(QueueDown):
+            batch.advance()
+    assert bench.queue.submissions == []
+    bench.queue.down = False
+    batch.advance()
+    assert bench.queue.submissions == []
+    batch.advance()
+    assert bench.queue.submissions == ["dname0"]
+
+
+# ---- what jobs say
+
+
+def test_a_line_of_a_job_that_still_runs_is_believed_at_once(bench):
+    batch = bench.submitted(2, group_size=2)
+    bench.queue.start("dname0")
+    bench.queue.end("dname0", 0, leave=False)
+    batch.advance()
+    assert (states(batch), batch.ledger.jobs[0].state) == (["done", None], "running")
+    assert batch.ledger.counts()["running"] == 1
+
+
+def test_a_job_all_of_whose_tasks_have_ended_is_gone_without_a_question_to_the_queue(bench):
+    batch = bench.submitted(1)
+    bench.queue.end("dname0", 0, leave=False)
+    bench.queue.questions.clear()
+    batch.advance()
+    assert (batch.finished, batch.ledger.jobs[0].state, bench.queue.questions) == (True, "gone", [])
+
+
+def test_a_verdict_is_durable_and_not_given_again_by_the_next_driver(bench):
+    batch = bench.submitted(2)
+    bench.queue.end("dname0", 0)
+    batch.advance()
+    again = bench.again()
+    again.advance()
+    assert (states(again), bench.worker.codes) == (["done", None], [0])
+
+
+def test_what_a_task_wrote_is_fetched_before_it_is_judged(bench):
+    batch = bench.submitted(1)
+    order = []
+    bench.queue.fetch = lambda tasks: order.append("fetched")
+    bench.worker.judge = lambda *_: order.append("judged")
+    bench.queue.end("dname0", 0)
+    batch.advance()
+    assert order == ["fetched", "judged"]
+
+
+def test_a_line_about_an_older_attempt_is_no_verdict_on_the_newest(bench):
+    batch = bench.submitted(1)
+    bench.worker.bad[0] = "no output"
+    bench.queue.end("dname0", 1)
+    batch.advance()
+    bench.worker.bad.clear()
+    bench.queue.claims["dname1"] = Claim("8", HERE, {(0, 1): 0})
+    batch.advance()
+    assert states(batch) == [None]
+
+
+def test_a_queue_that_does_not_answer_is_no_reason_to_conclude_anything_of_a_silent_job(bench):
+    batch = bench.submitted(2)
+    bench.queue.start("dname0")
+    batch.advance()
+    bench.queue.down = True
+    before = bench.folder.ledger.read_text()
+    for _ in range(4):
+        bench.clock.now += 1000
+        with pytest.raises(QueueDown):
+            batch.advance()
+    assert bench.folder.ledger.read_text() == before
+
+
+# ---- silence
+
+
+def test_a_silent_job_is_given_up_after_two_looks_and_the_grace_and_not_before(bench):
+    batch = bench.submitted(1, grace=90)
+    bench.queue.vanish("dname0")
+    for waited in (0, 30, 59):
+        bench.clock.now += waited
+        batch.advance()
+        assert states(batch) == [None]
+    assert len(bench.queue.submissions) == 1
+    bench.clock.now += 1
+    batch.advance()
+    assert (batch.ledger.jobs[0].state, bench.queue.submissions) == ("gone", ["dname0", "dname1"])
+
+
+def test_without_a_grace_two_looks_are_still_needed(bench):
+    batch = bench.submitted(1)
+    bench.queue.vanish("dname0")
+    batch.advance()
+    assert (batch.ledger.tasks[0].lost, batch.unsure) == (0, True)
+    batch.advance()
+    assert batch.ledger.tasks[0].lost == 1
+
+
+def test_the_first_look_in_vain_is_remembered_by_the_next_driver(bench):
+    batch = bench.submitted(1, grace=90)
+    bench.queue.vanish("dname0")
+    batch.advance()
+    bench.clock.now += 91
+    again = bench.again()
+    again.advance()
+    assert again.ledger.tasks[0].lost == 1
+
+
+def test_a_job_that_comes_back_into_view_starts_its_grace_anew(bench):
+    batch = bench.submitted(1, grace=90)
+    entries = list(bench.queue.entries)
+    bench.queue.vanish("dname0")
+    batch.advance()
+    bench.clock.now += 80
+    bench.queue.entries = entries
+    batch.advance()
+    bench.queue.vanish("dname0")
+    bench.clock.now += 80
+    batch.advance()
+    bench.clock.now += 80
+    batch.advance()
+    assert (states(batch), len(bench.queue.submissions)) == ([None], 1)
+
+
+def test_a_line_that_arrives_with_the_second_look_is_believed_and_the_task_is_not_lost(bench):
+    batch = bench.submitted(2, group_size=2)
+    bench.queue.start("dname0")
+    batch.advance()
+    bench.queue.vanish("dname0")
+    batch.advance()
+    looks, real = [], bench.queue.live
+
+    def live(names):  # the file arrives between our reading it and the queue's answer
+        looks.append(names)
+        answer = real(names)
+        bench.queue.end("dname0", 0, 3)
+        return answer
+
+    bench.queue.live = live
+    bench.worker.bad[1] = "no output"
+    batch.advance()
+    assert looks
+    assert [(task.verdict, task.lost, task.failed) for task in batch.ledger.tasks[:1]] == [("done", 0, 0)]
+    assert (batch.ledger.tasks[1].lost, batch.ledger.tasks[1].failed) == (0, 1)
+    assert bench.worker.codes == [0, 3]
+
+
+def test_only_the_tasks_that_a_vanished_job_did_not_end_are_lost(bench):
+    batch = bench.submitted(3, group_size=3)
+    bench.queue.end("dname0", 0)
+    batch.advance()
+    batch.advance()
+    assert [(task.verdict, task.lost) for task in batch.ledger.tasks] == [("done", 0), (None, 1), (None, 1)]
+    assert bench.queue.attempts == [[(0, 1), (1, 1), (2, 1)], [(1, 2), (2, 2)]]
+
+
+def test_the_silence_of_a_job_of_another_host_proves_nothing_and_its_lines_are_believed(bench):
+    batch = bench.open(1, own_host=True)
+    batch.ledger.append([{"event": "id", "job": 0, "id": "9", "host": "login2"}])
+    batch = bench.again()
+    for _ in range(4):
+        bench.clock.now += 1000
+        batch.advance()
+    assert (states(batch), bench.queue.submissions) == ([None], [])
+    bench.queue.claims["dname0"] = Claim("9", "login2", {(0, 1): 0})
+    batch.advance()
+    assert states(batch) == ["done"]
+
+
+# ---- attempts
+
+
+def drive(bench, batch, act):
+    """Let ``act`` happen to each new job until the batch is finished; return how many jobs it took."""
+    for _ in range(100):
+        if batch.finished:
+            return len(bench.queue.submissions)
+        for entry in list(bench.queue.entries):
+            act(entry.name)
+        batch.advance()
+    raise AssertionError("it does not end")
+
+
+def test_a_task_that_the_queue_loses_has_three_more_attempts(bench):
+    bench.worker.bad[0] = "no model"
+    batch = bench.submitted(1)
+    assert drive(bench, batch, bench.queue.vanish) == 4
+    assert (states(batch), bench.worker.codes) == (["broken"], [None])
+
+
+def test_a_task_that_the_queue_ends_may_be_usable_when_its_attempts_are_used_up(bench):
+    batch = bench.submitted(1, policy=Policy(retry_count=1))
+    assert drive(bench, batch, bench.queue.vanish) == 2
+    assert (states(batch), bench.worker.codes) == (["done"], [None])
+
+
+def test_a_task_whose_program_fails_has_one_more_attempt(bench):
+    bench.worker.bad[0] = "no model"
+    batch = bench.submitted(1)
+    assert drive(bench, batch, lambda name: bench.queue.end(name, 1)) == 2
+    assert (states(batch), batch.ledger.tasks[0].why) == (["broken"], "no model")
+
+
+def test_what_the_queue_lost_does_not_count_as_the_programs_own_failure(bench):
+    bench.worker.bad[0] = "no model"
+    fates = iter([bench.queue_lost, bench.queue_failed] * 9) if hasattr(bench, "queue_lost") else None
+    assert fates is None
+    batch = bench.submitted(1)
+    acts = iter(["lost", "failed", "lost", "failed"])
+    jobs = drive(bench, batch, lambda name: bench.queue.vanish(name) if next(acts) == "lost" else bench.queue.end(name, 1))
+    assert (jobs, states(batch)) == (4, ["broken"])
+    assert (batch.ledger.tasks[0].lost, batch.ledger.tasks[0].failed) == (2, 1)
+
+
+def test_a_new_round_gives_broken_tasks_their_attempts_again_and_leaves_the_others_alone(bench):
+    bench.worker.bad[1] = "no model"
+    batch = bench.submitted(2)
+    drive(bench, batch, lambda name: bench.queue.end(name, 1))
+    assert states(batch) == ["done", "broken"]
+    batch.new_round()
+    batch.advance()
+    assert bench.queue.attempts[-1] == [(1, 3)]
+    assert drive(bench, batch, lambda name: bench.queue.end(name, 1)) == 5
+    assert batch.ledger.tasks[0].attempt == 1
+
+
+def test_a_round_without_broken_tasks_writes_nothing(bench):
+    batch = bench.submitted(1)
+    before = bench.folder.ledger.read_text()
+    batch.new_round()
+    assert bench.folder.ledger.read_text() == before
+
+
+def test_the_next_attempt_learns_how_the_last_one_ended(bench):
+    bench.worker.bad[0] = "no model"
+    batch = bench.submitted(1, policy=Policy(retry_count=1))
+    acts = iter(["lost", "failed", "failed"])
+    drive(bench, batch, lambda name: bench.queue.vanish(name) if next(acts) == "lost" else bench.queue.end(name, 1))
+    assert bench.worker.carried == [(2, "lost"), (3, "failed")]
+
+
+def test_a_training_that_only_the_queue_has_ended_is_not_taken_for_a_failed_one_in_the_next_round(bench):
+    """It would throw a week's checkpoint away and start anew with other seeds."""
+    bench.worker.bad[0] = "exit code None"
+    batch = bench.submitted(1, policy=Policy(retry_count=1))
+    drive(bench, batch, bench.queue.vanish)
+    assert states(batch) == ["broken"]
+    batch.new_round()
+    batch.advance()
+    assert bench.worker.carried[-1] == (3, "lost")
+
+
+def test_a_retried_task_gets_a_folder_of_its_own_before_its_job_is_submitted(bench):
+    batch = bench.submitted(1)
+    (bench.folder.task(0) / "log").write_text("evidence")
+    bench.queue.vanish("dname0")
+    batch.advance()
+    batch.advance()
+    assert (bench.folder.attempt(0, 1) / "log").read_text() == "evidence"
+    assert sorted(path.name for path in bench.folder.task(0).iterdir()) == ["attempt", "in"]
+
+
+def test_advance_says_whether_anything_changed(bench):
+    batch = bench.submitted(1)
+    assert not batch.advance()
+    bench.queue.start("dname0")
+    assert batch.advance()
+    assert not batch.advance()
+    bench.queue.end("dname0", 0)
+    assert batch.advance()
+
+
+def test_one_look_asks_the_queue_once_however_many_jobs_there_are(bench):
+    batch = bench.submitted(20)
+    bench.queue.questions.clear()
+    batch.advance()
+    assert len(bench.queue.questions) == 1
+
+
+def test_missing_since_is_a_time_of_the_clock_on_the_wall(bench):
+    batch = bench.submitted(1)
+    bench.queue.vanish("dname0")
+    batch.advance()
+    (since,) = re.findall(r'"since": ([\d.]+)', "".join(bench.events("state")))
+    assert float(since) == bench.clock.now
+    assert time.monotonic() != bench.clock.now

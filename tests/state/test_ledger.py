@@ -1,0 +1,263 @@
+"""The ledger of a batch: the fold over its lines, and what a cut file still says."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dpgen2_hpc.errors import StateError
+from dpgen2_hpc.state.ledger import BROKEN, DONE, FAILED, LOST, Ledger, Task
+
+# ---- words for events: one line of the file each
+
+
+def task(number):
+    return {"event": "task", "task": number, "identity": f"sha{number}", "command": "cmd", "inputs": ["POSCAR"]}
+
+
+def intent(job, *pairs):
+    return {"event": "intent", "job": job, "name": f"dname{job}", "tasks": [list(pair) for pair in pairs]}
+
+
+def submitted(job):
+    return {"event": "id", "job": job, "id": str(100 + job), "host": "login1"}
+
+
+def state(job, what, **more):
+    return {"event": "state", "job": job, "state": what, **more}
+
+
+def verdict(number, attempt, what, why=None):
+    return {"event": "verdict", "task": number, "attempt": attempt, "state": what, "why": why}
+
+
+def new_round(number, *tasks):
+    return {"event": "round", "round": number, "tasks": list(tasks)}
+
+
+def text(*events):
+    return "".join(json.dumps(event) + "\n" for event in events)
+
+
+@pytest.fixture
+def ledger_of(tmp_path):
+    def write(*events, tail=""):
+        path = tmp_path / "batch.jsonl"
+        path.write_text(text(*events) + tail)
+        return Ledger.read(path)
+
+    return write
+
+
+def waiting(ledger):
+    return [entry.index for entry in ledger.waiting()]
+
+
+# ---- the fold
+
+
+def test_the_lines_of_the_design_fold_into_a_task_that_is_done_on_its_first_attempt(ledger_of):
+    ledger = ledger_of(
+        {"event": "task", "task": 0, "identity": "..", "command": "..", "inputs": ["POSCAR"]},
+        {"event": "intent", "job": 0, "name": "d..", "tasks": [[0, 1]]},
+        {"event": "id", "job": 0, "id": "12", "host": ".."},
+        {"event": "verdict", "task": 0, "attempt": 1, "state": "done", "why": None},
+    )
+    (only,), (job,) = ledger.tasks, ledger.jobs
+    assert (only.inputs, only.attempt, only.verdict, only.settled) == (("POSCAR",), 1, "done", True)
+    assert (job.name, job.tasks, job.id, job.state) == ("d..", ((0, 1),), "12", "submitted")
+
+
+def test_a_new_ledger_has_its_tasks_and_they_all_wait(tmp_path):
+    path = tmp_path / "batch.jsonl"
+    Ledger.create(path, [Task("one", "a command", ("in",)), Task("two", "b", ())])
+    ledger = Ledger.read(path)
+    assert [(entry.identity, entry.command, entry.inputs) for entry in ledger.tasks] == [
+        ("one", "a command", ("in",)),
+        ("two", "b", ()),
+    ]
+    assert waiting(ledger) == [0, 1]
+    assert ledger.counts() == {"total": 2, "waiting": 2, "running": 0, "done": 0, "broken": 0}
+
+
+def test_an_appended_event_counts_in_memory_and_after_reading_again(ledger_of):
+    ledger = ledger_of(task(0))
+    ledger.append([intent(0, (0, 1)), submitted(0), state(0, "running")])
+    assert Ledger.read(ledger.path) == ledger
+    assert ledger.counts()["running"] == 1
+
+
+def test_nothing_to_append_touches_no_file(ledger_of):
+    ledger = ledger_of(task(0))
+    before = ledger.path.stat()
+    ledger.append([])
+    assert ledger.path.stat() == before
+
+
+def test_events_of_one_append_reach_the_disk_in_one_write(ledger_of, monkeypatch):
+    ledger = ledger_of(task(0), task(1))
+    written = []
+    monkeypatch.setattr("dpgen2_hpc.state.ledger.append_durable", lambda path, content: written.append(content))
+    ledger.append([intent(0, (0, 1)), intent(1, (1, 1))])
+    assert [content.count("\n") for content in written] == [2]
+
+
+def test_a_job_that_was_missing_and_is_seen_again_is_missing_no_longer(ledger_of):
+    ledger = ledger_of(task(0), intent(0, (0, 1)), submitted(0), state(0, "missing", since=12.5))
+    assert (ledger.jobs[0].missing_since, ledger.jobs[0].state) == (12.5, "submitted")
+    ledger.append([state(0, "running")])
+    assert (ledger.jobs[0].missing_since, ledger.jobs[0].state) == (None, "running")
+
+
+# ---- who waits, who runs
+
+
+def test_a_task_of_an_open_job_does_not_wait_and_one_whose_attempt_failed_does(ledger_of):
+    ledger = ledger_of(task(0), task(1), intent(0, (0, 1), (1, 1)), submitted(0), state(0, "running"))
+    assert waiting(ledger) == []
+    ledger.append([verdict(0, 1, FAILED, "no output")])
+    assert waiting(ledger) == [0]  # its job still runs the other one
+    ledger.append([intent(1, (0, 2))])
+    assert waiting(ledger) == []
+    assert (ledger.tasks[0].before, ledger.tasks[0].attempt, ledger.tasks[0].failed) == (FAILED, 2, 1)
+
+
+def test_a_lost_attempt_waits_again_and_is_counted_as_lost(ledger_of):
+    ledger = ledger_of(task(0), intent(0, (0, 1)), submitted(0), verdict(0, 1, LOST, "gone"), state(0, "gone"))
+    assert waiting(ledger) == [0]
+    assert (ledger.tasks[0].lost, ledger.tasks[0].failed) == (1, 0)
+    assert ledger.counts() == {"total": 1, "waiting": 1, "running": 0, "done": 0, "broken": 0}
+
+
+def test_a_broken_task_waits_for_a_person_and_a_round_gives_it_its_attempts_again(ledger_of):
+    ledger = ledger_of(
+        task(0), task(1), intent(0, (0, 1), (1, 1)), submitted(0),
+        verdict(0, 1, LOST), verdict(1, 1, DONE), state(0, "gone"), intent(1, (0, 2)), submitted(1),
+        verdict(0, 2, BROKEN, "no model"), state(1, "gone"),
+    )  # fmt: skip
+    assert waiting(ledger) == []
+    assert ledger.counts() == {"total": 2, "waiting": 0, "running": 0, "done": 1, "broken": 1}
+    ledger.append([new_round(2, 0)])
+    assert waiting(ledger) == [0]
+    assert (ledger.rounds, ledger.tasks[0].lost, ledger.tasks[0].failed, ledger.tasks[0].attempt) == (2, 0, 0, 2)
+
+
+def test_a_job_that_is_gone_without_a_verdict_leaves_its_tasks_waiting(ledger_of):
+    ledger = ledger_of(task(0), intent(0, (0, 1)), submitted(0), state(0, "gone"))
+    assert (waiting(ledger), ledger.open_jobs()) == ([0], [])
+
+
+def test_a_task_whose_next_attempt_has_no_job_yet_is_waiting_though_its_old_job_still_runs(ledger_of):
+    ledger = ledger_of(
+        task(0), task(1), intent(0, (0, 1), (1, 1)), submitted(0), state(0, "running"), verdict(0, 1, FAILED)
+    )
+    assert ledger.counts() == {"total": 2, "waiting": 1, "running": 1, "done": 0, "broken": 0}
+    ledger.append([intent(1, (0, 2))])
+    assert ledger.counts() == {"total": 2, "waiting": 1, "running": 1, "done": 0, "broken": 0}
+
+
+# ---- damage
+
+
+def test_a_torn_last_line_does_not_count_and_the_next_append_cuts_it_off(ledger_of):
+    torn = json.dumps(verdict(0, 1, DONE))[:-3]
+    ledger = ledger_of(task(0), intent(0, (0, 1)), submitted(0), tail=torn)
+    assert ledger.tasks[0].verdict is None
+    ledger.append([verdict(0, 1, FAILED, "no output")])
+    assert ledger.path.read_text() == text(task(0), intent(0, (0, 1)), submitted(0), verdict(0, 1, FAILED, "no output"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{not json}",
+        "[]",
+        "17",
+        '{"event": "wish"}',
+        '{"no": "event"}',
+        json.dumps({"event": "task", "task": 7, "identity": "", "command": "", "inputs": []}),
+        json.dumps(intent(3, (0, 1))),
+        json.dumps(intent(0, (5, 1))),
+        json.dumps(submitted(4)),
+        json.dumps(verdict(0, 9, DONE)),
+        json.dumps(verdict(1, 0, DONE)),
+        json.dumps({"event": "verdict", "task": 0}),
+        "",
+    ],
+)
+def test_a_broken_line_stops_the_program_with_file_and_line(ledger_of, line):
+    with pytest.raises(StateError, match=r"batch\.jsonl', line 2"):
+        ledger_of(task(0), tail=f"{line}\n" + text(intent(0, (0, 1))))
+
+
+@pytest.mark.parametrize("event", [verdict(-1, 1, DONE), verdict(0, 1, "dome"), submitted(-1), state(0, "asleep")])
+def test_a_line_that_says_what_cannot_be_is_refused(ledger_of, event):
+    with pytest.raises(StateError, match="line 3"):
+        ledger_of(task(0), intent(0, (0, 1)), event)
+
+
+def test_a_ledger_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(StateError, match="batch.jsonl' is missing"):
+        Ledger.read(tmp_path / "batch.jsonl")
+
+
+# ---- any history, cut anywhere
+
+
+def history(size, choices):
+    """A legal history of ``size`` tasks: each choice picks one of the events that may come next."""
+    ledger, events = Ledger(None), []
+
+    def say(event):
+        ledger.apply(event)
+        events.append(event)
+
+    for number in range(size):
+        say(task(number))
+    for choice in choices:
+        legal = []
+        free = [entry.index for entry in ledger.waiting()]
+        if free:
+            legal.append(intent(len(ledger.jobs), *((number, ledger.tasks[number].attempt + 1) for number in free[:2])))
+        for job in ledger.open_jobs():
+            if job.id is None:
+                legal.append(submitted(job.index))
+                continue
+            legal += [state(job.index, "running"), state(job.index, "missing", since=1.5)]
+            open_tasks = [
+                (number, attempt)
+                for number, attempt in job.tasks
+                if ledger.tasks[number].attempt == attempt and ledger.tasks[number].verdict is None
+            ]
+            legal += [verdict(*pair, what) for pair in open_tasks for what in (DONE, LOST, FAILED, BROKEN)]
+            if not open_tasks:
+                legal.append(state(job.index, "gone"))
+        broken = [entry.index for entry in ledger.tasks if entry.verdict == BROKEN]
+        if broken:
+            legal.append(new_round(ledger.rounds + 1, *broken))
+        if not legal:
+            break
+        say(legal[choice % len(legal)])
+    return text(*events).encode()
+
+
+@settings(max_examples=60, deadline=None, database=None)
+@given(st.integers(0, 4), st.lists(st.integers(0, 97), max_size=25), st.floats(0, 1))
+def test_any_history_cut_at_any_byte_is_read_and_counts_each_task_once(tmp_path_factory, size, choices, part):
+    path = tmp_path_factory.getbasetemp() / "cut.jsonl"
+    whole = history(size, choices)
+    path.write_bytes(whole[: round(part * len(whole))])
+    ledger = Ledger.read(path)
+    counts = ledger.counts()
+    assert counts["total"] == len(ledger.tasks) <= size
+    assert counts["total"] == counts["waiting"] + counts["running"] + counts["done"] + counts["broken"]
+    assert min(counts.values()) >= 0
+    taken = [
+        number
+        for job in ledger.open_jobs()
+        for number, attempt in job.tasks
+        if ledger.tasks[number].attempt == attempt and ledger.tasks[number].verdict is None
+    ]
+    settled = [entry.index for entry in ledger.tasks if entry.settled]
+    assert sorted([*taken, *settled, *waiting(ledger)]) == list(range(len(ledger.tasks)))
