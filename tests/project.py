@@ -34,9 +34,27 @@ PARAM = {
         "max_numb_iter": 5,
         "convergence": {"type": "fixed-levels", "level_f_lo": 0.05, "level_f_hi": 0.5},
         "configurations": [
-            {"type": "alloy", "lattice": ["fcc", 3.8], "replicate": [1, 1, 1], "numb_confs": 3, "concentration": [[0.5, 0.5]]}
+            {
+                "type": "alloy",
+                "lattice": ["fcc", 3.8],
+                "replicate": [1, 1, 1],
+                "numb_confs": 3,
+                "concentration": [[0.5, 0.5]],
+            }
         ],
-        "stages": [[{"type": "lmp-md", "conf_idx": [0], "n_sample": 2, "temps": [300], "ens": "nvt", "nsteps": 40, "trj_freq": 10}]],
+        "stages": [
+            [
+                {
+                    "type": "lmp-md",
+                    "conf_idx": [0],
+                    "n_sample": 2,
+                    "temps": [300],
+                    "ens": "nvt",
+                    "nsteps": 40,
+                    "trj_freq": 10,
+                }
+            ]
+        ],
     },
     "fp": {"type": "ase", "task_max": 3, "inputs_config": {"calculator": "ase.calculators.emt.EMT"}},
 }
@@ -112,7 +130,10 @@ def write_initial_data(folder: Path, frames: int = 3) -> None:
     symbols = ("Al", "Al", "Cu", "Cu")
     labels = [
         Labels(
-            Frame(symbols, rng.random((4, 3)) * 3.8, np.eye(3) * 3.8), float(rng.random()), rng.random((4, 3)), np.eye(3)
+            Frame(symbols, rng.random((4, 3)) * 3.8, np.eye(3) * 3.8),
+            float(rng.random()),
+            rng.random((4, 3)),
+            np.eye(3),
         )
         for _ in range(frames)
     ]

@@ -1,4 +1,5 @@
 """What the stand-in programs share."""
+
 import os
 import sys
 import time

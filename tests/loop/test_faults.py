@@ -1,7 +1,9 @@
 """What goes wrong around the driver: failing tasks, cut files, a full disk, changed inputs, moved directories."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -28,7 +30,9 @@ def test_a_failing_task_blocks_with_its_name_its_log_and_what_to_do_and_goes_on_
     assert project.record()["blocked"]["tasks"] == ["iter-000000--run-train-0001"]
     assert project.status()["tasks"] == {"total": 2, "waiting": 0, "running": 0, "done": 1, "broken": 1}
     trained = [call for call in project.calls() if call.startswith("dp train")]
-    assert sorted(trained) == [f"dp train work/iter-000000/00.train/task.{task}" for task in ("0000 1", "0001 1", "0001 2")]
+    assert sorted(trained) == [
+        f"dp train work/iter-000000/00.train/task.{task}" for task in ("0000 1", "0001 1", "0001 2")
+    ]
     switch.unlink()
     assert project.run().returncode == 0
     again = [call for call in project.calls() if call.startswith("dp train") and "iter-000000" in call]
@@ -85,13 +89,13 @@ def test_a_killed_training_goes_on_from_its_checkpoint_and_the_record_says_so(pr
     assert project.run("--once").returncode == 3
     _wait_for_calls(project, 2)
     pid = (next(project.work.glob("iter-000000/00.train/jobs/*.claim"))).read_text().split()[0]
-    subprocess.run(["pkill", "-9", "-s", pid], check=True)
+    os.killpg(int(pid), signal.SIGKILL)
     project.env["FAKE_DP_SLEEP"] = "0"
     done = project.run()
     assert done.returncode == 0, output(done)
-    assert project.record()["iterations"][0]["continued"] == [{"model": 0, "step": 10}] or project.record()["iterations"][
-        0
-    ]["continued"] == [{"model": 1, "step": 10}]
+    assert project.record()["iterations"][0]["continued"] == [{"model": 0, "step": 10}] or project.record()[
+        "iterations"
+    ][0]["continued"] == [{"model": 1, "step": 10}]
 
 
 def _wait_for_calls(project, number: int) -> None:

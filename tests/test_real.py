@@ -1,0 +1,136 @@
+"""The loop on real parts: dp, lmp and EMT, compared with what dpdata, ASE and numpy say of the same files."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+from programs import need
+from project import TEMPLATE, Project
+
+pytestmark = [pytest.mark.programs, pytest.mark.slow]
+
+THREADS = {"OMP_NUM_THREADS": "1", "DP_INTRA_OP_PARALLELISM_THREADS": "1", "DP_INTER_OP_PARALLELISM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Project:
+    """One iteration, whose levels make nearly every frame a candidate."""
+    path = need("dp", "lmp")
+    project = Project(tmp_path_factory.mktemp("real"))
+    project.env.update(PATH=path, **THREADS)
+    _emt_data(project.folder / "data")
+    project.param["train"].update(
+        template_script={**TEMPLATE, "training": {"numb_steps": 60, "disp_freq": 20, "save_freq": 20}}
+    )
+    project.param["train"]["config"] = {"train_args": "--skip-neighbor-stat"}
+    explore = project.param["explore"]
+    explore.update(max_numb_iter=1, fatal_at_max=False)
+    explore["convergence"].update(level_f_lo=1e-4, level_f_hi=1e3)
+    explore["configurations"][0].update(replicate=[2, 2, 1], lattice=["fcc", 3.9])
+    project.machine["fp"].pop("command")
+    done = project.run(timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project
+
+
+def _emt_data(folder) -> None:
+    import shutil
+
+    from ase.build import bulk
+    from ase.calculators.emt import EMT
+
+    from dpgen2_hpc.data.dataset import write_labels
+    from dpgen2_hpc.data.frame import Frame
+    from dpgen2_hpc.data.labels import Labels
+
+    shutil.rmtree(folder)
+    folder.mkdir()
+    labels = []
+    for seed in range(6):
+        atoms = bulk("Al", "fcc", 3.9, cubic=True).repeat((2, 2, 1))
+        atoms.symbols[8:] = "Cu"
+        atoms.rattle(0.08, seed=seed)
+        atoms.calc = EMT()
+        frame = Frame(tuple(atoms.get_chemical_symbols()), atoms.positions, atoms.cell.array)
+        virial = -atoms.get_stress(voigt=False) * atoms.get_volume()
+        labels.append(Labels(frame, atoms.get_potential_energy(), atoms.get_forces(), virial))
+    write_labels(folder, labels, ("Al", "Cu"))
+
+
+def test_every_explored_frame_has_its_row_in_the_deviation_files(finished):
+    row = finished.status()["iterations"][0]
+    files = sorted(finished.work.glob("iter-000000/01.explore/task.*/model_devi.out"))
+    table = np.concatenate([np.loadtxt(path) for path in files])
+    assert row["explored"] == len(table)
+    force = table[:, 4]
+    assert row["candidate"] == int(((force >= 1e-4) & (force < 1e3)).sum())
+    assert row["accurate"] == int((force < 1e-4).sum())
+
+
+def test_the_collected_labels_are_those_of_the_calculator_on_the_frames_of_the_trajectory(finished):
+    import dpdata
+    from ase import Atoms
+    from ase.calculators.emt import EMT
+
+    data = finished.work / "iter-000000/04.collect/data"
+    manifest = [json.loads(line) for line in (data.parent / "manifest.jsonl").read_text().splitlines()]
+    assert len(manifest) == finished.status()["iterations"][0]["labelled"] == 3
+    for row in manifest:
+        system = dpdata.LabeledSystem(str(data / row["system"]), fmt="deepmd/npy").sub_system([row["index"]])
+        names = [system["atom_names"][kind] for kind in system["atom_types"]]
+        atoms = Atoms(names, system["coords"][0], cell=system["cells"][0], pbc=True, calculator=EMT())
+        assert system["energies"][0] == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
+        assert system["forces"][0] == pytest.approx(atoms.get_forces(), abs=1e-6)
+        virial = -atoms.get_stress(voigt=False) * atoms.get_volume()
+        assert system["virials"][0] == pytest.approx(virial, abs=1e-5)
+        task = int(row["explored_by"].rpartition("-")[2])
+        dump = dpdata.System(
+            str(finished.work / f"iter-000000/01.explore/task.{task:06d}/traj.dump"), fmt="lammps/dump"
+        )
+        frame = row["md_step"] // 10
+        lengths = np.linalg.norm(dump["cells"][frame], axis=1)
+        assert np.linalg.norm(system["cells"][0], axis=1) == pytest.approx(lengths, abs=1e-6)
+
+
+def test_the_models_are_an_ensemble_that_lammps_can_read(finished):
+    models = [path.resolve() for path in sorted((finished.work / "models").iterdir())]
+    assert len({path.read_bytes() for path in models}) == 2
+    seeds = {json.loads((path.parent / "input.json").read_text())["training"]["seed"] for path in models}
+    assert len(seeds) == 2
+
+
+def test_a_real_training_that_was_killed_goes_on_from_its_checkpoint(tmp_path):
+    """The queue ends a training after a checkpoint; the next attempt begins at that step, says dp itself."""
+    path = need("dp", "lmp")
+    project = Project(tmp_path)
+    project.env.update(PATH=path, **THREADS)
+    _emt_data(project.folder / "data")
+    training = {"numb_steps": 1500, "disp_freq": 100, "save_freq": 100}
+    project.param["train"].update(template_script={**TEMPLATE, "training": training})
+    project.param["train"]["config"] = {"train_args": "--skip-neighbor-stat"}
+    project.machine["explore"] = {"command": "false"}
+    assert project.run("--once").returncode == 3
+    task = project.work / "iter-000000/00.train/task.0000"
+    from loop.test_killed import wait_for
+
+    wait_for(lambda: (task / "model.ckpt-100.meta").exists() and (task / "checkpoint").exists(), 120)
+    name = next(
+        json.loads(line)["name"]
+        for line in (task.parent / "batch.jsonl").read_text().splitlines()
+        if '"intent"' in line and '"job": 0' in line
+    )
+    leader = (task.parent / "jobs" / f"{name}.claim").read_text().split()[0]
+    os.killpg(int(leader), signal.SIGKILL)
+    done = project.run(timeout=300)
+    assert done.returncode == 4  # explore is made to fail
+    result = project.result(0, "00.train")
+    step = result["models"][0]["continued_from"]
+    assert step >= 100
+    log = (task / "task.log").read_text()
+    first = int(
+        next(line for line in (task / "lcurve.out").read_text().splitlines() if not line.startswith("#")).split()[0]
+    )
+    assert first >= step, log[-500:]
+    assert (task.with_name("task.0000.attempt-1") / "task.log").exists()
