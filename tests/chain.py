@@ -89,6 +89,8 @@ class Killer:
         if self.new("before", "submission", this.folder.path, job.index):
             die()
         identifier = REAL["submit"](this, job, tasks)
+        with self.seen.with_name("submissions").open("a") as file:
+            file.write(f"{job.name}\n")
         if self.new("after", "submission", this.folder.path, job.index):
             die()
         return identifier

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from dpgen2_hpc.errors import StateError
 from dpgen2_hpc.state.files import fresh_folder
 from dpgen2_hpc.state.ledger import TaskState
 from dpgen2_hpc.state.workdir import StepFolder
@@ -36,13 +37,16 @@ def ensure_attempt(folder: StepFolder, task: TaskState, carry_over: CarryOver) -
     if read_attempt(current) == attempt:
         return
     old = folder.attempt(task.index, attempt - 1)
+    new = current.with_name(f"{current.name}.new")
+    if not current.exists() and not new.exists():
+        raise StateError(f"'{current}' is missing: it holds the inputs of a task that is not done. Restore it.")
     if current.exists():
-        new = fresh_folder(current.with_name(f"{current.name}.new"))
+        fresh_folder(new)
         _copy_inputs(task, current, new)
         carry_over(task, current, new)
         write_attempt(new, attempt)
         current.rename(old)
-    current.with_name(f"{current.name}.new").rename(current)
+    new.rename(current)
 
 
 def _copy_inputs(task: TaskState, old: Path, new: Path) -> None:

@@ -106,11 +106,9 @@ class Batch:
             self._submit()
         return before != self._shape()
 
-    def new_round(self) -> None:
-        """Give the broken tasks their attempts again."""
-        broken = [task.index for task in self.ledger.tasks if task.verdict == BROKEN]
-        if broken:
-            self.ledger.append([{"event": "round", "round": self.ledger.rounds + 1, "tasks": broken}])
+    def elsewhere(self) -> set[str]:
+        """Return the other hosts on which jobs may run that only they can see."""
+        return {str(job.host) for job in self.ledger.open_jobs() if job.id is not None and self._elsewhere(job)}
 
     # ---- submission
 

@@ -1,6 +1,7 @@
 """The place where one batch runs: its files, its jobs' scripts and claims, and the queue's answers."""
 
 import importlib.resources
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,15 @@ class Claim:
     host: str
     ended: dict[tuple[int, int], int] = field(default_factory=dict)
     """Exit code by (task, attempt)."""
+
+
+_LINE = re.compile(r"\d+ \d+ \d+ -?\d+")
+"""Task, attempt, exit code, seconds. Anything else was mangled by a full disk, and is as good as no word."""
+
+
+def _ended(line: str) -> tuple[tuple[int, int], int]:
+    task, attempt, code, _ = (int(word) for word in line.split())
+    return (task, attempt), code
 
 
 class Site:
@@ -77,8 +87,7 @@ class Site:
         if not lines:
             return None
         identifier, _, host = lines[0].partition(" ")
-        numbers = [tuple(int(word) for word in line.split()) for line in lines[1:]]
-        return Claim(identifier, host, {(task, attempt): code for task, attempt, code, _ in numbers})
+        return Claim(identifier, host, dict(_ended(line) for line in lines[1:] if _LINE.fullmatch(line)))
 
     def live(self, names: Sequence[str]) -> list[Entry]:
         """Ask the queue, once, which of these names it knows.

@@ -13,7 +13,6 @@ from dpgen2_hpc.state.ledger import BROKEN, Ledger, TaskState
 from dpgen2_hpc.state.results import SelectResult
 from dpgen2_hpc.state.workdir import Place, task_key
 
-
 SHOWN = 3
 """Failed tasks that a message shows in full; the others are counted."""
 

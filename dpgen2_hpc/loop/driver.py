@@ -114,7 +114,9 @@ class Driver:
     def _prepare(self) -> None:
         """Pending: write the tasks, then the ledger that names them."""
         prepare(self.step, self.place)
-        log.info("%s: %d tasks prepared", self.where, len(Ledger.read(self.folder.ledger).tasks))
+        tasks = len(Ledger.read(self.folder.ledger).tasks)
+        if tasks:
+            log.info("%s: %d tasks prepared", self.where, tasks)
         self._commit(self.record.advanced())
 
     def _open(self) -> None:
@@ -149,7 +151,7 @@ class Driver:
             row = results.report(self.workdir, record.iteration, record.stage, record.index_in_stage)
             record = replace(record, iterations=(*record.iterations, row))
             log.info("%s: %s", self.where, advice.in_words(row))
-        elif result.total:
+        elif result.usable < result.total:
             log.info("%s: %d of %d usable", self.where, result.usable, result.total)
         self._commit(record)
 
@@ -197,6 +199,8 @@ class Driver:
         pace = Pace(batch.site.scheduler.minimum_wait, batch.policy.poll_interval)
         outage = Outage(self.where)
         shown = time.monotonic()
+        for host in sorted(batch.elsewhere()):
+            log.info("%s: waiting for jobs on %s; from this host only what they write can be seen", self.where, host)
         while not batch.finished:
             try:
                 changed = batch.advance()

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+VERSION = 1
+"""Grows when a kind begins to compute something else from the same inputs."""
+
 
 def identity(**parts: Any) -> str:
-    """Return the sha256 of named JSON values, whatever the order of their names."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
+    """Return the sha256 of named JSON values, whatever the order of their names, and of the version of all kinds."""
+    named = {"version": VERSION, **parts}
+    return hashlib.sha256(json.dumps(named, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def digest_file(path: Path) -> str:

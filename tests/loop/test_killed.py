@@ -52,6 +52,8 @@ def test_a_chain_of_starts_each_killed_at_its_first_new_write_ends_as_an_undistu
     assert starts > 150
     assert_equal(expected, project)
     each_call_once(project)
+    submissions = (project.folder / "submissions").read_text().splitlines()
+    assert len(submissions) == len(set(submissions))
     assert sorted(call.split("work/")[1] for call in project.calls()) == sorted(
         call.split("work/")[1] for call in expected.calls()
     )

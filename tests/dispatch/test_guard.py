@@ -1,0 +1,226 @@
+"""The script of a job: what runs, what leaves, and what it says of itself. Real scripts, run by a real shell."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from dpgen2_hpc.dispatch.attempts import write_attempt
+from dpgen2_hpc.dispatch.machine import StepMachine
+from dpgen2_hpc.dispatch.site import Claim, Site
+from dpgen2_hpc.state.ledger import JobState, TaskState
+from dpgen2_hpc.state.workdir import WorkDir
+
+RESOURCES = {"number_node": 1, "cpu_per_node": 1, "gpu_per_node": 0, "queue_name": "", "group_size": 1}
+NAME = "dtest"
+
+
+class Job:
+    """A job with one task for each command; its script is generated as for the queue and run by hand."""
+
+    def __init__(self, root, **resources):
+        self.folder = WorkDir(root).step(0, "train")
+        self.folder.jobs.mkdir(parents=True)
+        machine = {"batch_type": "Shell", "context_type": "LazyLocalContext"}
+        self.site = Site(StepMachine(machine, {**RESOURCES, **resources}), self.folder, root, "here")
+
+    def write(self, *commands, attempt=1, name=NAME):
+        tasks = [TaskState(number, "sha", command, (), attempt=attempt) for number, command in enumerate(commands)]
+        for task in tasks:
+            if not self.folder.task(task.index).exists():
+                self.folder.task(task.index).mkdir()
+                write_attempt(self.folder.task(task.index), attempt)
+        job = JobState(0, name, tuple((task.index, attempt) for task in tasks))
+        script = self.folder.jobs / f"{name}.sub"
+        script.write_text(self.site.script(job, tasks))
+        return script
+
+    def start(self, script: Path) -> subprocess.Popen:
+        return subprocess.Popen(["bash", str(script)], cwd=self.folder.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def run(self, *commands, **more):
+        """Run the script to its end; return its claim."""
+        process = self.start(self.write(*commands, **more))
+        self.said, _ = process.communicate(timeout=30)
+        self.code = process.returncode
+        return self.site.claim(more.get("name", NAME))
+
+    def file(self, task, name):
+        return (self.folder.task(task) / name).read_text()
+
+
+@pytest.fixture
+def job(tmp_path):
+    return Job(tmp_path)
+
+
+# ---- one job, one claim
+
+
+def test_of_two_entries_of_one_name_the_second_leaves_without_touching_a_task(job):
+    script = job.write("echo $$ >> ran; sleep 0.5")
+    first, second = job.start(script), job.start(script)
+    assert (first.wait(20), second.wait(20)) == (0, 0)
+    assert len(job.file(0, "ran").splitlines()) == 1
+    assert list(job.site.claim(NAME).ended) == [(0, 1)]
+
+
+def test_an_entry_that_comes_when_all_is_over_leaves_at_once_and_changes_nothing(job):
+    job.run("echo 1 >> ran; sleep 0.4")
+    before = (job.folder.jobs / f"{NAME}.claim").read_text()
+    started = time.monotonic()
+    job.run("echo 1 >> ran; sleep 0.4")
+    assert time.monotonic() - started < 0.4
+    assert (job.code, job.file(0, "ran")) == (0, "1\n")
+    assert (job.folder.jobs / f"{NAME}.claim").read_text() == before
+
+
+def test_the_claim_names_the_process_and_the_host_and_leaves_no_litter(job):
+    process = job.start(job.write("true"))
+    process.wait(20)
+    host = subprocess.run(["uname", "-n"], capture_output=True, text=True, check=True).stdout.strip()
+    assert job.site.claim(NAME) == Claim(str(process.pid), host, {(0, 1): 0})
+    assert sorted(path.name for path in job.folder.jobs.iterdir()) == [f"{NAME}.claim", f"{NAME}.sub"]
+
+
+def test_the_second_entry_leaves_before_the_sites_own_words_are_run(tmp_path):
+    job = Job(tmp_path, prepend_script=["echo 1 >> $DPGEN2_HPC_ROOT/prepended"])
+    job.run("true")
+    job.run("true")
+    assert (job.folder.path / "prepended").read_text() == "1\n"
+
+
+def test_a_job_that_has_not_started_has_no_claim_and_half_a_line_is_none(job):
+    assert job.site.claim(NAME) is None
+    (job.folder.jobs / f"{NAME}.claim").write_text("12 nod")
+    assert job.site.claim(NAME) is None
+
+
+def test_a_torn_last_line_of_a_claim_does_not_count(job):
+    (job.folder.jobs / f"{NAME}.claim").write_text("12 node\n0 1 0 5\n1 1 0")
+    assert job.site.claim(NAME) == Claim("12", "node", {(0, 1): 0})
+
+
+def test_a_line_that_a_full_disk_tore_in_the_middle_hides_only_what_it_spoilt(job):
+    (job.folder.jobs / f"{NAME}.claim").write_text("12 node\n0 1 0 5\n1 12 1 0 7\n3 1 2 9\n")
+    assert job.site.claim(NAME) == Claim("12", "node", {(0, 1): 0, (3, 1): 2})
+
+
+# ---- attempts
+
+
+def test_a_task_whose_folder_belongs_to_a_newer_attempt_is_left_alone(job):
+    job.folder.task(0).mkdir()
+    write_attempt(job.folder.task(0), 2)
+    claim = job.run("echo 1 > ran", "echo 1 > ran", attempt=1)
+    assert claim.ended == {(1, 1): 0}
+    assert sorted(path.name for path in job.folder.task(0).iterdir()) == ["attempt"]
+    assert job.file(1, "ran") == "1\n"
+
+
+def test_a_task_whose_folder_is_missing_is_passed_over(job):
+    script = job.write("true", "echo 1 > ran")
+    (job.folder.task(0) / "attempt").unlink()
+    job.folder.task(0).rmdir()
+    job.start(script).communicate(timeout=20)
+    assert job.site.claim(NAME).ended == {(1, 1): 0}
+
+
+# ---- commands
+
+
+@pytest.mark.parametrize("code", [0, 1, 7, 255])
+def test_the_exit_code_of_a_command_is_in_the_claim(job, code):
+    assert job.run(f"exit {code}").ended == {(0, 1): code}
+
+
+def test_a_command_that_a_signal_ends_has_the_code_of_shells(job):
+    assert job.run("kill -9 $BASHPID").ended == {(0, 1): 137}
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("""echo "it's" 'a "word"' > out""", "it's a \"word\"\n"),
+        ("echo one > out\necho two >> out", "one\ntwo\n"),
+        ('A="a  b"; echo "$A" \'$A\' > out', "a  b $A\n"),
+        ("echo 'größe 鋁 ✓' > out", "größe 鋁 ✓\n"),
+        ("echo a\\ b `echo c` $(echo d) > out # a comment", "a b c d\n"),
+        ("printf '%s' '!@#%^&*()[]{}|<>?~' > out", "!@#%^&*()[]{}|<>?~"),
+        ("cat << END > out\nhere $((1 + 1))\nEND", "here 2\n"),
+        ("false || echo next > out && true", "next\n"),
+    ],
+)
+def test_a_command_is_run_as_it_was_written(job, command, expected):
+    assert job.run(command).ended == {(0, 1): 0}
+    assert job.file(0, "out") == expected
+
+
+def test_a_command_runs_in_its_tasks_folder_and_both_its_outputs_are_in_the_log(job):
+    job.run("pwd; echo words; echo complaints >&2; read line || echo no input")
+    assert job.file(0, "task.log").splitlines() == [str(job.folder.task(0)), "words", "complaints", "no input"]
+
+
+def test_what_one_command_changes_in_its_shell_is_not_seen_by_the_next(job):
+    job.run("cd /; export LEFT=1; umask 077; exit 3", "pwd > out; echo ${LEFT:-nothing} >> out")
+    assert job.file(1, "out").splitlines() == [str(job.folder.task(1)), "nothing"]
+
+
+def test_a_group_goes_on_after_a_task_that_fails(job):
+    assert job.run("exit 3", "true", "exit 4", "true").ended == {(0, 1): 3, (1, 1): 0, (2, 1): 4, (3, 1): 0}
+
+
+def test_the_tasks_of_a_group_run_one_after_another(job):
+    job.run("sleep 0.2; echo 0 >> ../order", "echo 1 >> ../order")
+    assert (job.folder.path / "order").read_text() == "0\n1\n"
+
+
+def test_a_parallel_degree_of_two_runs_two_tasks_at_once_and_the_third_after_them(tmp_path):
+    """The first two wait for each other, which they could not one after another."""
+    job = Job(tmp_path, para_deg=2)
+    meet = "touch ../here{0}; for i in $(seq 100); do [ -e ../here{1} ] && exit 0; sleep 0.05; done; exit 1"
+    claim = job.run(meet.format(0, 1), meet.format(1, 0), "ls .. > seen")
+    assert claim.ended == {(0, 1): 0, (1, 1): 0, (2, 1): 0}
+    assert "here0" in job.file(2, "seen")
+
+
+def test_a_job_ends_only_when_its_last_parallel_task_has(tmp_path):
+    job = Job(tmp_path, para_deg=4)
+    assert job.run("sleep 0.3; exit 5", "true").ended == {(0, 1): 5, (1, 1): 0}
+
+
+def test_the_devices_are_dealt_out_to_the_tasks(tmp_path):
+    job = Job(tmp_path, gpu_per_node=2, para_deg=2, strategy={"if_cuda_multi_devices": True})
+    job.run(*["echo $CUDA_VISIBLE_DEVICES > out"] * 4)
+    assert [job.file(task, "out") for task in range(4)] == ["0\n", "0\n", "1\n", "1\n"]
+
+
+# ---- the site's own words
+
+
+def test_modules_sources_variables_and_prepended_lines_come_before_the_tasks_and_appended_ones_after(tmp_path):
+    (tmp_path / "env.sh").write_text("SOURCED=yes\n")
+    job = Job(
+        tmp_path,
+        source_list=[str(tmp_path / "env.sh")],
+        envs={"GIVEN": "a b"},
+        prepend_script=["PREPENDED=$SOURCED", "export PREPENDED"],
+        append_script=["echo appended > $DPGEN2_HPC_ROOT/appended"],
+    )
+    job.run('echo "$GIVEN $PREPENDED" > out; ls .. > seen')
+    assert job.file(0, "out") == "a b yes\n"
+    assert "appended" not in job.file(0, "seen")
+    assert (job.folder.path / "appended").read_text() == "appended\n"
+
+
+@pytest.mark.parametrize("option", ["set -e", "set -u", "set -eo pipefail", "set -f", "cd /"])
+def test_options_that_the_sites_lines_set_do_not_keep_a_task_from_telling_its_end(tmp_path, option):
+    job = Job(tmp_path, prepend_script=[option])
+    assert job.run("exit 3", "true").ended == {(0, 1): 3, (1, 1): 0}
+
+
+def test_a_folder_with_blanks_and_quotes_in_its_name_is_found(tmp_path):
+    root = tmp_path / "a 'quoted' \"name\" $HOME"
+    root.mkdir()
+    assert Job(root).run("echo 1 > out").ended == {(0, 1): 0}
