@@ -1,7 +1,7 @@
 """``machine.json``: where each step runs, and how many failures it bears."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +35,21 @@ def load_machine(path: Path, trees: MachineTrees) -> dict[str, dict[str, Any]]:
     InputError
         Everything that is wrong with it.
     """
-    document = merged(read_json(path))
+    written = read_json(path)
+    document = merged(written)
     value, faults = normalize(_root(trees), document)
     if not faults:
         faults = list(_across(document, value, trees.check))
     if faults:
-        raise InputError(list(dict.fromkeys(faults)))
+        raise InputError(list(dict.fromkeys(_at_its_origin(written, fault) for fault in faults)))
     return value
+
+
+def _at_its_origin(written: Document, fault: Fault) -> Fault:
+    """Return the fault with the path that the file has: what three sections inherit is one fault of ``default``."""
+    places = {place for path, place in written.places.items() if path[:1] == ("default",)}
+    inherited = (fault.line, fault.column) in places
+    return replace(fault, path=("default", *fault.path[1:])) if inherited else fault
 
 
 def merged(document: Document) -> Document:

@@ -73,7 +73,7 @@ def load_param(path: Path, commands: Mapping[str, str | None]) -> Param:
     settings = _settings(_with_commands(embedded, commands), path.parent.absolute())
     faults = [_fault(document, *problem) for problem in _problems(embedded, settings)]
     if faults:
-        raise InputError(faults)
+        raise InputError(sorted(faults, key=lambda fault: (fault.line or 0, fault.column or 0)))
     meaningless = tuple(key for key in document.value if key in MEANINGLESS)
     return Param({key: entry for key, entry in embedded.items() if key not in MEANINGLESS}, settings, meaningless)
 
