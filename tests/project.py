@@ -77,7 +77,7 @@ class Project:
         self.ledger = folder / "ledger"
         self.env = {
             **os.environ,
-            "PATH": f"{FAKES}:{os.environ['PATH']}",
+            "PATH": f"{FAKES}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "FAKE_LEDGER": str(self.ledger),
             "FAKE_DEVIATIONS": "0.2 0.02",
             "PYTHONDONTWRITEBYTECODE": "1",

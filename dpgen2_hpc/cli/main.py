@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -20,12 +21,14 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(words)
     verb = importlib.import_module(f"dpgen2_hpc.cli.{arguments.verb.replace('-', '_')}")
     try:
-        return int(verb.run(arguments))
+        code = int(verb.run(arguments))
+        sys.stdout.flush()
+        return code
     except UserError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:  # the reader of our output has left: `status | head`
-        sys.stderr.close()
+    except BrokenPipeError:  # the reader of our output has left, as in `status | head`; say nothing at the exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return DONE
     except OSError as error:
         if error.errno not in FULL:

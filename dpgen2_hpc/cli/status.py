@@ -24,6 +24,8 @@ def existing(arguments: argparse.Namespace) -> WorkDir:
     InputError
         There is none.
     """
+    if arguments.config is not None and arguments.id is None:
+        raise InputError(f"'{arguments.config}' alone says nothing: name the work directory with -C, or as CONFIG ID")
     workdir = WorkDir(work_directory(arguments))
     if not workdir.record.exists():
         raise InputError(f"there is no run in '{workdir.root}' (no record.json); name its directory with -C")

@@ -36,7 +36,6 @@ def ensure_attempt(folder: StepFolder, task: TaskState, carry_over: CarryOver) -
     current, attempt = folder.task(task.index), task.attempt
     if read_attempt(current) == attempt:
         return
-    old = folder.attempt(task.index, attempt - 1)
     new = current.with_name(f"{current.name}.new")
     if not current.exists() and not new.exists():
         raise StateError(f"'{current}' is missing: it holds the inputs of a task that is not done. Restore it.")
@@ -45,7 +44,7 @@ def ensure_attempt(folder: StepFolder, task: TaskState, carry_over: CarryOver) -
         _copy_inputs(task, current, new)
         carry_over(task, current, new)
         write_attempt(new, attempt)
-        current.rename(old)
+        current.rename(folder.attempt(task.index, read_attempt(current) or attempt - 1))
     new.rename(current)
 
 

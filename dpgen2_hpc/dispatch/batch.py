@@ -68,9 +68,14 @@ class Batch:
         return all(task.settled for task in self.ledger.tasks)
 
     @property
+    def grace(self) -> float:
+        """How long a job must be missing before it is believed to be gone, s."""
+        return self.site.scheduler.grace if self.policy.grace is None else self.policy.grace
+
+    @property
     def unsure(self) -> bool:
         """Whether the very next look decides something by itself: a job is missing, or might have been submitted."""
-        soon = time.time() + self.site.scheduler.minimum_wait - self.site.scheduler.grace
+        soon = time.time() + self.site.scheduler.minimum_wait - self.grace
         missing = [job.missing_since for job in self.ledger.open_jobs() if job.missing_since is not None]
         return bool(self._doubts) or any(since <= soon for since in missing)
 
@@ -115,7 +120,8 @@ class Batch:
     def _submit(self) -> None:
         """Submit what has no id, in order, as far as ``parallelism`` allows."""
         jobs = self.ledger.open_jobs()
-        free = (self.policy.parallelism or self._default_parallelism()) - sum(job.id is not None for job in jobs)
+        taken = sum(job.id is not None or job.index in self._doubts for job in jobs)
+        free = (self.policy.parallelism or self._default_parallelism()) - taken
         for job in jobs:
             if job.id is None and job.index not in self._doubts and free > 0:
                 self.before_submission()
@@ -175,7 +181,7 @@ class Batch:
                     events.append({"event": "state", "job": job.index, "state": state})
             elif job.missing_since is None:
                 events.append(_missing_event(job))
-            elif time.time() - job.missing_since >= self.site.scheduler.grace:
+            elif time.time() - job.missing_since >= self.grace:
                 events += self._given_up(job)
         self.ledger.append(events)
 
@@ -223,8 +229,10 @@ class Batch:
         try:
             note = self.worker.judge(task.index, self.folder.task(task.index), exit_code)
         except OutputError as error:
-            last = exit_code is None or task.failed >= self.policy.FAILURES
-            return _verdict_event(task, BROKEN if last else FAILED, str(error))
+            if exit_code is None or task.failed >= self.policy.FAILURES:
+                cause = LOST if exit_code is None else FAILED
+                return {**_verdict_event(task, BROKEN, str(error)), "cause": cause}
+            return _verdict_event(task, FAILED, str(error))
         return _verdict_event(task, DONE, note)
 
     def _shape(self) -> tuple[object, ...]:

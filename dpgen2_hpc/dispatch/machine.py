@@ -7,13 +7,15 @@ queue's host), and a ``Machine``'s script parts. A test holds the assumptions ma
 import functools
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from dpgen2_hpc.dispatch.schedulers import SCHEDULERS, Scheduler, scheduler
+from dpgen2_hpc.dispatch.schedulers import SCHEDULERS, Scheduler, canonical, scheduler
 
 CONTEXTS = ("LazyLocalContext", "LocalContext")
 
@@ -82,16 +84,25 @@ def faults(machine: Mapping[str, Any], resources: Mapping[str, Any]) -> list[tup
     """Return what this program cannot do with a machine that dpdispatcher could: (path, sentence)."""
     found: list[tuple[tuple[str, ...], str]] = []
     batch_type, context = str(machine.get("batch_type")), str(machine.get("context_type"))
-    if scheduler(batch_type) is None:
+    known = scheduler(batch_type)
+    if known is None:
         found.append((("machine", "batch_type"), _not_yet(batch_type, SCHEDULERS)))
+    else:
+        found += _forbidden_flags(known, resources.get("custom_flags") or [])
     if _full_context_name(context) not in CONTEXTS:
         found.append((("machine", "context_type"), _not_yet(context, CONTEXTS)))
-    if _full_context_name(context) == "LocalContext" and not machine.get("remote_root"):
-        found.append((("machine", "remote_root"), "is needed with LocalContext: the folder in which the jobs run"))
+    if _full_context_name(context) == "LocalContext" and not Path(machine.get("remote_root") or "").is_absolute():
+        text = "must be an absolute path with LocalContext: the folder in which the jobs run"
+        found.append((("machine", "remote_root"), text))
     if resources.get("strategy", {}).get("ratio_unfinished"):
         text = "has no meaning here; use continue_on_success_ratio"
         found.append((("resources", "strategy", "ratio_unfinished"), text))
     return found
+
+
+def _forbidden_flags(known: Scheduler, flags: list[str]) -> list[tuple[tuple[str, ...], str]]:
+    text = "gives the job another name, or makes it several: that is this program's to say"
+    return [(("resources", "custom_flags"), f"'{flag}' {text}") for flag in flags if re.search(known.forbidden, flag)]
 
 
 def _not_yet(name: str, known: Iterable[str]) -> str:
@@ -140,9 +151,10 @@ def script_parts(machine: StepMachine, context: Any, name: str, tasks: int) -> S
     ``gpu_prefixes`` and ``waits`` have an entry for each task: what chooses its GPU, and whether the script waits for
     the tasks that it has started before it goes on (``para_deg``).
     """
-    batch = library().machine.Machine.subclasses_dict[machine.machine["batch_type"]](context=context)
+    batch_type = canonical(machine.machine["batch_type"])
+    batch = library().machine.Machine.subclasses_dict[batch_type](context=context)
     resources = library().submission.Resources.load_from_dict(
-        {"kwargs": {}, **machine.resources, "batch_type": machine.machine["batch_type"]}
+        {"kwargs": {}, **machine.resources, "batch_type": batch_type}
     )
     job = library().submission.Job([], resources=resources)
     job.job_hash, job.script_file_name = f"jobs/{name}", f"jobs/{name}.sub"

@@ -16,7 +16,8 @@ class Policy:
     """The policy of one step.
 
     ``success_ratio`` is the part of the tasks that must be usable; ``retry_count`` the further attempts for a task
-    that the queue lost; ``poll_interval`` (s) the longest time between two looks.
+    that the queue lost; ``poll_interval`` (s) the longest time between two looks; ``grace`` (s) how long a job must be
+    missing before it is believed to be gone (``None``: the scheduler's own).
     """
 
     success_ratio: float = 1.0
@@ -24,6 +25,7 @@ class Policy:
     parallelism: int | None = None
     retry_count: int = 3
     poll_interval: float = 60.0
+    grace: float | None = None
 
     FAILURES = 1
     """Further attempts after a program's own error."""
@@ -79,6 +81,14 @@ def arguments() -> list[Key]:
             float,
             "Longest time between two looks at the queue, s (default 60); short jobs are looked at sooner.",
             above=0,
+            maximum=86400,
+        ),
+        _key(
+            "grace",
+            float,
+            "How long a job must be missing from the queue, without a word of its own, before it is believed to be "
+            "gone, s (default 90, for Shell 0): shared file systems show files late.",
+            minimum=0,
             maximum=86400,
         ),
     ]

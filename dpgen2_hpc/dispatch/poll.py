@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Pace:
-    """The wait grows with the time since the last change: a tenth of it, between a minimum and a maximum (s)."""
+    """The wait grows with the time since the last change: a tenth of it, at least a minimum, at most a maximum (s)."""
 
     minimum: float
     maximum: float
@@ -19,4 +19,4 @@ class Pace:
     def wait(self) -> float:
         """Return the seconds to wait now."""
         quiet = time.monotonic() - self.last_change
-        return max(self.minimum, min(self.maximum, quiet / 10))
+        return min(self.maximum, max(self.minimum, quiet / 10))

@@ -1,8 +1,10 @@
 """The place where one batch runs: its files, its jobs' scripts and claims, and the queue's answers."""
 
+import glob
 import importlib.resources
 import re
 import shlex
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from dpgen2_hpc.dispatch import machine as layer
+from dpgen2_hpc.dispatch.attempts import read_attempt, write_attempt
 from dpgen2_hpc.dispatch.machine import StepMachine
 from dpgen2_hpc.dispatch.schedulers import Entry, Reply
 from dpgen2_hpc.state.ledger import JobState, TaskState
@@ -100,36 +103,60 @@ class Site:
         return self.scheduler.live(self.call(self.scheduler.list_live(names)), names) if names else []
 
     def call(self, command: str) -> Reply:
-        """Run a command on the queue's host."""
+        """Run a command on the queue's host, in the batch's folder there."""
+        self.root.mkdir(parents=True, exist_ok=True)
         code, _, out, err = self._context.block_call(command)
         return Reply(code, out.read().decode(errors="replace"), err.read().decode(errors="replace"))
 
     def fetch(self, tasks: Sequence[TaskState]) -> None:
-        """Bring back everything that these tasks wrote."""
-        if self.forwards:
-            plans = tuple(self._plan(task, forward=()) for task in tasks)
+        """Bring back everything that these tasks wrote; what was sent stays where it is."""
+        plans = tuple(self._plan(task, backward=self._written(task)) for task in tasks) if self.forwards else ()
+        if plans:
             batch = layer.submission(self._work_base, self._remote_name, plans)
             self._context.download(batch, check_exists=True, mark_failure=False)
 
+    def _written(self, task: TaskState) -> list[str]:
+        """Return the names in a task's folder there that were not sent."""
+        there, sent = self.root / self.folder.task_name(task.index), self._sent(task)
+        known = {"attempt", *(sent.read_text().splitlines() if sent.exists() else ())}
+        names = (path.name for path in there.iterdir()) if read_attempt(there) == task.attempt else ()
+        return sorted(glob.escape(name) for name in names if name not in known)
+
+    def _sent(self, task: TaskState) -> Path:
+        """Return the file that lists what was sent for an attempt."""
+        return self.root / "jobs" / f".sent.{self.folder.task_name(task.index)}.{task.attempt}"
+
     def _put(self, tasks: Sequence[TaskState]) -> None:
-        """Send the tasks' folders and the shared one, where the jobs run elsewhere."""
+        """Send the tasks' folders and the shared one, where the jobs run elsewhere; each once."""
         if not self.forwards:
             return
+        shared = self.root / "jobs" / ".shared"
+        if not shared.exists():
+            common = ("shared",) if self.folder.shared.exists() else ()
+            self._context.upload(layer.submission(self._work_base, self._remote_name, (), common))
+            shared.touch()
         for task in tasks:
-            there = self.root / self.folder.task_name(task.index)
-            older = self.root / self.folder.attempt(task.index, task.attempt - 1).name
-            if there.exists() and not older.exists() and (there / "attempt").read_text().strip() != str(task.attempt):
-                there.rename(older)
-        fresh = [task for task in tasks if not (self.root / self.folder.task_name(task.index) / "attempt").exists()]
-        common = ("shared",) if self.folder.shared.exists() else ()
-        plans = tuple(self._plan(task, forward=(*self._carried(task), "attempt")) for task in fresh)
-        self._context.upload(layer.submission(self._work_base, self._remote_name, plans, common))
+            if read_attempt(self.root / self.folder.task_name(task.index)) != task.attempt:
+                self._send(task)
 
-    def _carried(self, task: TaskState) -> list[str]:
-        """Return the names in a task's folder: its inputs, and what an earlier attempt has left for it."""
-        return sorted(path.name for path in self.folder.task(task.index).iterdir() if path.name != "attempt")
+    def _send(self, task: TaskState) -> None:
+        """Send a task's folder: its number comes last, since a folder that bears it counts."""
+        there = self.root / self.folder.task_name(task.index)
+        older = read_attempt(there)
+        if older is not None:
+            there.rename(self.root / self.folder.attempt(task.index, older).name)
+        elif there.exists():
+            shutil.rmtree(there)
+        names = sorted(path.name for path in self.folder.task(task.index).iterdir() if path.name != "attempt")
+        self._sent(task).write_text("".join(f"{name}\n" for name in names))
+        plan = self._plan(task, forward=[glob.escape(name) for name in names])
+        self._context.upload(layer.submission(self._work_base, self._remote_name, (plan,)))
+        there.mkdir(exist_ok=True)
+        write_attempt(there, task.attempt)
 
-    def _plan(self, task: TaskState, forward: Sequence[str]) -> Any:
+    def _plan(self, task: TaskState, forward: Sequence[str] = (), backward: Sequence[str] = ()) -> Any:
         return SimpleNamespace(
-            task_work_path=self.folder.task_name(task.index), forward_files=list(forward), backward_files=["*"]
+            task_work_path=self.folder.task_name(task.index),
+            forward_files=list(forward),
+            backward_files=list(backward),
         )

@@ -102,14 +102,19 @@ class AseLabeler:
     def read_labels(self, directory: Path) -> Labels:
         """Return the labels that the program wrote."""
         output = _read_output(directory / OUTPUT)
-        if not output["converged"]:
-            raise LabelRefused(f"the calculator did not converge: {output['message']}")
         question = json.loads((directory / INPUT).read_text())
-        frame = Frame(
-            tuple(output["symbols"]), np.array(output["coords"]), np.array(output["cell"]), question["periodic"]
-        )
-        virial = None if output["virial"] is None else np.array(output["virial"])
-        return Labels(frame, float(output["energy"]), np.array(output["forces"]), virial)
+        try:
+            if not output["converged"]:
+                raise LabelRefused(f"the calculator did not converge: {output['message']}")
+            return _labels(output, periodic=question["periodic"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise OutputError(f"'{OUTPUT}' is not whole: {error!r}") from error
+
+
+def _labels(output: Mapping[str, Any], *, periodic: bool) -> Labels:
+    frame = Frame(tuple(output["symbols"]), np.array(output["coords"]), np.array(output["cell"]), periodic)
+    virial = None if output["virial"] is None else np.array(output["virial"])
+    return Labels(frame, float(output["energy"]), np.array(output["forces"]), virial)
 
 
 def _read_output(path: Path) -> Any:

@@ -1,6 +1,6 @@
 """The gate: whether what a code wrote is a label of the frame that was asked for. An exit code proves nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,14 +40,16 @@ class Gate:
         self._check_frame(labels.frame, frame)
         if frame.periodic and labels.virial is None and labeler.has_virial:
             raise LabelRefused("the output has no virial: was it cut, or is the stress not asked for?")
-        virial = labels.virial if frame.periodic else None
-        self._check_numbers(labels, virial, frame)
-        return Labels(frame, labels.energy, labels.forces, virial)
+        turned = _turned_back(labels, frame) if frame.periodic else replace(labels, frame=frame, virial=None)
+        self._check_numbers(turned)
+        return turned
 
     def _check_frame(self, found: Frame, wanted: Frame) -> None:
         if found.symbols != wanted.symbols:
             raise LabelRefused("the atoms are not those that were asked for, or not in that order")
         if wanted.periodic:
+            if not abs(np.linalg.det(found.cell)) > 0:
+                raise LabelRefused("the cell has no volume")
             moved = _displacement(found, wanted)
             stretched = np.abs(_metric(found) - _metric(wanted)).max()
             if stretched > self.position_tolerance * np.abs(wanted.cell).max():
@@ -57,7 +59,8 @@ class Gate:
         if not moved <= self.position_tolerance:
             raise LabelRefused(f"an atom is {moved:.3g} Å from where it was asked to be")
 
-    def _check_numbers(self, labels: Labels, virial: np.ndarray | None, frame: Frame) -> None:
+    def _check_numbers(self, labels: Labels) -> None:
+        virial, frame = labels.virial, labels.frame
         numbers = [np.array([labels.energy]), labels.forces, *([] if virial is None else [virial])]
         if labels.forces.shape != frame.coords.shape:
             raise LabelRefused(f"there are {len(labels.forces)} forces for {len(frame.symbols)} atoms")
@@ -70,6 +73,17 @@ class Gate:
             pressure = abs(float(np.trace(virial))) / 3 / abs(float(np.linalg.det(frame.cell))) * GPA
             if pressure > self.max_pressure:
                 raise LabelRefused(f"the pressure is {pressure:.0f} GPa, more than {self.max_pressure:g}")
+
+
+def _turned_back(labels: Labels, wanted: Frame) -> Labels:
+    """Return labels on the frame that was asked for: a parser that rotates the cell has rotated forces and virial."""
+    if np.allclose(labels.frame.cell, wanted.cell, rtol=0, atol=1e-5):
+        return replace(labels, frame=wanted)
+    left, _, right = np.linalg.svd(np.linalg.inv(wanted.cell) @ labels.frame.cell)
+    turn = left @ right  # the nearest rotation: found.cell = wanted.cell @ turn
+    virial = None if labels.virial is None else turn @ labels.virial @ turn.T
+    forces = labels.forces @ turn.T if labels.forces.shape == wanted.coords.shape else labels.forces
+    return Labels(wanted, labels.energy, forces, virial)
 
 
 def _displacement(found: Frame, wanted: Frame) -> float:

@@ -51,6 +51,13 @@ def too_few(place: Place, step: str, ledger: Ledger, usable: int, wanted: int) -
     return Advice(reason, advice, tuple(details), keys)
 
 
+def refused(where: str, words: str) -> Advice:
+    """Return what to say when the queue will not take a job."""
+    reason = f"{where}: the queue refuses the jobs"
+    advice = "Mend the step's resources in machine.json, then type the same command again."
+    return Advice(reason, advice, (f"its own words: {words}",))
+
+
 def for_decision(place: Place, decision: Decision, report: Mapping[str, Any]) -> Advice:
     """Return what to say when the schedule needs a person."""
     select = results.load(SelectResult, place.folder("select"))

@@ -12,7 +12,7 @@ from dpgen2_hpc.dispatch.attempts import write_attempt
 from dpgen2_hpc.dispatch.batch import Batch
 from dpgen2_hpc.dispatch.names import job_name
 from dpgen2_hpc.dispatch.poll import Pace
-from dpgen2_hpc.errors import DONE, STILL_RUNNING, Blocked, QueueDown
+from dpgen2_hpc.errors import DONE, STILL_RUNNING, Blocked, QueueDown, SubmissionRefused
 from dpgen2_hpc.loop import advice
 from dpgen2_hpc.loop.plan import Plan
 from dpgen2_hpc.loop.schedule import COMPLETE, GO_ON, Decision, decide
@@ -208,6 +208,8 @@ class Driver:
             except QueueDown as error:
                 outage.lasts(error)
                 changed = False
+            except SubmissionRefused as error:
+                self._block(advice.refused(self.where, str(error)))
             if changed:
                 pace.changed()
                 due = batch.finished or time.monotonic() - shown > PROGRESS_INTERVAL

@@ -19,7 +19,8 @@ class Signals:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def __enter__(self) -> Self:
-        self._old = {number: signal.signal(number, self._handle) for number in HANDLED}
+        heard = [number for number in HANDLED if signal.getsignal(number) != signal.SIG_IGN]  # `nohup` means it
+        self._old = {number: signal.signal(number, self._handle) for number in heard}
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         return self
 

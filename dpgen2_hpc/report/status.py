@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dpgen2_hpc.state.files import read_json
 from dpgen2_hpc.state.ledger import BROKEN, Ledger
 from dpgen2_hpc.state.lock import Holder, describe, holder_of
 from dpgen2_hpc.state.record import Record, read_record
@@ -24,7 +23,6 @@ class Status:
     broken: Sequence[tuple[str, str | None]]
     holder: Holder | None
     jobs: int
-    limits: Mapping[str, Any]
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``status --json`` prints."""
@@ -68,10 +66,10 @@ class Status:
         return over or bool(rows[number]["converged"])
 
     def _stage_end(self, row: Mapping[str, Any]) -> str:
-        reached = row["index_in_stage"] + 1 >= self.limits["max_numb_iter"]
+        """Return the line under a stage that is over: it has converged, or had no iteration left."""
+        converged = bool(row["converged"])
         return (
-            f"# Stage {row['stage']:>3}  converged {_yes(row['converged'])}  "
-            f"reached max numb iterations {_yes(reached and not row['converged'])}"
+            f"# Stage {row['stage']:>3}  converged {_yes(converged)}  reached max numb iterations {_yes(not converged)}"
         )
 
     def _now(self) -> list[str]:
@@ -118,7 +116,6 @@ def read_status(workdir: WorkDir) -> Status:
         ],
         holder=holder,
         jobs=jobs,
-        limits={"max_numb_iter": _max_numb_iter(workdir)},
     )
 
 
@@ -128,11 +125,6 @@ def _status(record: Record, holder: Holder | None, jobs: int) -> tuple[str, str 
     if record.blocked is not None:
         return "blocked", record.blocked["reason"]
     return ("running" if holder or jobs else "stopped"), None
-
-
-def _max_numb_iter(workdir: WorkDir) -> int:
-    """Return the setting, from the inputs as understood; a run killed at its very beginning has none yet."""
-    return int(read_json(workdir.param)["explore"]["max_numb_iter"]) if workdir.param.exists() else 1
 
 
 def _row(row: Mapping[str, Any]) -> str:

@@ -76,7 +76,7 @@ class FixedLevels:
     def converged(self, counts: Mapping[str, int]) -> bool:
         """Return whether enough of what was explored is accurate; nothing valid is never enough."""
         valid = counts["explored"] - counts["invalid"]
-        return valid > 0 and counts["accurate"] >= self.conv_accuracy * counts["explored"]
+        return valid > 0 and counts["accurate"] / counts["explored"] >= self.conv_accuracy
 
     def levels(self) -> dict[str, float | None]:
         """Return the levels; those of the virial only if they are used."""

@@ -11,8 +11,12 @@ from dpgen2_hpc.state.files import append_durable, write_lines
 
 Event = dict[str, Any]
 
-DONE, LOST, FAILED, BROKEN = "done", "lost", "failed", "broken"
+VERDICTS = DONE, LOST, FAILED, BROKEN = "done", "lost", "failed", "broken"
 """Verdicts on an attempt: usable; ended by the queue; ended by its own program; the last of all attempts failed."""
+
+
+SEEN = ("submitted", "running", "gone")
+"""What a look may find a job to be; beside these it may be missing."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class TaskState:
     why: str | None = None
     before: str | None = None
     """The verdict on the attempt before the newest."""
+    cause: str | None = None
+    """What the last of all attempts of a broken task ended with: *lost* or *failed*."""
     lost: int = 0
     failed: int = 0
 
@@ -125,10 +131,10 @@ class Ledger:
 
     def counts(self) -> dict[str, int]:
         """Return how many tasks are waiting, running, done and broken, and their total."""
-        running = {task for job in self.jobs if job.state == "running" for task, _ in job.tasks}
+        running = {attempt for job in self.jobs if job.state == "running" for attempt in job.tasks}
         done = sum(task.verdict == DONE for task in self.tasks)
         broken = sum(task.verdict == BROKEN for task in self.tasks)
-        live = sum(not task.settled and task.index in running for task in self.tasks)
+        live = sum(task.verdict is None and (task.index, task.attempt) in running for task in self.tasks)
         total = len(self.tasks)
         return {
             "total": total,
@@ -153,35 +159,48 @@ class Ledger:
             raise ValueError(f"job {event['job']} out of order")
         tasks = tuple((int(task), int(attempt)) for task, attempt in event["tasks"])
         for task, attempt in tasks:
-            state = self.tasks[task]
+            state = self.tasks[_index(task)]
             state.before, state.attempt, state.verdict = state.verdict, attempt, None
         self.jobs.append(JobState(event["job"], event["name"], tasks))
 
     def _id(self, event: Event) -> None:
-        job = self.jobs[event["job"]]
+        job = self._job(event)
         job.id, job.host, job.missing_since = str(event["id"]), event["host"], None
         job.state = "submitted" if job.state == "intended" else job.state
 
     def _state(self, event: Event) -> None:
-        job = self.jobs[event["job"]]
+        job = self._job(event)
         if event["state"] == "missing":
             job.missing_since = float(event["since"])
-        else:
+        elif event["state"] in SEEN:
             job.state, job.missing_since = event["state"], None
+        else:
+            raise ValueError(f"unknown state {event['state']!r}")
 
     def _verdict(self, event: Event) -> None:
-        task = self.tasks[event["task"]]
+        task = self.tasks[_index(event["task"])]
         if event["attempt"] != task.attempt:
             raise ValueError(f"attempt {event['attempt']} of task {task.index} is not its newest")
-        task.verdict, task.why = event["state"], event["why"]
+        if event["state"] not in VERDICTS:
+            raise ValueError(f"unknown verdict {event['state']!r}")
+        task.verdict, task.why, task.cause = event["state"], event["why"], event.get("cause")
         task.lost += task.verdict == LOST
         task.failed += task.verdict == FAILED
 
     def _round(self, event: Event) -> None:
         self.rounds = event["round"]
         for number in event["tasks"]:
-            task = self.tasks[number]
-            task.verdict, task.lost, task.failed = FAILED, 0, 0
+            task = self.tasks[_index(number)]
+            task.verdict, task.lost, task.failed = task.cause or FAILED, 0, 0
+
+    def _job(self, event: Event) -> JobState:
+        return self.jobs[_index(event["job"])]
+
+
+def _index(number: int) -> int:
+    if number < 0:
+        raise ValueError(f"number {number} is negative")
+    return number
 
 
 def _task_row(task: Task) -> Event:

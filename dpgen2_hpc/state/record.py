@@ -162,8 +162,8 @@ def is_moved(home: Home, now: Home) -> bool:
     StateError
         It is a copy, and the original is still there.
     """
-    if home == now or (home.path == now.path and home.host == now.host):
-        return False
+    if home.path == now.path and (home.host == now.host or home.inode == now.inode):
+        return False  # other login nodes of a cluster see the same directory
     if home.inode == now.inode or not os.path.lexists(home.path):
         return True
     raise StateError(
@@ -176,8 +176,15 @@ def _whole(minimum: int) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= minimum
 
 
-def _mapping_or_none(value: Any) -> bool:
-    return value is None or isinstance(value, dict)
+def _none_or(**types: type) -> Callable[[Any], bool]:
+    """Return a check for ``null`` or an object with at least these entries."""
+
+    def holds(value: Any) -> bool:
+        if value is None:
+            return True
+        return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in types.items())
+
+    return holds
 
 
 def _is_home(value: Any) -> bool:
@@ -195,10 +202,16 @@ _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "iteration": (_whole(0), "a whole number from 0 on"),
     "step": (lambda value: value in STEPS, f"one of {', '.join(STEPS)}"),
     "phase": (lambda value: value in PHASES, f"one of {', '.join(PHASES)}"),
-    "blocked": (_mapping_or_none, "an object or null"),
-    "complete": (_mapping_or_none, "an object or null"),
+    "blocked": (_none_or(reason=str, advice=str), 'null or {"reason": .., "advice": ..}'),
+    "complete": (_none_or(reason=str, models=list, note=str), 'null or {"reason": .., "models": [..], "note": ..}'),
     "iterations": (lambda value: isinstance(value, list) and all(isinstance(row, dict) for row in value), "a list"),
 }
+
+_COUNTS = (
+    *("index", "stage", "index_in_stage", "explored", "accurate", "candidate", "failed", "invalid"),
+    *("selected", "filtered", "duplicate", "not_drawn", "labelled", "dropped"),
+)
+"""What every report of an iteration has, beside ``converged``."""
 
 
 def _check_fields(path: Path, value: Mapping[str, Any]) -> None:
@@ -210,8 +223,20 @@ def _check_fields(path: Path, value: Mapping[str, Any]) -> None:
             raise StateError(f"'{path}' has no field '{name}'.")
         if not holds(value[name]):
             raise StateError(f"'{path}': {name} must be {expected}, found {json.dumps(value[name])}.")
+    for number, row in enumerate(value["iterations"]):
+        _check_report(f"'{path}': iterations[{number}]", row)
     done = len(value["iterations"])
     last = value["iteration"] + (value["step"] == STEPS[-1] and value["phase"] == PHASES[-1])
     if done != last:
         here = value["iteration"]
         raise StateError(f"'{path}': {done} iterations are reported, but the run stands in iteration {here}.")
+
+
+def _check_report(where: str, row: Mapping[str, Any]) -> None:
+    for name in (*_COUNTS, "converged"):
+        if name not in row:
+            raise StateError(f"{where} has no field '{name}'.")
+        holds = isinstance(row[name], bool) if name == "converged" else _whole(0)(row[name])
+        if not holds:
+            expected = "true or false" if name == "converged" else "a whole number from 0 on"
+            raise StateError(f"{where}.{name} must be {expected}, found {json.dumps(row[name])}.")

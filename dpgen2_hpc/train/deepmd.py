@@ -113,8 +113,8 @@ class DeepmdTrainer:
         model = directory / self.model_file
         if not model.is_file() or model.stat().st_size == 0:
             raise OutputError(f"there is no model '{self.model_file}'")
-        curve = read_learning_curve(directory / "lcurve.out")
-        bad = [name for name, value in curve.items() if not math.isfinite(value)]
+        curve = _last_learning_curve(directory)
+        bad = [name for name, value in curve.items() if not (math.isfinite(value) or name.startswith("rmse_v"))]
         if bad:
             raise OutputError(f"the training diverged: {bad[0]} is {curve[bad[0]]} at step {curve.get('step', 0):.0f}")
         return {"continued_from": _continued_from(directory), "learning_curve": curve}
@@ -128,6 +128,9 @@ class DeepmdTrainer:
         (new / "restart").mkdir()
         for suffix in CHECKPOINT_SUFFIXES:
             shutil.copy2(f"{source}.{suffix}", new / "restart" / f"model.ckpt.{suffix}")
+        for curve in (old / "restart" / "lcurve.out", old / "lcurve.out"):
+            if curve.exists() and curve.stat().st_size:
+                shutil.copy2(curve, new / "restart" / "lcurve.out")
         (new / "restart" / "step").write_text(f"{step}\n")
         return step
 
@@ -164,7 +167,23 @@ def read_learning_curve(path: Path) -> dict[str, float]:
     headers = [line.lstrip("# ").split() for line in lines if line.startswith("#") and "step" in line.split()]
     if not rows or not headers or len(rows[-1]) != len(headers[0]):
         raise OutputError("the learning curve 'lcurve.out' has no whole row")
-    return dict(zip(headers[0], map(float, rows[-1]), strict=True))
+    try:
+        return dict(zip(headers[0], map(float, rows[-1]), strict=True))
+    except ValueError as error:
+        raise OutputError(f"the last row of the learning curve 'lcurve.out' is broken: {error}") from error
+
+
+def _last_learning_curve(directory: Path) -> dict[str, float]:
+    """Return the last row; a training that had only to be frozen anew wrote none, its last attempt did.
+
+    Systems without virial are legal, and dp writes NaN for what it has no reference of: that is no divergence.
+    """
+    try:
+        return read_learning_curve(directory / "lcurve.out")
+    except OutputError:
+        if not (directory / "restart" / "lcurve.out").exists():
+            raise
+        return read_learning_curve(directory / "restart" / "lcurve.out")
 
 
 def _config_arguments() -> list[dargs.Argument]:

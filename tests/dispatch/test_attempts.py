@@ -7,6 +7,7 @@ import pytest
 
 from dpgen2_hpc.dispatch import attempts
 from dpgen2_hpc.dispatch.attempts import ensure_attempt, read_attempt, write_attempt
+from dpgen2_hpc.errors import StateError
 from dpgen2_hpc.state.ledger import TaskState
 from dpgen2_hpc.state.workdir import StepFolder
 
@@ -181,6 +182,12 @@ def test_the_evidence_of_an_attempt_bears_the_number_of_that_attempt(folder):
     ensure_attempt(folder, second(attempt=3), nothing)
     assert (folder.attempt(0, 1) / "task.log").read_text() == "what went wrong"
     assert read_attempt(folder.task(0)) == 3
+
+
+def test_a_folder_that_somebody_removed_is_named(folder):
+    folder.task(0).rename(folder.path / "away")
+    with pytest.raises(StateError, match="task.000000' is missing"):
+        ensure_attempt(folder, second(), nothing)
 
 
 # ---- numbers

@@ -67,6 +67,20 @@ def test_a_task_that_fails_once_is_tried_again_elsewhere_and_the_run_is_complete
     assert len([call for call in project.calls() if call.startswith("dp train")]) == 3
 
 
+def test_a_changed_remote_root_does_not_make_a_finished_task_run_again(tmp_path):
+    """It is refused while the step has jobs, or followed from the next step on: the user's choice to make."""
+    project = elsewhere(short(tmp_path))
+    assert project.run("--once").returncode == 3
+    end = time.monotonic() + 20
+    while len(project.calls()) < 4:
+        assert time.monotonic() < end, "the trainings do not end"
+        time.sleep(0.05)
+    project.machine["default"]["machine"]["remote_root"] = str(project.folder / "other")
+    project.run()
+    trained = [call.rpartition("/")[2] for call in project.calls() if call.startswith("dp train")]
+    assert sorted(trained) == ["task.0000 1", "task.0001 1"]
+
+
 # ---- one batch, without a driver
 
 
@@ -110,7 +124,10 @@ class Elsewhere:
 
     def run(self, number, attempt=1, **more):
         """Submit one task, wait for its end, and bring back what it wrote; return its exit code."""
-        name = self.submit(number, attempt, **more)
+        return self.end(self.submit(number, attempt, **more), number, attempt)
+
+    def end(self, name, number, attempt=1):
+        """Wait for the end of a task, and bring back what it wrote; return its exit code."""
         site, end = self.site(), time.monotonic() + 20
         while not ((claim := site.claim(name)) and claim.ended) or site.live([name]):
             assert time.monotonic() < end, "the job does not end"
@@ -233,11 +250,19 @@ class Killed(BaseException):
     """Stands in for SIGKILL."""
 
 
-ACTS = [(os, "symlink"), (shutil, "copy2"), (shutil, "copytree"), (Path, "mkdir"), (Path, "write_text"), (Path, "touch")]
+ACTS = [
+    (os, "symlink"),
+    (shutil, "copy2"),
+    (shutil, "copytree"),
+    (Path, "mkdir"),
+    (Path, "write_text"),
+    (Path, "touch"),
+]
 
 
 def test_killed_before_any_of_the_acts_of_sending_the_next_submission_sends_it_whole(elsewhere_batch, monkeypatch):
     """Die before the first act, then before the second one of the next try, and so on."""
+    elsewhere_batch.command = "cat in model > out"
     deaths = 0
     while True:
         left = [deaths]
@@ -255,13 +280,12 @@ def test_killed_before_any_of_the_acts_of_sending_the_next_submission_sends_it_w
             for place, name in ACTS:
                 patch.setattr(place, name, counting(getattr(place, name)))
             try:
-                elsewhere_batch.site()._put([elsewhere_batch.task(0)])
+                name = elsewhere_batch.submit(0)
                 break
             except Killed:
                 deaths += 1
     assert deaths > 3
-    elsewhere_batch.command = "cat in model > out"
-    assert elsewhere_batch.run(0) == 0
+    assert elsewhere_batch.end(name, 0) == 0
     assert (elsewhere_batch.folder.task(0) / "out").read_text() == "input 0a model"
 
 
@@ -284,5 +308,5 @@ def test_killed_when_an_old_attempt_had_been_set_aside_it_is_sent_again(elsewher
 def test_a_job_that_is_submitted_again_in_doubt_does_not_send_its_inputs_over_what_runs(elsewhere_batch):
     elsewhere_batch.run(0)
     (elsewhere_batch.there / "task.000000" / "traj").write_text("half")
-    elsewhere_batch.site()._put([elsewhere_batch.task(0)])
+    elsewhere_batch.submit(0)
     assert (elsewhere_batch.there / "task.000000" / "traj").read_text() == "half"

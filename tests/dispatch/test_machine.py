@@ -107,7 +107,7 @@ def test_a_machine_that_is_promised_has_no_fault():
     assert places({"batch_type": "Shell", "context_type": "LocalContext", "remote_root": "/scratch"}) == {}
 
 
-@pytest.mark.parametrize("name", ["LazyLocalContext", "LazyLocal", "lazylocal", "lazylocalcontext", "LAZYLOCAL"])
+@pytest.mark.parametrize("name", ["LazyLocalContext", "LazyLocal", "lazylocal", "lazylocalcontext"])
 def test_a_context_is_known_by_each_spelling_that_is_accepted_and_can_be_bound(tmp_path, name):
     assert places({**SHELL, "context_type": name}) == {}
     (tmp_path / "batch").mkdir()
@@ -138,6 +138,13 @@ def test_a_context_that_was_not_tried_is_refused_by_name(name):
 
 def test_a_local_context_needs_to_know_where(tmp_path):
     assert list(places({"batch_type": "Shell", "context_type": "LocalContext"})) == ["machine.remote_root"]
+
+
+@pytest.mark.parametrize("folder", ["scratch", "./scratch", "../scratch", "~/scratch"])
+def test_a_remote_root_that_hangs_on_the_current_directory_is_refused(folder):
+    """The same command from another directory would not find its jobs, and would run finished tasks again."""
+    machine = {"batch_type": "Shell", "context_type": "LocalContext", "remote_root": folder}
+    assert "absolute" in places(machine)["machine.remote_root"]
 
 
 def test_dpdispatchers_own_ratio_is_refused_since_it_is_not_asked():
@@ -175,12 +182,20 @@ def test_modules_sources_variables_and_prepended_lines_appear_in_this_order(tmp_
         custom_flags=["#FLAG one", "#FLAG two"],
     )
     lines = given.environment.splitlines()
-    words = ["module purge", "module unload old", "module load lammps/2022", "env.sh", "THREADS=", "echo first", "echo second"]
+    words = [
+        "module purge",
+        "module unload old",
+        "module load lammps/2022",
+        "env.sh",
+        "THREADS=",
+        "echo first",
+        "echo second",
+    ]
     found = [[number for number, line in enumerate(lines) if word in line] for word in words]
     assert [len(numbers) for numbers in found] == [1] * len(words)
     assert found == sorted(found)
     assert given.ending.splitlines() == ["echo last", "echo very last"]
-    assert given.header.splitlines()[1:] == ["#FLAG one", "#FLAG two"]
+    assert [line for line in given.header.splitlines()[1:] if line] == ["#FLAG one", "#FLAG two"]
 
 
 def test_tasks_wait_for_each_other_unless_a_parallel_degree_says_otherwise(tmp_path):

@@ -71,6 +71,15 @@ def test_the_words_are_the_manuals_and_each_may_change_at_any_time():
     assert tree.normalize_value({}) == {key.name: None for key in keys}
 
 
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("continue_on_num_success", 1), ("parallelism", 1), ("retry_count", 0), ("continue_on_success_ratio", 0)],
+)
+def test_a_number_has_the_bound_that_sense_gives_it(name, least):
+    (key,) = (key for key in arguments() if key.name == name)
+    assert key.minimum == least
+
+
 def test_cores_are_those_that_this_process_may_use(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {1, 5, 6})
     assert cores() == 3

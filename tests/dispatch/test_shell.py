@@ -58,7 +58,13 @@ def test_the_pid_is_the_id():
 
 
 @pytest.mark.parametrize(
-    "reply", [Reply(0, "", ""), Reply(1, "4711\n", "no"), Reply(0, "nohup: failed\n", ""), Reply(127, "", "sh: setsid: not found")]
+    "reply",
+    [
+        Reply(0, "", ""),
+        Reply(1, "4711\n", "no"),
+        Reply(0, "nohup: failed\n", ""),
+        Reply(127, "", "sh: setsid: not found"),
+    ],
 )
 def test_anything_but_a_pid_leaves_it_open_whether_the_job_was_started(reply):
     with pytest.raises(QueueDown):
@@ -81,7 +87,7 @@ def test_a_failed_listing_says_nothing_about_any_job():
 
 
 def test_jobs_of_this_kind_are_seen_by_one_host_alone_and_believed_gone_without_a_grace():
-    assert (Shell().own_host, Shell().grace, Shell().own_id) == (True, 0.0, "$$")
+    assert (Shell().own_host, Shell().grace, Shell().minimum_wait, Shell().own_id) == (True, 0.0, 0.2, "$$")
 
 
 # ---- processes
@@ -140,7 +146,9 @@ def test_submission_returns_at_once_though_the_job_goes_on(start):
 
 def test_a_process_that_only_names_the_job_is_not_the_job(start):
     name = f"dword{os.getpid()}"
-    with subprocess.Popen(["sleep", "30"], env={"OTHER": f"x\nDPGEN2_HPC_JOB={name}", "PATH": os.environ["PATH"]}) as process:
+    with subprocess.Popen(
+        ["sleep", "30"], env={"OTHER": f"x\nDPGEN2_HPC_JOB={name}", "PATH": os.environ["PATH"]}
+    ) as process:
         try:
             assert live(name) == []
         finally:

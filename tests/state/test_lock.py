@@ -122,6 +122,11 @@ def test_a_process_that_is_not_there_has_no_start():
     assert process_start(a_pid_that_is_free()) is None
 
 
+def test_the_living_holder_of_a_lock_can_be_asked_for(path, other):
+    assert holder_of(path) is None
+    assert held_by(path, pid=other.pid) == holder_of(path)
+
+
 # ---- two at once
 
 

@@ -5,11 +5,20 @@ queue. To add one: one file here and one line in :data:`SCHEDULERS`.
 """
 
 import importlib
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-SCHEDULERS: Mapping[str, str] = {"Shell": "dpgen2_hpc.dispatch.schedulers.shell:SHELL"}
+from dpgen2_hpc.errors import QueueDown
+
+SCHEDULERS: Mapping[str, str] = {
+    "Shell": "dpgen2_hpc.dispatch.schedulers.shell:SHELL",
+    "Slurm": "dpgen2_hpc.dispatch.schedulers.slurm:SLURM",
+    "PBS": "dpgen2_hpc.dispatch.schedulers.pbs:PBS",
+    "Torque": "dpgen2_hpc.dispatch.schedulers.pbs:PBS",
+    "LSF": "dpgen2_hpc.dispatch.schedulers.lsf:LSF",
+}
 """By dpdispatcher's ``batch_type``."""
 
 
@@ -46,6 +55,9 @@ class Scheduler(Protocol):
     own_id: str
     """The shell expression that is a job's id inside of the job."""
 
+    forbidden: str
+    """Pattern of directives that a user must not give: names and arrays, which are ours to say."""
+
     def submit(self, name: str, script: str) -> str:
         """Return the command that submits ``script`` under ``name``, never to be requeued."""
 
@@ -56,6 +68,8 @@ class Scheduler(Protocol):
         ------
         QueueDown
             It cannot be told whether the job was accepted.
+        SubmissionRefused
+            It was not, and asking again will not help.
         """
 
     def list_live(self, names: Sequence[str]) -> str:
@@ -70,11 +84,38 @@ class Scheduler(Protocol):
             The answer is none.
         """
 
+    def cancel(self, ids: Sequence[str]) -> str:
+        """Return the command that ends these jobs."""
+
+
+def quoted(word: str) -> str:
+    """Return a word as a shell takes it for one."""
+    return shlex.quote(word)
+
+
+def rows_of(text: str, fields: int) -> list[list[str]]:
+    """Return the rows of an answer whose fields stand between ``|``; lines without any are a site's own words.
+
+    Raises
+    ------
+    QueueDown
+        A row was cut, or there is nothing but words.
+    """
+    rows = [line.strip().split("|") for line in text.splitlines() if "|" in line]
+    if any(len(row) != fields or not all(row) for row in rows) or (text.strip() and not rows):
+        raise QueueDown(f"the queue's answer makes no sense: {text.strip()[:200]}")
+    return rows
+
+
+def canonical(batch_type: str) -> str | None:
+    """Return dpdispatcher's spelling of a ``batch_type`` given in any case, or ``None`` if we have none for it."""
+    return next((name for name in SCHEDULERS if name.lower() == batch_type.lower()), None)
+
 
 def scheduler(batch_type: str) -> Scheduler | None:
-    """Return the scheduler for a ``batch_type`` (any case), or ``None`` if we have none for it."""
-    for name, target in SCHEDULERS.items():
-        if name.lower() == batch_type.lower():
-            module, _, attribute = target.partition(":")
-            return cast(Scheduler, getattr(importlib.import_module(module), attribute))
-    return None
+    """Return the scheduler for a ``batch_type``, or ``None`` if we have none for it."""
+    name = canonical(batch_type)
+    if name is None:
+        return None
+    module, _, attribute = SCHEDULERS[name].partition(":")
+    return cast(Scheduler, getattr(importlib.import_module(module), attribute))

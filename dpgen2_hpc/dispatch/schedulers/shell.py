@@ -23,6 +23,7 @@ class Shell:
     grace: float = 0.0
     own_host: bool = True
     own_id: str = "$$"
+    forbidden: str = r"(?!)"
 
     def submit(self, name: str, script: str) -> str:
         """Return the command: the shell that prints its pid becomes the leader of the job's session."""
@@ -48,6 +49,10 @@ class Shell:
         for pid, name in _MARK.findall(reply.out):
             found.setdefault(name, pid)
         return [Entry(name, found[name], running=True) for name in names if name in found]
+
+    def cancel(self, ids: Sequence[str]) -> str:
+        """Return the command that ends the sessions of these jobs."""
+        return f"kill -TERM {' '.join(f'-{int(identifier)}' for identifier in ids)}"
 
 
 SHELL = Shell()

@@ -1,0 +1,75 @@
+"""PBS (OpenPBS, PBS Professional) and Torque: ``qsub``, ``qselect``, ``qstat``, ``qdel``."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dpgen2_hpc.dispatch.schedulers import Entry, Reply, quoted
+from dpgen2_hpc.errors import QueueDown, SubmissionRefused
+
+_ID = re.compile(r"^(\d+(?:\.\S+)?)$", re.MULTILINE)
+_REFUSED = re.compile(
+    r"unknown queue|invalid|illegal|unauthorized|not allowed|cannot exceed|exceeds|bad uid|unknown resource|"
+    r"cannot be satisfied|no default queue|requested",
+    re.IGNORECASE,
+)
+_PASSING = re.compile(r"limit|maximum|cannot connect|timed? ?out|busy|communication|server", re.IGNORECASE)
+_JOB = re.compile(r"^Job Id: (\S+)$(.*?)(?=^Job Id: |\Z)", re.MULTILINE | re.DOTALL)
+_FIELD = re.compile(r"^\s+(Job_Name|job_state) = (\S+)", re.MULTILINE)
+_ENDED = {"C", "F", "X"}
+"""Completed (Torque), finished (PBS), subjob ended. ``E`` is exiting: the job still lives."""
+
+_PENDING = {"Q", "H", "W", "T"}
+
+_GONE = {0, 35, 153, 170, 271}
+"""Exit codes of a ``qstat`` that answered, of jobs that ended meanwhile included."""
+
+
+@dataclass(frozen=True)
+class Pbs:
+    """PBS and Torque; see :class:`dpgen2_hpc.dispatch.schedulers.Scheduler`."""
+
+    minimum_wait: float = 2.0
+    grace: float = 90.0
+    own_host: bool = False
+    own_id: str = '"$PBS_JOBID"'
+    forbidden: str = r"#PBS\s+(-N\b|-J\b|-t\b|-r\s*y)"
+
+    def submit(self, name: str, script: str) -> str:
+        """Return the command; what stands on the command line comes before the script's own lines."""
+        return f"qsub -N {name} -r n -j oe -o jobs/{name}.out {quoted(script)}"
+
+    def submitted_id(self, reply: Reply) -> str:
+        """Return the id: the last line that is one, since sites print banners."""
+        found = _ID.findall(reply.out)
+        if reply.code == 0 and found:
+            return str(found[-1])
+        words = reply.err.strip() or reply.out.strip() or f"qsub ended with exit code {reply.code}"
+        if reply.code != 0 and _REFUSED.search(words) and not _PASSING.search(words):
+            raise SubmissionRefused(words)
+        raise QueueDown(words)
+
+    def list_live(self, names: Sequence[str]) -> str:
+        """Return the command: the user's jobs, then all that is known of them; two calls, however many jobs."""
+        return 'ids=$(qselect -u "$(id -un)") || exit; [ -z "$ids" ] || qstat -f $ids'
+
+    def live(self, reply: Reply, names: Sequence[str]) -> list[Entry]:
+        """Return the entries of these names that are not over."""
+        jobs = [(identifier, dict(_FIELD.findall(text))) for identifier, text in _JOB.findall(reply.out)]
+        if reply.code not in _GONE or (reply.out.strip() and not jobs):
+            raise QueueDown(reply.err.strip() or reply.out.strip() or f"qstat ended with exit code {reply.code}")
+        if any(set(fields) != {"Job_Name", "job_state"} for _, fields in jobs):
+            raise QueueDown("the answer of qstat was cut")
+        rows = [(fields["Job_Name"], identifier, fields["job_state"]) for identifier, fields in jobs]
+        return [
+            Entry(name, identifier, running=state not in _PENDING)
+            for name, identifier, state in rows
+            if name in set(names) and state not in _ENDED
+        ]
+
+    def cancel(self, ids: Sequence[str]) -> str:
+        """Return the command that ends these jobs."""
+        return f"qdel {' '.join(quoted(identifier) for identifier in ids)}"
+
+
+PBS = Pbs()

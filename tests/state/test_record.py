@@ -1,0 +1,296 @@
+"""The record: where a run is, its one legal way on, and the file that says so."""
+
+import itertools
+import json
+import os
+from dataclasses import replace
+
+import pytest
+
+from dpgen2_hpc.errors import LockHeld, StateError
+from dpgen2_hpc.state.lock import Lock
+from dpgen2_hpc.state.record import PHASES, Home, Record, RecordFile, is_moved, read_record
+from dpgen2_hpc.state.workdir import STEPS
+
+HOME = Home("login1", "/home/user/run", 17)
+
+ROW = {
+    "index": 0, "stage": 0, "index_in_stage": 0, "converged": False,
+    "explored": 10, "accurate": 2, "candidate": 5, "failed": 2, "invalid": 1,
+    "selected": 3, "filtered": 0, "duplicate": 0, "not_drawn": 2, "labelled": 3, "dropped": 0,
+    "level_f_lo": 0.05, "level_f_hi": 0.5,
+}  # fmt: skip
+
+
+def a_record(**more):
+    return Record(**{"identity": "abcd", "home": HOME, "seed": 3, "sequence": 7, **more})
+
+
+SECOND = a_record(iteration=1, index_in_stage=1, step="fp", phase="submitted", iterations=(ROW,))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "record.json"
+
+
+@pytest.fixture
+def edited(path):
+    """Write the second iteration's record with some fields changed by hand, and read it."""
+
+    def edit(*gone, **changes):
+        value = {**json.loads(SECOND.text()), **changes}
+        path.write_text(json.dumps({name: entry for name, entry in value.items() if name not in gone}))
+        return read_record(path)
+
+    return edit
+
+
+# ---- the way on
+
+
+def test_a_new_run_is_before_the_first_training_and_has_an_identity_of_its_own(tmp_path):
+    one, other = Record.begin(tmp_path, 5), Record.begin(tmp_path, 5)
+    assert (one.sequence, one.stage, one.iteration, one.step, one.phase, one.seed) == (0, 0, 0, "train", "pending", 5)
+    assert (one.home, one.identity != other.identity) == (Home.of(tmp_path), True)
+
+
+def test_the_phases_and_steps_follow_each_other_to_the_end_of_the_iteration():
+    record, seen = a_record(), []
+    while (record.step, record.phase) != ("collect", "harvested"):
+        seen.append((record.step, record.phase))
+        record = record.advanced()
+    seen.append((record.step, record.phase))
+    assert seen == list(itertools.product(STEPS, PHASES))
+
+
+def test_what_comes_after_the_last_step_is_not_the_records_to_say():
+    with pytest.raises(StateError, match="iteration 0: 'collect' is already harvested"):
+        a_record(step="collect", phase="harvested").advanced()
+
+
+def test_advancing_forgets_why_a_person_was_needed():
+    assert a_record(phase="finished", blocked={"reason": "r", "advice": "a"}).advanced().blocked is None
+
+
+def test_a_finished_step_reopens_and_no_other():
+    assert a_record(phase="finished", blocked={"reason": "r", "advice": "a"}).reopened() == a_record(phase="submitted")
+    for phase in set(PHASES) - {"finished"}:
+        with pytest.raises(StateError, match=f"'train' is {phase}.* reopens"):
+            a_record(phase=phase).reopened()
+
+
+def test_the_next_iteration_begins_with_training_in_the_stage_that_the_schedule_names():
+    over = a_record(
+        step="collect", phase="harvested", iterations=(ROW,), complete={"reason": "r"}, blocked={"reason": "r"}
+    )
+    record = over.next_iteration(2, 0)
+    assert (record.iteration, record.stage, record.index_in_stage) == (1, 2, 0)
+    assert (record.step, record.phase, record.blocked, record.complete) == ("train", "pending", None, None)
+    assert record.iterations == (ROW,)
+
+
+# ---- text
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        a_record(),
+        SECOND,
+        a_record(blocked={"reason": 'a "word"\nand a line', "advice": "größe", "tasks": []}),
+        a_record(
+            step="collect", phase="harvested", iterations=(ROW,), complete={"reason": "r", "models": ["m"], "note": "n"}
+        ),
+        a_record(iteration=2, iterations=(ROW, {**ROW, "index": 1, "continued": [{"model": 0, "step": 10}]})),
+    ],
+)
+def test_what_is_written_is_read_back_equal(path, record):
+    path.write_text(record.text(), encoding="utf-8")
+    assert read_record(path) == record
+
+
+def test_the_text_is_json_with_a_line_for_each_field_and_each_iteration():
+    lines = a_record(iteration=2, iterations=(ROW, ROW)).text().splitlines()
+    assert json.loads("".join(lines))["schema"] == 1
+    assert sum('"explored"' in line for line in lines) == 2
+    assert len(lines) == 2 + len(json.loads("".join(lines))) + 2
+
+
+# ---- edits by hand
+
+
+def test_an_unknown_schema_is_refused_and_named(edited):
+    for schema in (0, 2, "1", None):
+        with pytest.raises(StateError, match=f"has schema {schema!r}; this version reads 1"):
+            edited(schema=schema)
+
+
+def test_a_file_that_holds_no_object_is_refused(path):
+    path.write_text("[]")
+    with pytest.raises(StateError, match="holds no object"):
+        read_record(path)
+
+
+@pytest.mark.parametrize("name", sorted(set(json.loads(SECOND.text())) - {"schema"}))
+def test_a_field_that_is_missing_is_named(edited, name):
+    with pytest.raises(StateError, match=f"record.json' has no field '{name}'"):
+        edited(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            (name, value)
+            for name in ("seed", "stage", "index_in_stage", "iteration")
+            for value in (-1, 1.0, "1", None, True)
+        ),
+        *(("sequence", value) for value in (0, -1, "7", None, True, 7.0)),
+        *(("identity", value) for value in ("", None, 5, [])),
+        *(
+            ("home", value)
+            for value in (None, {}, "here", {**HOME.__dict__, "inode": "17"}, {**HOME.__dict__, "more": 1})
+        ),
+        ("home", {**HOME.__dict__, "inode": True}),
+        ("home", {"host": "a", "path": "b"}),
+        *(("step", value) for value in ("Train", "label", None, 3, [])),
+        *(("phase", value) for value in ("done", "", None, 0, {})),
+        *(("blocked", value) for value in (True, "because", [], 0, {}, {"reason": 5})),
+        *(("complete", value) for value in (True, "because", [], 0, {}, {"reason": 5})),
+        *(("iterations", value) for value in (None, {}, "", [1], [None])),
+    ],
+)
+def test_a_field_with_an_impossible_value_is_named_with_what_was_expected(edited, name, value):
+    with pytest.raises(StateError, match=f"record.json': {name} must be .*, found"):
+        edited(**{name: value})
+
+
+def test_a_field_that_nobody_knows_is_named(edited):
+    with pytest.raises(StateError, match="has an unknown field 'phse'"):
+        edited(phse="submitted")
+
+
+def test_a_report_of_an_iteration_without_one_of_its_fields_is_refused_by_its_name(edited):
+    for name in set(ROW) - {"level_f_lo", "level_f_hi"}:
+        with pytest.raises(StateError, match=f"iterations.*{name}"):
+            edited(iterations=[{key: entry for key, entry in ROW.items() if key != name}])
+
+
+def test_a_report_of_an_iteration_with_an_impossible_value_is_refused_by_its_name(edited):
+    for change in ({"explored": "10"}, {"stage": None}, {"converged": 1}, {"labelled": -3}):
+        with pytest.raises(StateError, match=f"iterations.*{next(iter(change))}"):
+            edited(iterations=[{**ROW, **change}])
+
+
+@pytest.mark.parametrize(("iteration", "rows"), [(0, 1), (1, 0), (1, 2), (5, 1)])
+def test_a_record_that_disagrees_with_its_own_reports_is_refused(edited, iteration, rows):
+    with pytest.raises(
+        StateError, match=f"{rows} iterations are reported, but the run stands in iteration {iteration}"
+    ):
+        edited(iteration=iteration, iterations=[ROW] * rows)
+
+
+def test_a_collected_iteration_has_its_report(edited):
+    assert edited(step="collect", phase="harvested", iterations=[ROW, {**ROW, "index": 1}]).iteration == 1
+    with pytest.raises(StateError, match="1 iterations are reported"):
+        edited(step="collect", phase="harvested")
+
+
+# ---- the file
+
+
+@pytest.fixture
+def file(path):
+    return RecordFile(path, Lock.acquire(path.with_name("lock")))
+
+
+def test_each_commit_has_a_larger_number_and_is_what_is_read(file):
+    first = file.commit(a_record(sequence=0))
+    second = file.commit(first.advanced())
+    assert (first.sequence, second.sequence, read_record(file.path)) == (1, 2, second)
+
+
+def test_a_commit_over_a_foreign_sequence_is_refused_and_overwrites_nothing(file):
+    record = file.commit(a_record(sequence=0))
+    text = replace(record, sequence=9).text()
+    file.path.write_text(text)
+    with pytest.raises(StateError, match="has sequence 9, this driver wrote 1"):
+        file.commit(record.advanced())
+    assert file.path.read_text() == text
+
+
+def test_a_commit_after_the_record_was_removed_is_refused(file):
+    record = file.commit(a_record(sequence=0))
+    file.path.unlink()
+    with pytest.raises(StateError, match="has sequence 0, this driver wrote 1"):
+        file.commit(record.advanced())
+    assert not file.path.exists()
+
+
+def test_a_new_run_does_not_overwrite_a_record_that_is_there(file):
+    file.path.write_text(SECOND.text())
+    with pytest.raises(StateError, match="has sequence 7"):
+        file.commit(a_record(sequence=0))
+
+
+def test_a_commit_without_the_lock_is_refused_and_writes_nothing(file):
+    record = file.commit(a_record(sequence=0))
+    text = file.path.read_text()
+    file.lock.path.unlink()
+    with pytest.raises(LockHeld):
+        file.commit(record.advanced())
+    assert file.path.read_text() == text
+
+
+# ---- moved, or copied
+
+
+@pytest.fixture
+def here(tmp_path):
+    (tmp_path / "run").mkdir()
+    return Home.of(tmp_path / "run")
+
+
+def test_a_directory_that_is_where_it_was_has_not_moved(here):
+    assert is_moved(here, here) is False
+
+
+def test_a_directory_that_was_put_back_from_a_backup_has_not_moved(here):
+    assert is_moved(replace(here, inode=here.inode + 1), here) is False
+
+
+def test_a_renamed_directory_has_moved(here, tmp_path):
+    os.rename(tmp_path / "run", tmp_path / "elsewhere")
+    now = Home.of(tmp_path / "elsewhere")
+    assert (now.inode, is_moved(here, now)) == (here.inode, True)
+
+
+def test_a_directory_whose_old_place_is_empty_has_moved_to_another_disk(here, tmp_path):
+    os.rename(tmp_path / "run", tmp_path / "elsewhere")
+    assert is_moved(replace(here, inode=here.inode + 1), Home.of(tmp_path / "elsewhere")) is True
+
+
+def test_a_directory_whose_original_still_exists_is_a_copy_and_told_how_to_live_on(here, tmp_path):
+    (tmp_path / "copy").mkdir()
+    with pytest.raises(StateError, match=f"copy of '{here.path}', which still exists.*--new-identity"):
+        is_moved(here, Home.of(tmp_path / "copy"))
+
+
+def test_a_dangling_link_in_the_old_place_still_counts_as_something_there(here, tmp_path):
+    (tmp_path / "copy").mkdir()
+    os.rmdir(here.path)
+    os.symlink("/nowhere", here.path)
+    with pytest.raises(StateError, match="copy of"):
+        is_moved(here, Home.of(tmp_path / "copy"))
+
+
+def test_the_same_directory_seen_from_another_login_node_has_not_moved(here):
+    """A cluster has several; with jobs in the queue a move would be refused."""
+    assert is_moved(replace(here, host="login2"), here) is False
+
+
+def test_a_path_is_told_without_links(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to("run")
+    assert Home.of(tmp_path / "link") == Home.of(tmp_path / "run")

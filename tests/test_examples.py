@@ -1,0 +1,208 @@
+"""The examples can be loaded, and README.md speaks of what there is."""
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from project import write_initial_data
+
+from dpgen2_hpc.cli.main import parser
+from dpgen2_hpc.data.dataset import read_frames
+from dpgen2_hpc.fp.ase import label
+from dpgen2_hpc.loop.plan import load_plan
+
+ROOT = Path(__file__).resolve().parent.parent
+INPUTS = sorted(path.parent.name for path in ROOT.glob("input_examples/*/param.json"))
+MACHINES = sorted(path.name for path in ROOT.glob("machine_examples/*.json"))
+README = (ROOT / "README.md").read_text()
+DEMO = json.loads((ROOT / "input_examples/al-cu-emt/param.json").read_text())
+LOCAL = json.loads((ROOT / "machine_examples/local.json").read_text())
+
+needs_ase = pytest.mark.skipif(importlib.util.find_spec("ase") is None, reason="ase is not installed")
+
+
+def copied(name, folder):
+    """Copy an example and make its data: with its own script where ase is there, else a stand-in."""
+    shutil.copytree(ROOT / "input_examples" / name, folder)
+    if importlib.util.find_spec("ase"):
+        made_data(folder, "data")
+    else:
+        write_initial_data(folder / "data")
+    return folder
+
+
+def made_data(folder, name):
+    script = ROOT / "input_examples/al-cu-emt/make_data.py"
+    subprocess.run([sys.executable, str(script), name], cwd=folder, check=True, timeout=120)
+    return folder / name
+
+
+# ---- the examples
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("name", INPUTS)
+def test_every_example_is_understood_with_every_machine(name, machine, tmp_path):
+    folder = copied(name, tmp_path / name)
+    plan = load_plan(folder / "param.json", ROOT / "machine_examples" / machine)
+    assert plan.param.meaningless == ()
+    assert set(plan.machines) == {"train", "explore", "fp"}
+
+
+def test_there_is_an_example_of_each():
+    assert "al-cu-emt" in INPUTS
+    assert "local.json" in MACHINES
+
+
+def test_the_demo_starts_from_alloys_of_as_many_atoms_as_its_data(tmp_path):
+    plan = load_plan(copied("al-cu-emt", tmp_path / "demo") / "param.json", ROOT / "machine_examples/local.json")
+    settings = plan.param.settings
+    frames = settings.configurations[0].generate(settings.type_map, np.random.default_rng(0))
+    assert {len(frame.symbols) for frame in frames} == {32}
+
+
+@needs_ase
+def test_the_data_are_the_same_each_time(tmp_path):
+    first, second = made_data(tmp_path, "first"), made_data(tmp_path, "second")
+    files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
+    assert len(files) == 7
+    assert all((first / name).read_bytes() == (second / name).read_bytes() for name in files)
+
+
+@needs_ase
+def test_the_data_have_the_labels_that_the_fp_step_would_give_them(tmp_path):
+    system = made_data(tmp_path, "data") / "Al16Cu16"
+    frames = read_frames(system)
+    energy, forces, virial = (np.load(system / f"set.000/{name}.npy") for name in ("energy", "force", "virial"))
+    assert len(frames) == 10
+    for number in (0, 9):
+        frame = frames[number]
+        question = {"symbols": list(frame.symbols), "coords": frame.coords, "cell": frame.cell, "periodic": True}
+        answer = label({"calculator": DEMO["fp"]["inputs_config"]["calculator"], "kwargs": {}, **question})
+        assert answer["energy"] == pytest.approx(energy[number], abs=1e-8)
+        assert np.ravel(answer["forces"]) == pytest.approx(forces[number], abs=1e-8)
+        assert np.ravel(answer["virial"]) == pytest.approx(virial[number], abs=1e-8)
+
+
+@needs_ase
+def test_the_data_script_says_how_it_is_called(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "input_examples/al-cu-emt/make_data.py")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode != 0
+    assert "usage" in done.stderr
+
+
+# ---- README.md
+
+
+def commands():
+    """The command lines of README.md, those in its text included."""
+    blocks = re.findall(r"^    .*?(dpgen2-hpc .*)$", README, re.MULTILINE)
+    inline = re.findall(r"`(dpgen2-hpc [^`]+)`", README)
+    return sorted({line.partition(" >>")[0].strip() for line in blocks + inline})
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_of_the_readme_exists(line):
+    parser().parse_args(shlex.split(line)[1:])
+
+
+def test_the_readme_names_the_commands():
+    verbs = {line.split()[1] for line in commands()}
+    assert verbs >= {"run", "check", "status", "showkey"}
+
+
+def shown(after, before):
+    """The keys in the first column of the table between two marks of README.md."""
+    section = README.partition(after)[2].partition(before)[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    return {key for row in rows for key in re.findall(r"`([^`]+)`", row)}
+
+
+def keys(value, prefix="", below=()):
+    """The paths of all values but comments; the objects under ``below`` are taken as values."""
+    if isinstance(value, dict) and prefix not in below:
+        pairs = [(f"{prefix}.{name}" if prefix else name, inner) for name, inner in value.items()]
+        pairs = [(name, inner) for name, inner in pairs if not name.rpartition(".")[2].startswith("_comment")]
+    elif (
+        isinstance(value, list) and value and isinstance(value[0], dict | list) and not prefix.endswith("concentration")
+    ):
+        pairs = [(f"{prefix}[{index}]", inner) for index, inner in enumerate(value)]
+    else:
+        return {prefix}
+    return set().union(*(keys(inner, name, below) for name, inner in pairs))
+
+
+def test_the_readme_explains_every_key_of_the_demo_and_no_other():
+    explained = shown("`param.json`, what to learn", "`machine.json`, where to run")
+    assert {re.sub(r"stages\[\d+\]", "stages[0]", key) for key in keys(DEMO)} == explained
+
+
+def test_the_readme_explains_every_key_of_the_machine_and_no_other():
+    explained = shown("`machine.json`, where to run", "## Look into")
+    assert keys(LOCAL, below=("default.resources.envs",)) == explained
+
+
+def test_the_files_that_the_readme_names_are_there():
+    named = re.findall(r"`((?:input|machine)_examples/[\w./-]+|LICENSE|COPYING|[A-Z]+\.md)`", README)
+    assert len(named) >= 5
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+# ---- what a machine may lack
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """A folder of programs that has no python3 and no make."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("sh", "dirname", "df", "awk"):
+        (tools / name).symlink_to(shutil.which(name))
+    return tools
+
+
+def need(tools, what="programs", **variables):
+    environment = {"PATH": str(tools), **variables}
+    return subprocess.run([str(ROOT / ".ci/need"), what], env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_all_that_a_bare_machine_lacks_is_said_as_one_line_for_apt(bare):
+    done = need(bare)
+    assert done.returncode == 1
+    assert [line.strip() for line in done.stderr.splitlines() if "apt-get" in line] == [
+        "apt-get install -y make python3 python3-venv"
+    ]
+
+
+def test_a_python_that_is_too_old_is_named(bare):
+    (bare / "old").write_text("#!/bin/sh\necho 3.9\n")
+    (bare / "old").chmod(0o755)
+    done = need(bare, PYTHON="old")
+    assert done.returncode == 1
+    assert "'old' is 3.9" in done.stderr
+
+
+def test_a_disk_that_is_too_small_is_said(bare):
+    (bare / "df").unlink()
+    (bare / "df").write_text("#!/bin/sh\necho header; echo disk 9999999 1 2097152 1% /\n")
+    (bare / "df").chmod(0o755)
+    assert "4 GB of free disk" in need(bare).stderr
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_a_machine_that_lacks_nothing_is_told_nothing():
+    done = need(os.environ["PATH"], "tests", PYTHON=sys.executable)
+    assert (done.returncode, done.stderr) == (0, "")
