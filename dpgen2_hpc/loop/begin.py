@@ -40,7 +40,7 @@ def open_run(workdir: WorkDir, plan: Plan, file: RecordFile, *, new_identity: bo
         record = _come_home(workdir, plan, file, read_record(workdir.record), new_identity=new_identity)
     if workdir.inputs.exists():
         shutil.rmtree(_aside(workdir), ignore_errors=True)
-        _accept_changes(workdir, plan)
+        _accept_changes(workdir, plan, record)
     elif (record.iteration, record.step, record.phase) == (0, "train", "pending"):
         write_inputs(workdir, plan)
     else:
@@ -69,8 +69,9 @@ def pending_changes(workdir: WorkDir, plan: Plan) -> list[Change]:
     return changes(root(), read_json(workdir.param), plan.param.value)
 
 
-def _accept_changes(workdir: WorkDir, plan: Plan) -> None:
+def _accept_changes(workdir: WorkDir, plan: Plan, record: Record) -> None:
     """Log what has changed and follow it from now on, or refuse it."""
+    _refuse_other_place(workdir, plan, record)
     found = pending_changes(workdir, plan)
     refused = [change for change in found if not change.allowed]
     if refused:
@@ -86,6 +87,29 @@ def _accept_changes(workdir: WorkDir, plan: Plan) -> None:
     if read_json(workdir.machine) != plan.machine_value:
         log.info("machine.json has changed: unfinished tasks follow it; jobs in the queue keep what they have")
         write_machine(workdir.machine, plan)
+
+
+PLACE = ("batch_type", "context_type", "remote_root")
+"""What says where the jobs of a step are to be found."""
+
+
+def _refuse_other_place(workdir: WorkDir, plan: Plan, record: Record) -> None:
+    """Refuse to look for the jobs of a step in another place than the one that they were sent to.
+
+    Raises
+    ------
+    InputError
+        ``machine.json`` names another place for a step that has jobs.
+    """
+    if record.phase != "submitted" or record.step not in plan.machines:
+        return
+    old, new = read_json(workdir.machine)[record.step]["machine"], plan.machines[record.step].machine
+    for name in PLACE:
+        if old.get(name) != new.get(name):
+            raise InputError(
+                f"machine.json: {record.step}.machine.{name} was {old.get(name)!r} and is {new.get(name)!r} now, but the "
+                "step has jobs there. Change it back until the step is done; other steps may have it at once."
+            )
 
 
 def _come_home(workdir: WorkDir, plan: Plan, file: RecordFile, record: Record, *, new_identity: bool) -> Record:
