@@ -107,8 +107,8 @@ def _refuse_other_place(workdir: WorkDir, plan: Plan, record: Record) -> None:
     for name in PLACE:
         if old.get(name) != new.get(name):
             raise InputError(
-                f"machine.json: {record.step}.machine.{name} was {old.get(name)!r} and is {new.get(name)!r} now, but the "
-                "step has jobs there. Change it back until the step is done; other steps may have it at once."
+                f"machine.json: {record.step}.machine.{name} was {old.get(name)!r} and is {new.get(name)!r} now, but "
+                "the step has jobs there. Change it back until the step is done; other steps may have it at once."
             )
 
 

@@ -207,6 +207,17 @@ def test_a_reader_that_has_left_is_no_error(work, words):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_reader_that_has_left_does_not_turn_the_exit_code_into_done(work):
+    words = "import sys; from dpgen2_hpc.cli import main, status; status.run = lambda arguments: print('x') or 3; "
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-c", words + "sys.exit(main.main(['status']))"]
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(command, cwd=work, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, env=env)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (3, "")
+
+
 def test_a_reader_that_leaves_in_the_middle_is_no_error(work, monkeypatch, capfd):
     monkeypatch.setattr(verb, "run", fails(BrokenPipeError(32, "Broken pipe")))
     saved = sys.stderr

@@ -159,6 +159,13 @@ def test_a_command_is_run_as_it_was_written(job, command, expected):
     assert job.file(0, "out") == expected
 
 
+@pytest.mark.parametrize("prepended", [[], ["set -e"]])
+def test_a_command_that_wants_to_stop_at_its_first_error_does(tmp_path, prepended):
+    job = Job(tmp_path, prepend_script=prepended)
+    assert job.run("set -e; false; echo 1 > out", "true").ended == {(0, 1): 1, (1, 1): 0}
+    assert not (job.folder.task(0) / "out").exists()
+
+
 def test_a_command_runs_in_its_tasks_folder_and_both_its_outputs_are_in_the_log(job):
     job.run("pwd; echo words; echo complaints >&2; read line || echo no input")
     assert job.file(0, "task.log").splitlines() == [str(job.folder.task(0)), "words", "complaints", "no input"]

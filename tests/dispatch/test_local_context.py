@@ -81,6 +81,25 @@ def test_a_changed_remote_root_does_not_make_a_finished_task_run_again(tmp_path)
     assert sorted(trained) == ["task.0000 1", "task.0001 1"]
 
 
+def test_a_place_that_never_had_a_job_may_be_mended(tmp_path):
+    project = elsewhere(short(tmp_path))
+    (tmp_path / "a_file").touch()
+    project.machine["default"]["machine"]["remote_root"] = str(tmp_path / "a_file" / "remote")
+    assert project.run("--once").returncode not in {0, 3}
+    project.machine["default"]["machine"]["remote_root"] = str(tmp_path / "remote")
+    succeeds(project)
+
+
+def test_a_copy_that_is_a_run_of_its_own_may_have_another_place_for_its_jobs(tmp_path):
+    project = elsewhere(short(tmp_path))
+    assert project.run("--once").returncode == 3
+    shutil.copytree(project.work, tmp_path / "copy", symlinks=True)
+    project.work = tmp_path / "copy"
+    project.machine["default"]["machine"]["remote_root"] = str(tmp_path / "other")
+    done = project.run("--new-identity")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 # ---- one batch, without a driver
 
 

@@ -214,6 +214,16 @@ def test_a_blocked_run_says_why_and_what_to_do(run):
     assert "broken: iter-000000--run-train-0000: no model" in status.as_text()
 
 
+def test_a_blocked_run_that_a_driver_has_taken_up_again_is_running(run):
+    lock = Lock.acquire(run.workdir.lock)
+    run.stands(phase="submitted", blocked={"reason": "the queue refuses", "advice": "Mend it", "tasks": []}).ledger(
+        "train", 1
+    )
+    assert run.status.status == "running"
+    lock.release()
+    assert run.status.status == "blocked"
+
+
 def test_a_complete_run_names_its_models_and_what_they_know(run):
     text = run.complete(row(0, 10, 0, converged=True)).ledger("collect", 0).status.as_text()
     assert "complete: stage 0 has converged" in text
