@@ -161,7 +161,11 @@ class Cluster:
     def _wait_until_up(self) -> None:
         def up() -> bool:
             done = subprocess.run(
-                ["sinfo", "--noheader", "--format=%T"], env={**os.environ, **self.env}, capture_output=True, text=True, check=False
+                ["sinfo", "--noheader", "--format=%T"],
+                env={**os.environ, **self.env},
+                capture_output=True,
+                text=True,
+                check=False,
             )
             return done.stdout.strip() in ("idle", "mixed", "allocated")
 

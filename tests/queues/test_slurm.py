@@ -20,7 +20,7 @@ from project import FAKES, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.queue]
 
-FAULTS = FAKES / "slurm"
+FAULTS = FAKES / "faults"
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,11 @@ class SlurmProject(Project):
     def job_env(self, **more: str) -> None:
         """What jobs find in their environment: a login shell forgets ours."""
         names = ("FAKE_LEDGER", "FAKE_DEVIATIONS", "SLURM_CONF")
-        envs = {"PATH": f"{FAKES}:{Path(sys.executable).parent}:{os.environ['PATH']}", **{name: self.env[name] for name in names}, **more}
+        envs = {
+            "PATH": f"{FAKES}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            **{name: self.env[name] for name in names},
+            **more,
+        }
         self.machine["default"]["resources"]["envs"] = envs
 
     def will(self, program: str, *faults: str) -> None:
@@ -175,7 +179,11 @@ def test_the_ledger_is_cut_and_the_queue_tells_what_was_lost(project):
     assert project.run("--once").returncode == 3
     ledger = project.work / "iter-000000/00.train/batch.jsonl"
     lines = ledger.read_text().splitlines(keepends=True)
-    kept = [line for line in lines if '"task"' in line and "verdict" not in line and '"intent"' not in line or '"intent"' in line]
+    kept = [
+        line
+        for line in lines
+        if '"task"' in line and "verdict" not in line and '"intent"' not in line or '"intent"' in line
+    ]
     ledger.write_text("".join(kept) + '{"event": "id", "jo')
     complete(project, project.run())
     exactly_once(project)
@@ -210,7 +218,9 @@ def test_a_requeue_by_an_admin_is_refused_by_the_scheduler(project):
     _wait(lambda: len(project.calls()) >= 4)
     for identifier, name, _ in project.cluster.queue():
         if name in project.names():
-            done = subprocess.run(["scontrol", "requeue", identifier], env=project.env, capture_output=True, check=False)
+            done = subprocess.run(
+                ["scontrol", "requeue", identifier], env=project.env, capture_output=True, check=False
+            )
             assert done.returncode != 0
     complete(project, project.run())
     exactly_once(project)

@@ -31,7 +31,7 @@ class Lsf:
 
     def submit(self, name: str, script: str) -> str:
         """Return the command; what stands on the command line comes before the script's own lines."""
-        return f"bsub -J {name} -rn -o jobs/{name}.out < {quoted(script)}"
+        return f"bsub -J {name} -rn -o jobs/{name}.out -e jobs/{name}.out < {quoted(script)}"
 
     def submitted_id(self, reply: Reply) -> str:
         """Return the id, wherever a site's own lines stand."""
