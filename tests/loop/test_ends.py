@@ -19,6 +19,7 @@ def test_a_converged_stage_completes_the_run_and_names_the_models(project):
     assert (project.work / "models" / "model.001.pb").resolve().is_relative_to(project.work / "iter-000001")
 
 
+@pytest.mark.slow
 def test_two_stages_follow_each_other_and_each_iteration_knows_its_place(project):
     second = copy.deepcopy(explore(project)["stages"][0])
     second[0]["temps"] = [600, 900]
@@ -36,6 +37,7 @@ def test_two_stages_follow_each_other_and_each_iteration_knows_its_place(project
     assert "# All stages converged" in table
 
 
+@pytest.mark.slow
 def test_a_stage_that_does_not_converge_blocks_at_its_last_iteration_and_a_larger_limit_lets_it_go_on(project):
     explore(project)["max_numb_iter"] = 2
     project.env["FAKE_DEVIATIONS"] = "0.2 0.2 0.02"
@@ -49,6 +51,7 @@ def test_a_stage_that_does_not_converge_blocks_at_its_last_iteration_and_a_large
     assert [row["converged"] for row in project.status()["iterations"]] == [False, False, True]
 
 
+@pytest.mark.slow
 def test_a_soft_limit_ends_the_stage_unconverged(project):
     explore(project).update(max_numb_iter=1, fatal_at_max=False)
     done = project.run()
@@ -58,6 +61,7 @@ def test_a_soft_limit_ends_the_stage_unconverged(project):
     assert "not all converged" in table
 
 
+@pytest.mark.slow
 def test_an_appended_stage_lets_a_completed_run_go_on(project):
     assert project.run().returncode == 0
     explore(project)["stages"].append(copy.deepcopy(explore(project)["stages"][0]))
@@ -67,6 +71,7 @@ def test_an_appended_stage_lets_a_completed_run_go_on(project):
     assert [row["stage"] for row in project.status()["iterations"]] == [0, 0, 1]
 
 
+@pytest.mark.slow
 def test_only_failed_frames_block_with_the_histogram_and_levels_that_would_help(project):
     project.env["FAKE_DEVIATIONS"] = "3.0"
     blocked = project.run()
@@ -77,6 +82,7 @@ def test_only_failed_frames_block_with_the_histogram_and_levels_that_would_help(
     assert project.status()["iterations"][0]["failed"] == 10
 
 
+@pytest.mark.slow
 def test_nothing_valid_is_never_converged(project):
     project.env["FAKE_DEVIATIONS"] = "nan"
     blocked = project.run()
@@ -86,6 +92,7 @@ def test_nothing_valid_is_never_converged(project):
     assert (row["explored"], row["invalid"], row["converged"]) == (10, 10, False)
 
 
+@pytest.mark.slow
 def test_the_same_line_after_the_end_does_nothing(project):
     assert project.run().returncode == 0
     before = project.record(), project.calls()
@@ -93,6 +100,7 @@ def test_the_same_line_after_the_end_does_nothing(project):
     assert (project.record(), project.calls()) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "explored", "invalid", "crashed"),
     [("nan", 10, 6, False), ("cut", 10, 4, False), ("crash", 10, 4, True), ("twice", 10, 0, False)],
@@ -110,6 +118,7 @@ def test_damaged_runs_end_in_the_classes_that_are_promised_and_the_sums_hold(pro
     assert [run["crashed_at"] is not None for run in project.result(0, "01.explore")["runs"]] == [crashed, crashed]
 
 
+@pytest.mark.slow
 def test_resuming_with_once_from_cron_reaches_the_same_end(project):
     codes = []
     for _ in range(60):

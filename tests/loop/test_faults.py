@@ -42,6 +42,7 @@ def test_a_failing_task_blocks_with_its_name_its_log_and_what_to_do_and_goes_on_
     assert (project.work / "iter-000000/00.train/task.0001.attempt-2/task.log").read_text().startswith("fake dp:")
 
 
+@pytest.mark.slow
 def test_a_failed_training_is_tried_again_with_the_next_seeds(project):
     switch = project.folder / "diverged-once"
     project.env["FAKE_DP_NAN"] = str(switch)
@@ -54,6 +55,7 @@ def test_a_failed_training_is_tried_again_with_the_next_seeds(project):
     assert "diverged" in (project.work / "iter-000000/00.train/batch.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_a_few_failed_runs_are_borne_and_counted(project):
     project.param["explore"]["stages"][0][0]["n_sample"] = 3
     project.env["FAKE_LMP_FAIL"] = "task.000001"
@@ -66,6 +68,7 @@ def test_a_few_failed_runs_are_borne_and_counted(project):
     assert "iter-000000--run-lmp-000001" not in listing
 
 
+@pytest.mark.slow
 def test_a_refused_label_is_dropped_with_its_reason_and_not_tried_again(project):
     project.env["FAKE_LABEL_MODE"] = "unconverged"
     blocked = project.run()
@@ -79,11 +82,13 @@ def test_a_refused_label_is_dropped_with_its_reason_and_not_tried_again(project)
     assert project.run().returncode == 4  # at least one is always needed
 
 
+@pytest.mark.slow
 def test_an_absurd_label_is_refused_by_the_gate(project):
     project.env["FAKE_LABEL_MODE"] = "huge"
     assert "the largest force is" in project.run().stdout
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_from_its_checkpoint_and_the_record_says_so(project):
     project.env["FAKE_DP_SLEEP"] = "3"
     assert project.run("--once").returncode == 3
@@ -107,6 +112,7 @@ def _wait_for_calls(project, number: int) -> None:
 # ---- files of state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
 def test_a_record_cut_short_stops_the_program_with_its_name_and_is_not_overwritten(project, part):
     assert project.run().returncode == 0
@@ -119,6 +125,7 @@ def test_a_record_cut_short_stops_the_program_with_its_name_and_is_not_overwritt
     assert path.read_text() == text[: int(part * (len(text) - 2))]
 
 
+@pytest.mark.slow
 def test_a_ledger_cut_anywhere_submits_nothing_twice(tmp_path):
     stopped = Project(tmp_path / "stopped")
     stopped.param["train"]["numb_models"] = 3
@@ -149,6 +156,7 @@ def _as_if_it_were_here(project) -> None:
     path.write_text(json.dumps(record))
 
 
+@pytest.mark.slow
 def test_a_ledger_that_lost_tasks_is_refused(project):
     assert project.run("--once").returncode == 3
     ledger = project.work / "iter-000000/00.train/batch.jsonl"
@@ -166,6 +174,7 @@ def test_a_lost_record_is_not_begun_anew(project):
     assert "is the record lost?" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_edit_while_a_driver_runs_is_not_overwritten(project):
     project.env["FAKE_DP_SLEEP"] = "1"
     driver = project.start()
@@ -197,6 +206,7 @@ def _fill(disk, leave: int) -> None:
     (disk / "ballast").write_bytes(b"x" * max(0, free - leave))
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(tmp_path, small_disk):
     expected = Project(tmp_path / "expected")
     assert expected.run().returncode == 0
@@ -231,6 +241,7 @@ def test_a_changed_physics_is_refused_field_by_field(project):
     assert "train.numb_models: 2 → 3" in done.stderr
 
 
+@pytest.mark.slow
 def test_allowed_changes_are_followed_and_logged(project):
     assert project.run("--once").returncode == 3
     project.param["fp"]["task_max"] = 2
@@ -241,6 +252,7 @@ def test_allowed_changes_are_followed_and_logged(project):
     assert project.status()["iterations"][0]["selected"] == 2
 
 
+@pytest.mark.slow
 def test_a_moved_directory_goes_on(project):
     project.param["explore"]["max_numb_iter"] = 1
     assert project.run().returncode == 4
@@ -252,6 +264,7 @@ def test_a_moved_directory_goes_on(project):
     assert "was moved from" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_directory_that_was_moved_while_its_jobs_run_is_refused_until_they_have_ended(project):
     project.env["FAKE_DP_SLEEP"] = "2"
     assert project.run("--once").returncode == 3
@@ -263,6 +276,7 @@ def test_a_directory_that_was_moved_while_its_jobs_run_is_refused_until_they_hav
     assert "while jobs run there" in output(done)
 
 
+@pytest.mark.slow
 def test_a_copy_is_refused_until_it_is_made_a_run_of_its_own(project):
     project.env["FAKE_DP_SLEEP"] = "1"
     assert project.run("--once").returncode == 3
