@@ -20,6 +20,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = parser().parse_args(words)
     verb = importlib.import_module(f"dpgen2_hpc.cli.{arguments.verb.replace('-', '_')}")
+    code = DONE
     try:
         code = int(verb.run(arguments))
         sys.stdout.flush()
@@ -29,7 +30,12 @@ def main(words: Sequence[str] | None = None) -> int:
         return error.exit_code
     except BrokenPipeError:  # the reader of our output has left, as in `status | head`; say nothing at the exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return DONE
+        return code
+    except PermissionError as error:
+        print(
+            f"'{error.filename}': {error.strerror}. Give the permission, then type the same command.", file=sys.stderr
+        )
+        return StorageError.exit_code
     except OSError as error:
         if error.errno not in FULL:
             return _bug()

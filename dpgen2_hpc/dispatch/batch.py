@@ -216,7 +216,8 @@ class Batch:
         for number, attempt in job.tasks:
             task = self.ledger.tasks[number]
             if not self._attempt_ended(claim, number, attempt) and task.attempt == attempt and task.verdict is None:
-                events.append(self._verdict(task, None))
+                began = self.site.began(task) or claim is None or not claim.ended
+                events.append(self._verdict(task, None) if began else _not_begun_event(task))
         return [*events, {"event": "state", "job": job.index, "state": "gone"}]
 
     # ---- verdicts
@@ -247,6 +248,12 @@ def _id_event(job: JobState, identifier: str, host: str) -> Event:
 
 def _missing_event(job: JobState) -> Event:
     return {"event": "state", "job": job.index, "state": "missing", "since": round(time.time(), 3)}
+
+
+def _not_begun_event(task: TaskState) -> Event:
+    """Return the verdict on a task whose turn in its job never came, while others' did: it costs no attempt."""
+    why = "its job ended before its turn came"
+    return {**_verdict_event(task, LOST, why), "began": False}
 
 
 def _verdict_event(task: TaskState, state: str, why: str | None) -> Event:

@@ -16,8 +16,8 @@ fi
 dpgen2_hpc_run() {
     cd "$DPGEN2_HPC_ROOT/$3" || return 0
     [ "$(cat attempt)" = "$2" ] || return 0
+    set +e  # the site's lines may have set it, and a task that fails must tell its end
     dpgen2_hpc_start=$(date +%s)
-    dpgen2_hpc_code=0
-    ( eval "$4" ) > task.log 2>&1 < /dev/null || dpgen2_hpc_code=$?
-    printf '%s %s %s %s\n' "$1" "$2" "$dpgen2_hpc_code" "$(($(date +%s) - dpgen2_hpc_start))" >> "$DPGEN2_HPC_ROOT/jobs/$DPGEN2_HPC_JOB.claim"
+    ( eval "$4" ) > task.log 2>&1 < /dev/null
+    printf '%s %s %s %s\n' "$1" "$2" "$?" "$(($(date +%s) - dpgen2_hpc_start))" >> "$DPGEN2_HPC_ROOT/jobs/$DPGEN2_HPC_JOB.claim"
 }

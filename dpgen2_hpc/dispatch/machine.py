@@ -102,7 +102,11 @@ def faults(machine: Mapping[str, Any], resources: Mapping[str, Any]) -> list[tup
 
 def _forbidden_flags(known: Scheduler, flags: list[str]) -> list[tuple[tuple[str, ...], str]]:
     text = "gives the job another name, or makes it several: that is this program's to say"
-    return [(("resources", "custom_flags"), f"'{flag}' {text}") for flag in flags if re.search(known.forbidden, flag)]
+    return [
+        (("resources", "custom_flags"), f"'{flag}' {text}")
+        for flag in flags
+        if any(re.match(known.forbidden, word) for word in flag.split()[1:])
+    ]
 
 
 def _not_yet(name: str, known: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from dpgen2_hpc.dispatch import machine as layer
 from dpgen2_hpc.dispatch.attempts import read_attempt, write_attempt
 from dpgen2_hpc.dispatch.machine import StepMachine
 from dpgen2_hpc.dispatch.schedulers import Entry, Reply
+from dpgen2_hpc.errors import InputError, UserError
 from dpgen2_hpc.state.ledger import JobState, TaskState
 from dpgen2_hpc.state.workdir import StepFolder
 
@@ -28,6 +29,9 @@ class Claim:
     ended: dict[tuple[int, int], int] = field(default_factory=dict)
     """Exit code by (task, attempt)."""
 
+
+NOT_FOUND = (126, 127)
+"""Exit codes of a shell that did not find a command, or may not run it."""
 
 _LINE = re.compile(r"\d+ \d+ \d+ -?\d+")
 """Task, attempt, exit code, seconds. Anything else was mangled by a full disk, and is as good as no word."""
@@ -58,7 +62,8 @@ class Site:
             It cannot be told whether the queue has it.
         """
         script = f"jobs/{job.name}.sub"
-        (self.root / "jobs").mkdir(parents=True, exist_ok=True)
+        self._make_root()
+        (self.root / "jobs").mkdir(exist_ok=True)
         self._put(tasks)
         (self.root / script).write_text(self.script(job, tasks))
         return self.scheduler.submitted_id(self.call(self.scheduler.submit(job.name, script)))
@@ -92,6 +97,10 @@ class Site:
         identifier, _, host = lines[0].partition(" ")
         return Claim(identifier, host, dict(_ended(line) for line in lines[1:] if _LINE.fullmatch(line)))
 
+    def began(self, task: TaskState) -> bool:
+        """Whether a task's program was started: it has a log."""
+        return (self.root / self.folder.task_name(task.index) / "task.log").exists()
+
     def live(self, names: Sequence[str]) -> list[Entry]:
         """Ask the queue, once, which of these names it knows.
 
@@ -99,14 +108,26 @@ class Site:
         ------
         QueueDown
             It did not answer.
+        UserError
+            Its commands are not installed here.
         """
         return self.scheduler.live(self.call(self.scheduler.list_live(names)), names) if names else []
 
     def call(self, command: str) -> Reply:
         """Run a command on the queue's host, in the batch's folder there."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        self._make_root()
         code, _, out, err = self._context.block_call(command)
-        return Reply(code, out.read().decode(errors="replace"), err.read().decode(errors="replace"))
+        reply = Reply(code, out.read().decode(errors="replace"), err.read().decode(errors="replace"))
+        if code in NOT_FOUND:
+            raise UserError(f"a command of the queue does not run on this host: {reply.err.strip()}")
+        return reply
+
+    def _make_root(self) -> None:
+        """Make the folder in which the jobs run."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise InputError(f"machine.json: remote_root: '{self.root}' cannot be made: {error.strerror}") from error
 
     def fetch(self, tasks: Sequence[TaskState]) -> None:
         """Bring back everything that these tasks wrote; what was sent stays where it is."""

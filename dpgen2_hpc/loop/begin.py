@@ -11,10 +11,10 @@ from dpgen2_hpc.data.dataset import read_frames
 from dpgen2_hpc.errors import InputError, StateError, UserError
 from dpgen2_hpc.inputs.changes import Change, changes
 from dpgen2_hpc.inputs.param import Settings, root
-from dpgen2_hpc.loop.plan import Plan
+from dpgen2_hpc.loop.plan import Plan, remote_name
 from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_json, write_json, write_lines
 from dpgen2_hpc.state.identity import digest_folder
-from dpgen2_hpc.state.ledger import LOST, Ledger
+from dpgen2_hpc.state.ledger import LOST, JobState, Ledger
 from dpgen2_hpc.state.record import Home, Record, RecordFile, is_moved, read_record
 from dpgen2_hpc.state.workdir import WorkDir
 
@@ -103,6 +103,9 @@ def _refuse_other_place(workdir: WorkDir, plan: Plan, record: Record) -> None:
     """
     if record.phase != "submitted" or record.step not in plan.machines:
         return
+    folder = workdir.step(record.iteration, record.step)
+    if not any(job.id is not None or _was_sent(workdir, record, job) for job in Ledger.read(folder.ledger).open_jobs()):
+        return
     old, new = read_json(workdir.machine)[record.step]["machine"], plan.machines[record.step].machine
     for name in PLACE:
         if old.get(name) != new.get(name):
@@ -110,6 +113,14 @@ def _refuse_other_place(workdir: WorkDir, plan: Plan, record: Record) -> None:
                 f"machine.json: {record.step}.machine.{name} was {old.get(name)!r} and is {new.get(name)!r} now, but "
                 "the step has jobs there. Change it back until the step is done; other steps may have it at once."
             )
+
+
+def _was_sent(workdir: WorkDir, record: Record, job: JobState) -> bool:
+    """Whether the script of a job lies where the old ``machine.json`` had it run: it may have been submitted."""
+    folder = workdir.step(record.iteration, record.step)
+    remote = read_json(workdir.machine)[record.step]["machine"].get("remote_root")
+    places = [folder.path, *([Path(remote) / remote_name(workdir, record)] if remote else [])]
+    return any((place / "jobs" / f"{job.name}.sub").exists() for place in places)
 
 
 def _come_home(workdir: WorkDir, plan: Plan, file: RecordFile, record: Record, *, new_identity: bool) -> Record:
@@ -150,6 +161,9 @@ def _forget_jobs(workdir: WorkDir, record: Record) -> None:
     if record.phase == "submitted":
         ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger)
         for job in ledger.open_jobs():
+            if job.id is None:
+                ledger.append([{"event": "state", "job": job.index, "state": "gone"}])
+                continue
             unjudged = [ledger.tasks[task] for task, attempt in job.tasks if ledger.tasks[task].attempt == attempt]
             why = "its job belongs to the directory that this one was copied from"
             ledger.append(
@@ -185,9 +199,7 @@ def _aside(workdir: WorkDir) -> Path:
 
 def write_machine(path: Path, plan: Plan) -> None:
     """Write ``machine.json`` as understood, readable for its owner alone: it may hold secrets."""
-    path.touch(mode=0o600)
-    write_json(path, plan.machine_value)
-    path.chmod(0o600)
+    write_json(path, plan.machine_value, mode=0o600)
 
 
 def _write_initial_data(aside: WorkDir, settings: Settings, root_folder: Path) -> None:

@@ -208,6 +208,8 @@ class Driver:
             except QueueDown as error:
                 outage.lasts(error)
                 changed = False
+                if self.once:
+                    return STILL_RUNNING
             except SubmissionRefused as error:
                 self._block(advice.refused(self.where, str(error)))
             if changed:

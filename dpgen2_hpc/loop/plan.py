@@ -42,8 +42,7 @@ class Plan:
     def site(self, workdir: WorkDir, record: Record) -> Site:
         """Return the machine of the step that the run stands in, bound to the step's folder."""
         folder = workdir.step(record.iteration, record.step)
-        name = f"{record.identity}-{folder.path.parent.name}-{folder.path.name}"
-        return Site(self.machines[record.step], folder, workdir.root, name)
+        return Site(self.machines[record.step], folder, workdir.root, remote_name(workdir, record))
 
     def steps(self) -> dict[str, Step]:
         """Return the five steps."""
@@ -58,6 +57,12 @@ class Plan:
             CollectStep(),
         ]
         return {step.name: step for step in found}
+
+
+def remote_name(workdir: WorkDir, record: Record) -> str:
+    """Return the name of the folder below ``remote_root`` in which the step's jobs run, where they run elsewhere."""
+    folder = workdir.step(record.iteration, record.step).path
+    return f"{record.identity}-{folder.parent.name}-{folder.name}"
 
 
 def load_plan(param: Path, machine: Path) -> Plan:

@@ -46,17 +46,6 @@ def decide(limits: Limits, reports: Sequence[Mapping[str, Any]]) -> Decision:
     return Decision(GO_ON, f"stage {stage} has not converged yet", stage, done)
 
 
-def stage_ends(limits: Limits, reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return how each finished stage ended: its number, whether it converged, whether it reached its last iteration."""
-    ends = []
-    for index, report in enumerate(reports):
-        final = index + 1 == len(reports) or reports[index + 1]["stage"] != report["stage"]
-        reached = report["index_in_stage"] + 1 >= limits.max_numb_iter
-        if final and (report["converged"] or reached):
-            ends.append({"stage": report["stage"], "converged": report["converged"], "reached_max": reached})
-    return ends
-
-
 def _after_stage(limits: Limits, stage: int, reason: str) -> Decision:
     if stage + 1 < limits.stages:
         return Decision(GO_ON, reason, stage + 1, 0)

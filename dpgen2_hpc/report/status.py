@@ -122,7 +122,7 @@ def read_status(workdir: WorkDir) -> Status:
 def _status(record: Record, holder: Holder | None, jobs: int) -> tuple[str, str | None]:
     if record.complete is not None:
         return "complete", record.complete["reason"]
-    if record.blocked is not None:
+    if record.blocked is not None and holder is None:  # a driver that has taken it up again is at work on it
         return "blocked", record.blocked["reason"]
     return ("running" if holder or jobs else "stopped"), None
 

@@ -48,9 +48,9 @@ def write_atomic(path: Path, content: str | bytes, mode: int = 0o644) -> None:
         sync_folder(path.parent)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
     """Write ``value`` as indented JSON, atomically; NaN is not JSON and raises ``ValueError``."""
-    write_atomic(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+    write_atomic(path, json.dumps(value, indent=1, allow_nan=False) + "\n", mode)
 
 
 def write_lines(path: Path, rows: Sequence[Any]) -> None:

@@ -184,7 +184,7 @@ class Ledger:
         if event["state"] not in VERDICTS:
             raise ValueError(f"unknown verdict {event['state']!r}")
         task.verdict, task.why, task.cause = event["state"], event["why"], event.get("cause")
-        task.lost += task.verdict == LOST
+        task.lost += task.verdict == LOST and event.get("began", True)
         task.failed += task.verdict == FAILED
 
     def _round(self, event: Event) -> None:

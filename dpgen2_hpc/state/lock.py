@@ -14,6 +14,9 @@ from pathlib import Path
 from dpgen2_hpc.errors import LockHeld, StateError
 from dpgen2_hpc.state.files import storing
 
+LITTER_AGE = 60.0
+"""Seconds after which a file that a driver made to take the lock is no longer in use."""
+
 
 @dataclass(frozen=True)
 class Holder:
@@ -88,10 +91,10 @@ class Lock:
             own.write_text(json.dumps(asdict(me)) + "\n")
             try:
                 os.link(own, path)
-            except FileExistsError as error:
+            except (FileExistsError, FileNotFoundError) as error:
                 raise LockHeld(f"'{path}' was just taken by another driver.") from error
             finally:
-                own.unlink()
+                own.unlink(missing_ok=True)
         return cls(path, me)
 
     def check(self) -> None:
@@ -144,7 +147,8 @@ def _remove_litter(path: Path) -> None:
             holder = Holder.read(own)
         except StateError:  # killed in the middle of writing it
             holder = None
-        if holder is None or holder.host == socket.gethostname():
+        old = time.time() - own.stat().st_mtime > LITTER_AGE
+        if old and (holder is None or holder.host == socket.gethostname()):
             own.unlink(missing_ok=True)
 
 

@@ -172,10 +172,10 @@ def test_a_bug_is_said_to_be_one_with_everything_that_helps_to_mend_it(monkeypat
 
 
 def test_a_full_disk_is_not_a_bug(monkeypatch, capsys):
-    monkeypatch.setattr(verb, "run", fails(OSError(28, "No space left on device", "/work/file")))
+    monkeypatch.setattr(verb, "run", fails(OSError(28, "No space left on device", "/disk/file")))
     assert main(["status"]) == 4
     text = capsys.readouterr().err
-    assert "'/work/file' could not be written: No space left on device" in text
+    assert "'/disk/file' could not be written: No space left on device" in text
     assert "Traceback" not in text
 
 

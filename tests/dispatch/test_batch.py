@@ -33,6 +33,7 @@ class Queue:
         self.questions: list[list[str]] = []
         self.down = False
         self.lose_reply = 0
+        self.idle: set[int] = set()
 
     def submit(self, job, tasks):
         self.submissions.append(job.name)
@@ -53,6 +54,9 @@ class Queue:
 
     def claim(self, name):
         return self.claims.get(name)
+
+    def began(self, task):
+        return task.index not in self.idle
 
     def fetch(self, tasks):
         self.fetched += [task.index for task in tasks]
@@ -554,6 +558,20 @@ def test_a_training_that_only_the_queue_has_ended_is_not_taken_for_a_failed_one_
     bench.new_round(batch)
     batch.advance()
     assert bench.worker.carried[-1] == (3, "lost")
+
+
+def test_a_task_whose_turn_never_came_in_its_job_loses_no_attempt(bench):
+    """A job of fifty tasks and a walltime for ten: the last one must not be broken before it ever ran."""
+    bench.open(2, group_size=2)
+    batch = bench.again()
+    for _ in range(3):
+        batch.advance()
+    bench.queue.idle = {1}
+    bench.queue.end("dname0", 0)
+    batch.advance()
+    bench.clock.now += 100
+    batch.advance()
+    assert (states(batch)[0], batch.ledger.tasks[1].lost, batch.ledger.tasks[1].attempt) == ("done", 0, 2)
 
 
 def test_a_retried_task_gets_a_folder_of_its_own_before_its_job_is_submitted(bench):

@@ -123,7 +123,7 @@ def test_a_task_whose_folder_belongs_to_a_newer_attempt_is_left_alone(job):
 
 def test_a_task_whose_folder_is_missing_is_passed_over(job):
     script = job.write("true", "echo 1 > ran")
-    (job.folder.task(0) / "attempt").unlink()
+    (job.folder.task(0) / "attempt").rename(job.folder.path / "attempt")  # the command must not run up here
     job.folder.task(0).rmdir()
     job.start(script).communicate(timeout=20)
     assert job.site.claim(NAME).ended == {(1, 1): 0}
@@ -188,15 +188,17 @@ def test_the_tasks_of_a_group_run_one_after_another(job):
 def test_a_parallel_degree_of_two_runs_two_tasks_at_once_and_the_third_after_them(tmp_path):
     """The first two wait for each other, which they could not one after another."""
     job = Job(tmp_path, para_deg=2)
-    meet = "touch ../here{0}; for i in $(seq 100); do [ -e ../here{1} ] && exit 0; sleep 0.05; done; exit 1"
+    meet = "touch ../here{0}; until [ -e ../here{1} ]; do sleep 0.05; done; sleep 0.2; touch ../over{0}"
     claim = job.run(meet.format(0, 1), meet.format(1, 0), "ls .. > seen")
     assert claim.ended == {(0, 1): 0, (1, 1): 0, (2, 1): 0}
-    assert "here0" in job.file(2, "seen")
+    assert {"over0", "over1"} <= set(job.file(2, "seen").split())
 
 
-def test_a_job_ends_only_when_its_last_parallel_task_has(tmp_path):
-    job = Job(tmp_path, para_deg=4)
+def test_a_job_goes_on_to_its_end_only_when_its_last_parallel_task_has_ended(tmp_path):
+    count = "wc -l < $DPGEN2_HPC_ROOT/jobs/$DPGEN2_HPC_JOB.claim > $DPGEN2_HPC_ROOT/lines"
+    job = Job(tmp_path, para_deg=4, append_script=[count])
     assert job.run("sleep 0.3; exit 5", "true").ended == {(0, 1): 5, (1, 1): 0}
+    assert int((job.folder.path / "lines").read_text()) == 3
 
 
 def test_the_devices_are_dealt_out_to_the_tasks(tmp_path):

@@ -10,7 +10,7 @@ from compare import assert_equal
 from project import Project
 
 from dpgen2_hpc.dispatch.attempts import ensure_attempt, write_attempt
-from dpgen2_hpc.dispatch.machine import StepMachine
+from dpgen2_hpc.dispatch.machine import StepMachine, library
 from dpgen2_hpc.dispatch.site import Site
 from dpgen2_hpc.state.ledger import JobState, TaskState
 from dpgen2_hpc.state.workdir import WorkDir
@@ -266,6 +266,12 @@ def test_a_late_job_of_the_first_attempt_finds_another_number_and_leaves(elsewhe
 
 
 # ---- killed while files were sent
+
+
+@pytest.fixture(autouse=True)
+def _imported():
+    """Have dpdispatcher imported before a test lets system calls fail: half an import would stay."""
+    library()
 
 
 class Killed(BaseException):

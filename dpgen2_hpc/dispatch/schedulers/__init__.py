@@ -56,7 +56,7 @@ class Scheduler(Protocol):
     """The shell expression that is a job's id inside of the job."""
 
     forbidden: str
-    """Pattern of directives that a user must not give: names and arrays, which are ours to say."""
+    """Pattern of words that a user's directives must not begin with: names and arrays, which are ours to say."""
 
     def submit(self, name: str, script: str) -> str:
         """Return the command that submits ``script`` under ``name``, never to be requeued."""
@@ -96,13 +96,15 @@ def quoted(word: str) -> str:
 def rows_of(text: str, fields: int) -> list[list[str]]:
     """Return the rows of an answer whose fields stand between ``|``; lines without any are a site's own words.
 
+    The last field is a job's name, which may be another's and hold anything.
+
     Raises
     ------
     QueueDown
         A row was cut, or there is nothing but words.
     """
-    rows = [line.strip().split("|") for line in text.splitlines() if "|" in line]
-    if any(len(row) != fields or not all(row) for row in rows) or (text.strip() and not rows):
+    rows = [line.strip().split("|", fields - 1) for line in text.splitlines() if "|" in line]
+    if any(len(row) != fields for row in rows) or (text.strip() and not rows):
         raise QueueDown(f"the queue's answer makes no sense: {text.strip()[:200]}")
     return rows
 

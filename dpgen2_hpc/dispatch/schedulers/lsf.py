@@ -27,7 +27,7 @@ class Lsf:
     grace: float = 90.0
     own_host: bool = False
     own_id: str = '"$LSB_JOBID"'
-    forbidden: str = r"#BSUB\s+(-J\b|-r\b)"
+    forbidden: str = r"-J|-r$"
 
     def submit(self, name: str, script: str) -> str:
         """Return the command; what stands on the command line comes before the script's own lines."""

@@ -33,7 +33,7 @@ class Pbs:
     grace: float = 90.0
     own_host: bool = False
     own_id: str = '"$PBS_JOBID"'
-    forbidden: str = r"#PBS\s+(-N\b|-J\b|-t\b|-r\s*y)"
+    forbidden: str = r"-[NJtr]"
 
     def submit(self, name: str, script: str) -> str:
         """Return the command; what stands on the command line comes before the script's own lines."""

@@ -30,7 +30,7 @@ class Slurm:
     grace: float = 90.0
     own_host: bool = False
     own_id: str = '"$SLURM_JOB_ID"'
-    forbidden: str = r"#SBATCH\s+(--array|-a\b|--job-name|-J\b|--requeue|--chdir|-D\b)"
+    forbidden: str = r"--(array|job-name|requeue|chdir)\b|-[aJD]"
 
     def submit(self, name: str, script: str) -> str:
         """Return the command; what stands on the command line comes before the script's own lines."""
@@ -52,14 +52,14 @@ class Slurm:
 
     def list_live(self, names: Sequence[str]) -> str:
         """Return the command: all jobs of this user, since a list of names may be longer than a command line."""
-        return 'squeue --noheader --user="$(id -un)" --format="%j|%i|%t"'
+        return 'squeue --noheader --user="$(id -un)" --format="%i|%t|%j"'
 
     def live(self, reply: Reply, names: Sequence[str]) -> list[Entry]:
         """Return the entries of these names that are not over."""
         if reply.code != 0:
             raise QueueDown(reply.err.strip() or f"squeue ended with exit code {reply.code}")
-        rows = [row for row in rows_of(reply.out, 3) if row[0] in set(names) and row[2] not in _ENDED]
-        return [Entry(name, identifier, running=state not in _PENDING) for name, identifier, state in rows]
+        rows = [row for row in rows_of(reply.out, 3) if row[2] in set(names) and row[1] not in _ENDED]
+        return [Entry(name, identifier, running=state not in _PENDING) for identifier, state, name in rows]
 
     def cancel(self, ids: Sequence[str]) -> str:
         """Return the command that ends these jobs."""
