@@ -31,16 +31,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has left, as in `status | head`; say nothing at the exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return code
-    except PermissionError as error:
-        print(
-            f"'{error.filename}': {error.strerror}. Give the permission, then type the same command.", file=sys.stderr
-        )
-        return StorageError.exit_code
     except OSError as error:
-        if error.errno not in FULL:
-            return _bug()
-        print(StorageError(Path(error.filename or "?"), error), file=sys.stderr)
-        return StorageError.exit_code
+        return _storage(error)
     except Exception:  # noqa: BLE001  the last resort: say that it is our fault, with everything that helps to mend it
         return _bug()
 
@@ -98,6 +90,17 @@ def work_directory(arguments: argparse.Namespace) -> Path:
     """Return the work directory that the command line names."""
     named: Path = getattr(arguments, "id", None) or arguments.directory
     return named.absolute()
+
+
+def _storage(error: OSError) -> int:
+    """Say what the disk refused; every other error of the system is a bug of ours."""
+    if error.errno not in FULL:
+        return _bug()
+    if isinstance(error, PermissionError):
+        print(f"'{error.filename}': {error.strerror}. Give the permission, then type the same command.", file=sys.stderr)
+    else:
+        print(StorageError(Path(error.filename or "?"), error), file=sys.stderr)
+    return StorageError.exit_code
 
 
 def _bug() -> int:
