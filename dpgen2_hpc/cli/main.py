@@ -97,7 +97,7 @@ def _storage(error: OSError) -> int:
     if error.errno not in FULL:
         return _bug()
     if isinstance(error, PermissionError):
-        print(f"'{error.filename}': {error.strerror}. Give the permission, then type the same command.", file=sys.stderr)
+        print(f"'{error.filename}': {error.strerror}. Give the permission, then try again.", file=sys.stderr)
     else:
         print(StorageError(Path(error.filename or "?"), error), file=sys.stderr)
     return StorageError.exit_code
