@@ -88,6 +88,11 @@ class Cluster:
         if not self._alive("slurmctld"):
             self._call("slurmctld")
 
+    def recover(self) -> None:
+        """Start a controller that was killed, and take back the drain that it may give a node whose jobs it forgot."""
+        self.start_controller()
+        self._wait_until_up()
+
     def kill_controller(self) -> None:
         """End slurmctld as an accident would; jobs go on."""
         pid = self._alive("slurmctld")
@@ -167,7 +172,10 @@ class Cluster:
                 text=True,
                 check=False,
             )
-            return done.stdout.strip() in ("idle", "mixed", "allocated")
+            state = done.stdout.strip()
+            if state.startswith("drain"):
+                self._call("scontrol", "update", f"NodeName={socket.gethostname().split('.')[0]}", "State=RESUME")
+            return state in ("idle", "mixed", "allocated")
 
         self._wait(up, 60)
 

@@ -168,7 +168,7 @@ def test_a_controller_that_is_down_for_a_while_is_waited_out(project, cluster):
     _wait(lambda: len(project.calls()) >= 2)
     cluster.kill_controller()
     time.sleep(3)
-    cluster.start_controller()
+    cluster.recover()
     output, _ = driver.communicate(timeout=120)
     assert driver.returncode == 0, output
     exactly_once(project)
