@@ -91,6 +91,7 @@ class Cluster:
     def recover(self) -> None:
         """Start a controller that was killed, and take back the drain that it may give a node whose jobs it forgot."""
         self.start_controller()
+        time.sleep(3)  # until the node has told what it runs
         self._wait_until_up()
 
     def kill_controller(self) -> None:
