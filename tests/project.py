@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -101,9 +102,17 @@ class Project:
         """Start `dpgen2-hpc run` and return at once."""
         self.write()
         words = self.command("run", "-C", str(self.work), *options, "param.json", "machine.json")
-        return subprocess.Popen(
-            words, cwd=self.folder, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        driver = subprocess.Popen(
+            words,
+            cwd=self.folder,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=_hear_signals,
         )
+        STARTED.append(driver)
+        return driver
 
     def verb(self, *words: str) -> subprocess.CompletedProcess:
         return subprocess.run(
@@ -122,6 +131,23 @@ class Project:
 
     def result(self, iteration: int, step: str) -> dict:
         return json.loads((self.work / f"iter-{iteration:06d}" / step / "result.json").read_text())
+
+
+def _hear_signals() -> None:
+    """Let a driver hear what a person at a terminal would send: tests that run under `nohup` or `&` ignore it."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
+STARTED: list[subprocess.Popen] = []
+"""Drivers that the present test has started: a test that fails must not leave one waiting for ever."""
+
+
+def end_started() -> None:
+    while STARTED:
+        driver = STARTED.pop()
+        driver.kill()
+        driver.wait()
 
 
 def write_initial_data(folder: Path, frames: int = 3) -> None:

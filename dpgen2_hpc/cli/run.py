@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from collections.abc import Callable
 
 from dpgen2_hpc.cli.console import logging_to
 from dpgen2_hpc.cli.main import work_directory
@@ -20,27 +21,40 @@ log = logging.getLogger(__name__)
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the verb and return its exit code."""
+    if arguments.dry_run:
+        print(describe_next(WorkDir(work_directory(arguments)), load_plan(arguments.param, arguments.machine)))
+        return DONE
+    return drive(arguments, lambda: None)
+
+
+def drive(arguments: argparse.Namespace, begun: Callable[[], None]) -> int:
+    """Be the driver; call ``begun`` once the inputs are good, the lock is taken and the run is begun or taken up."""
     plan = load_plan(arguments.param, arguments.machine)
     workdir = WorkDir(work_directory(arguments))
-    if arguments.dry_run:
-        print(describe_next(workdir, plan))
-        return DONE
     workdir.root.mkdir(parents=True, exist_ok=True)
     lock = Lock.acquire(workdir.lock, take_over=arguments.take_over)
     try:
         with Signals() as signals, logging_to(workdir.log):
-            return _drive(arguments, workdir, plan, lock, signals)
+            driver = _take_up(arguments, workdir, plan, lock, signals)
+            begun()
+            return _to_its_end(driver)
     finally:
         lock.release()
 
 
-def _drive(arguments: argparse.Namespace, workdir: WorkDir, plan: Plan, lock: Lock, signals: Signals) -> int:
+def _take_up(arguments: argparse.Namespace, workdir: WorkDir, plan: Plan, lock: Lock, signals: Signals) -> Driver:
     file = RecordFile(workdir.record, lock)
+    record = open_run(
+        workdir, plan, file, new_identity=arguments.new_identity, requeue_waiting=arguments.requeue_waiting
+    )
+    for key in plan.param.meaningless:
+        log.info("param.json: '%s' has no meaning here and is not followed", key)
+    return Driver(workdir, plan, file, record, signals, once=getattr(arguments, "once", False))
+
+
+def _to_its_end(driver: Driver) -> int:
     try:
-        record = open_run(workdir, plan, file, new_identity=arguments.new_identity)
-        for key in plan.param.meaningless:
-            log.info("param.json: '%s' has no meaning here and is not followed", key)
-        code = Driver(workdir, plan, file, record, signals, once=arguments.once).run()
+        code = driver.run()
     except Interrupted as error:
         log.info("ended by %s; jobs that run go on, and the same command resumes", error)
         return 128 + error.signum

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 from dpgen2_hpc.kinds import Key
@@ -17,7 +17,9 @@ class Policy:
 
     ``success_ratio`` is the part of the tasks that must be usable; ``retry_count`` the further attempts for a task
     that the queue lost; ``poll_interval`` (s) the longest time between two looks; ``grace`` (s) how long a job must be
-    missing before it is believed to be gone (``None``: the scheduler's own).
+    missing before it is believed to be gone (``None``: the scheduler's own). ``timeout`` (s) ends a task that takes
+    longer; with ``timeout_is_transient`` that counts as lost to the queue, else as the program's own error. ``envs``
+    are set for each task.
     """
 
     success_ratio: float = 1.0
@@ -26,6 +28,9 @@ class Policy:
     retry_count: int = 3
     poll_interval: float = 60.0
     grace: float | None = None
+    timeout: float | None = None
+    timeout_is_transient: bool = False
+    envs: Mapping[str, str] = field(default_factory=dict)
 
     FAILURES = 1
     """Further attempts after a program's own error."""

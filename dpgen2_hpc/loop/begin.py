@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from dpgen2_hpc.data.dataset import read_frames
-from dpgen2_hpc.errors import InputError, StateError, UserError
+from dpgen2_hpc.dispatch.batch import cancel
+from dpgen2_hpc.errors import InputError, QueueDown, StateError, UserError
 from dpgen2_hpc.inputs.changes import Change, changes
 from dpgen2_hpc.inputs.param import Settings, root
 from dpgen2_hpc.loop.plan import Plan, remote_name
@@ -24,8 +25,12 @@ CONFIGURATIONS = 9
 """Stands where other keys of generators have the number of a step; there is no step 9."""
 
 
-def open_run(workdir: WorkDir, plan: Plan, file: RecordFile, *, new_identity: bool = False) -> Record:
+def open_run(
+    workdir: WorkDir, plan: Plan, file: RecordFile, *, new_identity: bool = False, requeue_waiting: bool = False
+) -> Record:
     """Begin a run in an empty directory, or take up the one that is there; a copy only with ``new_identity``.
+
+    With ``requeue_waiting`` jobs that still wait in the queue are cancelled; the driver submits their tasks anew.
 
     Raises
     ------
@@ -41,6 +46,8 @@ def open_run(workdir: WorkDir, plan: Plan, file: RecordFile, *, new_identity: bo
     if workdir.inputs.exists():
         shutil.rmtree(_aside(workdir), ignore_errors=True)
         _accept_changes(workdir, plan, record)
+        if requeue_waiting:
+            _cancel_waiting(workdir, plan, record, "it waited, and was to be submitted anew (--requeue-waiting)")
     elif (record.iteration, record.step, record.phase) == (0, "train", "pending"):
         write_inputs(workdir, plan)
     else:
@@ -137,23 +144,44 @@ def _come_home(workdir: WorkDir, plan: Plan, file: RecordFile, record: Record, *
     return file.commit(replace(record, home=now))
 
 
+def _cancel_waiting(workdir: WorkDir, plan: Plan, record: Record, why: str) -> None:
+    """Cancel the jobs of the step that still wait in the queue.
+
+    Raises
+    ------
+    UserError
+        The queue does not answer.
+    """
+    if record.phase != "submitted":
+        return
+    ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger)
+    try:
+        cancelled = cancel(plan.site(workdir, record), ledger, why, waiting_only=True)
+    except QueueDown as error:
+        raise UserError(f"the queue does not answer, so that nothing was changed: {error}. Try again later.") from error
+    if cancelled:
+        log.info("cancelled, to be submitted anew: %s", ", ".join(f"{entry.name} ({entry.id})" for entry in cancelled))
+
+
 def _refuse_live_jobs(workdir: WorkDir, plan: Plan, record: Record) -> None:
-    """Refuse to go on in a new place while jobs still work with the old one's paths.
+    """Refuse to go on in a new place while jobs still work with the old one's paths; those that wait are cancelled.
 
     Raises
     ------
     UserError
         There are such jobs.
     """
-    if record.phase == "submitted":
-        jobs = Ledger.read(workdir.step(record.iteration, record.step).ledger).open_jobs()
-        live = plan.site(workdir, record).live([job.name for job in jobs])
-        if live:
-            names = ", ".join(f"{entry.name} ({entry.id})" for entry in live)
-            raise UserError(
-                f"the directory was moved from {record.home.path} while jobs run there: {names}. "
-                "Wait until they have ended, or end them, then type the same command again."
-            )
+    if record.phase != "submitted":
+        return
+    _cancel_waiting(workdir, plan, record, "its directory was moved while it waited")
+    jobs = Ledger.read(workdir.step(record.iteration, record.step).ledger).open_jobs()
+    live = plan.site(workdir, record).live([job.name for job in jobs if job.cancelled is None])
+    if live:
+        names = ", ".join(f"{entry.name} ({entry.id})" for entry in live)
+        raise UserError(
+            f"the directory was moved from {record.home.path} while jobs run there: {names}. "
+            "Wait until they have ended, or end them (dpgen2-hpc stop --jobs), then type the same command again."
+        )
 
 
 def _forget_jobs(workdir: WorkDir, record: Record) -> None:

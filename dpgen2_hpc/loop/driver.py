@@ -202,26 +202,34 @@ class Driver:
         for host in sorted(batch.elsewhere()):
             log.info("%s: waiting for jobs on %s; from this host only what they write can be seen", self.where, host)
         while not batch.finished:
-            try:
-                changed = batch.advance()
-                outage.over()
-            except QueueDown as error:
-                outage.lasts(error)
-                changed = False
-                if self.once:
-                    return STILL_RUNNING
-            except SubmissionRefused as error:
-                self._block(advice.refused(self.where, str(error)))
+            changed = self._look(batch, outage)
             if changed:
                 pace.changed()
                 due = batch.finished or time.monotonic() - shown > PROGRESS_INTERVAL
                 log.log(logging.INFO if due else PROGRESS, "%s: %s", self.where, advice.progress(batch.ledger))
                 shown = time.monotonic() if due else shown
-            if self.once and not changed and not batch.unsure and not batch.finished:
+            if batch.finished:
+                break
+            if self.once and (outage.pause or not (changed or batch.unsure)):
                 return STILL_RUNNING
-            if not batch.finished:
-                self.signals.wait(outage.pause or (0.0 if changed and self.once else pace.wait()))
+            self.signals.wait(outage.pause or (0.0 if changed and self.once else pace.wait()))
         return None
+
+    def _look(self, batch: Batch, outage: "Outage") -> bool:
+        """Advance a batch by one look; return whether anything has changed."""
+        known = batch.ledger.trouble
+        try:
+            changed = batch.advance()
+        except QueueDown as error:
+            outage.lasts(error)
+            return False
+        except SubmissionRefused as error:
+            self._block(advice.refused(self.where, str(error)))
+        outage.over()
+        trouble = batch.ledger.trouble
+        if trouble is not None and trouble != known:
+            log.warning("%s: the queue takes no more jobs for now: %s", self.where, trouble.words)
+        return changed
 
     # ---- blocked
 

@@ -71,7 +71,7 @@ def _next_step(workdir: WorkDir, plan: Plan, record: Record) -> str:
     return (
         f"would prepare {len(tasks)} tasks in {where} and submit {-(-len(tasks) // size)} jobs of at most {size} tasks "
         f"to {site.machine.machine['batch_type']}; the first task runs:\n  {tasks[0].command}\n"
-        f"the first job's script:\n\n{site.script(job, first)}"
+        f"the first job's script:\n\n{site.script(job, first, plan.policies[record.step])}"
     )
 
 

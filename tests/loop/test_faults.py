@@ -129,7 +129,7 @@ def test_a_record_cut_short_stops_the_program_with_its_name_and_is_not_overwritt
 def test_a_ledger_cut_anywhere_submits_nothing_twice(tmp_path):
     stopped = Project(tmp_path / "stopped")
     stopped.param["train"]["numb_models"] = 3
-    stopped.env["FAKE_DP_SLEEP"] = "0.1"
+    stopped.env["FAKE_DP_SLEEP"] = "2"  # so that none ends while the driver looks
     assert stopped.run("--once").returncode == 3
     _wait_for_calls(stopped, 4)  # two trained and frozen; the third waits for a core
     ledger = stopped.work / "iter-000000/00.train/batch.jsonl"
