@@ -38,8 +38,8 @@ def _drive(arguments: argparse.Namespace, workdir: WorkDir, plan: Plan, lock: Lo
     file = RecordFile(workdir.record, lock)
     try:
         record = open_run(workdir, plan, file, new_identity=arguments.new_identity)
-        for key in plan.param.meaningless:
-            log.info("param.json: '%s' has no meaning here and is not followed", key)
+        for key in plan.meaningless:
+            log.info("%s has no meaning here and is not followed", key)
         code = Driver(workdir, plan, file, record, signals, once=arguments.once).run()
     except Interrupted as error:
         log.info("ended by %s; jobs that run go on, and the same command resumes", error)

@@ -25,7 +25,7 @@ def describe_inputs(plan: Plan) -> str:
         f"at most {settings.max_numb_iter} iterations of a stage",
         f"fp: at most {settings.task_max} labels an iteration by {settings.fp_type}, on {_machine(plan, 'fp')}",
     ]
-    lines += [f"'{key}' has no meaning here and is not followed" for key in plan.param.meaningless]
+    lines += [f"{key} has no meaning here and is not followed" for key in plan.meaningless]
     return "\n".join([*lines, "no fault was found"])
 
 

@@ -58,6 +58,9 @@ class Scheduler(Protocol):
     forbidden: str
     """Pattern of words that a user's directives must not begin with: names and arrays, which are ours to say."""
 
+    directive: str
+    """What such a line begins with; empty where there are none."""
+
     def submit(self, name: str, script: str) -> str:
         """Return the command that submits ``script`` under ``name``, never to be requeued."""
 

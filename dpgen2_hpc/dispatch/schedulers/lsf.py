@@ -28,6 +28,7 @@ class Lsf:
     own_host: bool = False
     own_id: str = '"$LSB_JOBID"'
     forbidden: str = r"-J|-r$"
+    directive: str = "#BSUB"
 
     def submit(self, name: str, script: str) -> str:
         """Return the command; what stands on the command line comes before the script's own lines."""

@@ -34,6 +34,7 @@ class Pbs:
     own_host: bool = False
     own_id: str = '"$PBS_JOBID"'
     forbidden: str = r"-[NJtr]"
+    directive: str = "#PBS"
 
     def submit(self, name: str, script: str) -> str:
         """Return the command; what stands on the command line comes before the script's own lines."""

@@ -24,6 +24,7 @@ class Shell:
     own_host: bool = True
     own_id: str = "$$"
     forbidden: str = r"(?!)"
+    directive: str = ""
 
     def submit(self, name: str, script: str) -> str:
         """Return the command: the shell that prints its pid becomes the leader of the job's session."""

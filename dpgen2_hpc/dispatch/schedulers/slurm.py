@@ -31,6 +31,7 @@ class Slurm:
     own_host: bool = False
     own_id: str = '"$SLURM_JOB_ID"'
     forbidden: str = r"--(array|job-name|requeue|chdir)\b|-[aJD]"
+    directive: str = "#SBATCH"
 
     def submit(self, name: str, script: str) -> str:
         """Return the command; what stands on the command line comes before the script's own lines."""
