@@ -1,6 +1,7 @@
 """The words of both files on failures and on the queue: their arguments, and which of them hold for a step."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -224,7 +225,15 @@ def words(section: Any, place: Place) -> tuple[dict[str, Said], list[Fault]]:
         if name in said and said[name].value != word.value:
             faults.append(_disagreement(word, said[name]))
         said.setdefault(name, word)
-    return said, [*faults, *contradictions(said)]
+    return said, [*faults, *contradictions(said), *_unusable_names(said, place)]
+
+
+def _unusable_names(said: Mapping[str, Said], place: Place) -> Iterator[Fault]:
+    """Yield each environment variable that no shell could export."""
+    for name in said.get("envs", _SILENT).value or {}:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            here = place(("template_config", "envs", name))
+            yield replace(here, message="is no name of a variable: letters, digits and _, and no digit first")
 
 
 def meaningless(section: Any, place: Place, paths: Sequence[KeyPath] = MEANINGLESS) -> list[str]:

@@ -309,6 +309,13 @@ BROKEN = {
         machine(fp={"template_config": {"envs": {"A": None}}}),
         ["fp.template_config.envs.A: expected a number or a string, found null"],
     ),
+    "a variable that no shell could export": (
+        machine(fp={"template_config": {"envs": {"A=1; rm": "x", "1A": 2, "_A1": 3}}}),
+        [
+            "fp.template_config.envs.A=1; rm: is no name of a variable: letters, digits and _, and no digit first",
+            "fp.template_config.envs.1A: is no name of a variable: letters, digits and _, and no digit first",
+        ],
+    ),
     "two numbers of retries": (
         machine(fp={"retry_count": 2, "template_config": {"retry_on_transient_error": True}}),
         [
@@ -722,6 +729,10 @@ BAD_STEP_CONFIGS = [
     ({"run_fp_config": {"parallelism": -1}}, "step_configs.run_fp_config.parallelism: must be at least 1, found -1"),
     ({"prep_fp_config": {"parallelism": "all"}}, "step_configs.prep_fp_config.parallelism: expected a whole number"),
     ({"run_fp_config": [{}]}, "step_configs.run_fp_config: expected an object or null, found a list"),
+    (
+        {"run_fp_config": {"template_config": {"envs": {"A B": 1}}}},
+        "step_configs.run_fp_config.template_config.envs.A B: is no name of a variable",
+    ),
     (
         {"run_fp_config": {"continue_on_failed": True, "continue_on_num_success": 2}},
         "step_configs.run_fp_config.continue_on_failed: true goes on with whatever is usable, but",
