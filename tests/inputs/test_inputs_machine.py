@@ -544,6 +544,21 @@ def test_what_is_kept_is_json_and_has_all_that_finds_a_job(files):
     assert value["fp"]["retry_count"] == 1
 
 
+def test_null_gives_nothing_over_what_is_inherited(files):
+    queue = {"resources": {"group_size": 2, "queue_name": "normal"}}
+    null = {"command": None, "resources": {"queue_name": None}, "machine": {"batch_type": None}}
+    value = files(machine(default={"command": "vasp", **queue}, fp=null)).machine_value["fp"]
+    assert (value["command"], value["machine"]["batch_type"]) == ("vasp", "Slurm")
+    assert (value["resources"]["queue_name"], value["resources"]["group_size"]) == ("normal", 2)
+
+
+def test_what_is_kept_are_the_words_that_hold(files):
+    own = {"continue_on_success_ratio": 0.7, "machine": {"retry_count": 1}}
+    kept = files(machine(default={"continue_on_failed": True, "retry_count": 9}, fp=own)).machine_value
+    assert (kept["fp"]["continue_on_failed"], kept["fp"]["retry_count"]) == (None, 1)
+    assert (kept["train"]["continue_on_failed"], kept["train"]["retry_count"]) == (True, 9)
+
+
 # ---- the policy
 
 
