@@ -10,8 +10,8 @@ import dargs
 
 from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import Fault, InputError
-from dpgen2_hpc.inputs.policy import step_config_arguments
 from dpgen2_hpc.inputs.read import Document, KeyPath, read_json
+from dpgen2_hpc.inputs.step_configs import step_config_arguments
 from dpgen2_hpc.inputs.tree import normalize
 from dpgen2_hpc.kinds import CheckContext, Configurations, Convergence, Explorer, Key, Kind, Labeler, TaskGroup, Trainer
 

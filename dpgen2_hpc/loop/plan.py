@@ -15,7 +15,8 @@ from dpgen2_hpc.explore.step import ExploreStep
 from dpgen2_hpc.fp.step import FpStep
 from dpgen2_hpc.inputs.machine import MachineFile, MachineTrees, load_machine
 from dpgen2_hpc.inputs.param import Param, load_param
-from dpgen2_hpc.inputs.policy import Said, StepConfigs, agreed, env_faults, read_step_configs
+from dpgen2_hpc.inputs.policy import Said, agreed, env_faults
+from dpgen2_hpc.inputs.step_configs import StepConfigs, read_step_configs
 from dpgen2_hpc.loop.schedule import Limits
 from dpgen2_hpc.loop.step import Step
 from dpgen2_hpc.select.step import SelectStep
