@@ -137,9 +137,8 @@ def poll_of_many(root, jobs):
     programs = root / "bin"
     programs.mkdir()
     accepted = root / "accepted"
-    (programs / "sbatch").write_text(
-        f'#!/bin/sh\nfor word; do case $word in --job-name=*) echo "$$|R|${{word#*=}}" >> {accepted};; esac; done\necho $$\n'
-    )
+    note = f'case $word in --job-name=*) echo "$$|R|${{word#*=}}" >> {accepted};; esac'
+    (programs / "sbatch").write_text(f"#!/bin/sh\nfor word; do {note}; done\necho $$\n")
     (programs / "squeue").write_text(f"#!/bin/sh\ncat {accepted}\n")
     for program in programs.iterdir():
         program.chmod(0o755)

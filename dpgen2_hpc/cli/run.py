@@ -1,22 +1,29 @@
 """``run``: start or resume."""
 
 import argparse
+import json
 import logging
+import subprocess
 from collections.abc import Callable
+from functools import partial
 
 from dpgen2_hpc.cli.console import logging_to
 from dpgen2_hpc.cli.main import work_directory
-from dpgen2_hpc.errors import DONE, STILL_RUNNING, Blocked, Interrupted
+from dpgen2_hpc.errors import BLOCKED, DONE, STILL_RUNNING, Blocked, Interrupted
 from dpgen2_hpc.loop.begin import open_run
 from dpgen2_hpc.loop.driver import Driver
 from dpgen2_hpc.loop.plan import Plan, load_plan
 from dpgen2_hpc.loop.rehearsal import describe_next
 from dpgen2_hpc.loop.signals import Signals
+from dpgen2_hpc.report.status import read_status
 from dpgen2_hpc.state.lock import Lock
 from dpgen2_hpc.state.record import RecordFile
 from dpgen2_hpc.state.workdir import WorkDir
 
 log = logging.getLogger(__name__)
+
+NOTIFY_SECONDS = 60.0
+"""How long the user's command may take."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,7 +44,13 @@ def drive(arguments: argparse.Namespace, begun: Callable[[], None]) -> int:
         with Signals() as signals, logging_to(workdir.log):
             driver = _take_up(arguments, workdir, plan, lock, signals)
             begun()
-            return _to_its_end(driver)
+            before = driver.record.sequence
+            code = _to_its_end(driver)
+            news = driver.record.sequence > before  # cron asks a blocked run again and again
+            if news and code in (DONE, BLOCKED) and plan.notify is not None:
+                lock.release()  # the status of a run that nobody drives any more
+                notify(plan.notify, workdir)
+            return code
     finally:
         lock.release()
 
@@ -47,9 +60,10 @@ def _take_up(arguments: argparse.Namespace, workdir: WorkDir, plan: Plan, lock: 
     record = open_run(
         workdir, plan, file, new_identity=arguments.new_identity, requeue_waiting=arguments.requeue_waiting
     )
-    for key in plan.param.meaningless:
-        log.info("param.json: '%s' has no meaning here and is not followed", key)
-    return Driver(workdir, plan, file, record, signals, once=getattr(arguments, "once", False))
+    for key in plan.meaningless:
+        log.info("%s has no meaning here and is not followed", key)
+    each = None if plan.notify is None else partial(notify, plan.notify, workdir)
+    return Driver(workdir, plan, file, record, signals, once=getattr(arguments, "once", False), on_iteration=each)
 
 
 def _to_its_end(driver: Driver) -> int:
@@ -64,3 +78,17 @@ def _to_its_end(driver: Driver) -> int:
     if code == STILL_RUNNING:
         log.info("jobs are running; the same command goes on from here")
     return code
+
+
+def notify(command: str, workdir: WorkDir) -> None:
+    """Give the status to the user's command; one that fails is a line in the log, and stops nothing."""
+    status = json.dumps(read_status(workdir).as_json())
+    try:
+        done = subprocess.run(
+            command, shell=True, input=status, text=True, capture_output=True, timeout=NOTIFY_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        log.warning("notify: the command took longer than %g s and was ended: %s", NOTIFY_SECONDS, command)
+        return
+    if done.returncode != 0:
+        log.warning("notify: the command ended with exit code %d: %s", done.returncode, done.stderr.strip()[-500:])

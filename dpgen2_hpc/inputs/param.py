@@ -11,6 +11,7 @@ import dargs
 from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import Fault, InputError
 from dpgen2_hpc.inputs.read import Document, KeyPath, read_json
+from dpgen2_hpc.inputs.step_configs import step_config_arguments
 from dpgen2_hpc.inputs.tree import normalize
 from dpgen2_hpc.kinds import CheckContext, Configurations, Convergence, Explorer, Key, Kind, Labeler, TaskGroup, Trainer
 
@@ -99,7 +100,7 @@ def root() -> dargs.Argument:
                 sub_variants=[_variant("explore")],
             ),
             Key("fp", dict, "How frames are labelled.", sub_fields=_fp(), sub_variants=[_variant("fp")]),
-            *(_later(name, dict, {}) for name in ("step_configs", "default_step_config")),
+            *step_config_arguments(),
             *(Key(name, object, "No meaning here.", optional=True, default=None, change="now") for name in MEANINGLESS),
         ],
     )

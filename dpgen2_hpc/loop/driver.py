@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from dpgen2_hpc.dispatch.names import job_name
 from dpgen2_hpc.dispatch.poll import Pace
 from dpgen2_hpc.errors import DONE, STILL_RUNNING, Blocked, QueueDown, SubmissionRefused
 from dpgen2_hpc.loop import advice
+from dpgen2_hpc.loop.forward import forwarded
 from dpgen2_hpc.loop.plan import Plan
 from dpgen2_hpc.loop.schedule import COMPLETE, GO_ON, Decision, decide
 from dpgen2_hpc.loop.signals import Signals
@@ -51,11 +52,20 @@ class StepWorker:
 
 
 class Driver:
-    """Advances one run; ``once``: as far as it goes without waiting."""
+    """Advances one run; ``once``: as far as it goes without waiting. ``on_iteration`` is called after each."""
 
     def __init__(
-        self, workdir: WorkDir, plan: Plan, file: RecordFile, record: Record, signals: Signals, *, once: bool = False
+        self,
+        workdir: WorkDir,
+        plan: Plan,
+        file: RecordFile,
+        record: Record,
+        signals: Signals,
+        *,
+        once: bool = False,
+        on_iteration: Callable[[], None] | None = None,
     ) -> None:
+        self.on_iteration = on_iteration
         self.workdir, self.plan, self.file, self.record = workdir, plan, file, record
         self.signals, self.once = signals, once
         self.steps = plan.steps()
@@ -113,7 +123,7 @@ class Driver:
 
     def _prepare(self) -> None:
         """Pending: write the tasks, then the ledger that names them."""
-        prepare(self.step, self.place)
+        prepare(self.step, self.place, self.plan.forward_files(self.step.name))
         tasks = len(Ledger.read(self.folder.ledger).tasks)
         if tasks:
             log.info("%s: %d tasks prepared", self.where, tasks)
@@ -154,6 +164,8 @@ class Driver:
         elif result.usable < result.total:
             log.info("%s: %d of %d usable", self.where, result.usable, result.total)
         self._commit(record)
+        if self.step.name == "collect" and self.on_iteration is not None:
+            self.on_iteration()
 
     def _next(self) -> int | None:
         """Harvested: the next step; after the last one, what the schedule says."""
@@ -287,11 +299,11 @@ class Outage:
         self.pause = 0.0
 
 
-def prepare(step: Step, place: Place) -> None:
-    """Write the tasks of a step, from the start, and at last the ledger."""
+def prepare(step: Step, place: Place, forward: Sequence[str] = ()) -> None:
+    """Write the tasks of a step, from the start, and at last the ledger; each task gets the files ``forward`` too."""
     folder = place.folder(step.name)
     fresh_folder(folder.path)
-    tasks = step.prepare(place)
+    tasks = forwarded(step.prepare(place), [Path(path) for path in forward], folder)
     for number in range(len(tasks)):
         write_attempt(folder.task(number), 1)
     Ledger.create(folder.ledger, tasks)

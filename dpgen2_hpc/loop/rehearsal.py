@@ -25,7 +25,7 @@ def describe_inputs(plan: Plan) -> str:
         f"at most {settings.max_numb_iter} iterations of a stage",
         f"fp: at most {settings.task_max} labels an iteration by {settings.fp_type}, on {_machine(plan, 'fp')}",
     ]
-    lines += [f"'{key}' has no meaning here and is not followed" for key in plan.param.meaningless]
+    lines += [f"{key} has no meaning here and is not followed" for key in plan.meaningless]
     return "\n".join([*lines, "no fault was found"])
 
 
@@ -56,7 +56,7 @@ def _next_step(workdir: WorkDir, plan: Plan, record: Record) -> str:
     """Prepare the step in ``workdir``, which is not the real one, and tell what came out."""
     step = plan.steps()[record.step]
     place = Place(workdir, record.seed, record.iteration, record.stage, record.index_in_stage)
-    prepare(step, place)
+    prepare(step, place, plan.forward_files(record.step))
     folder = place.folder(record.step)
     tasks = Ledger.read(folder.ledger).tasks
     where = f"{folder.path.parent.name}/{folder.path.name}"

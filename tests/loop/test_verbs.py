@@ -1,5 +1,6 @@
 """What a person does to a run: why, retry, stop, submit. By the real command line, with the fake programs."""
 
+import json
 import os
 import signal
 import time
@@ -288,3 +289,65 @@ def test_a_host_that_ends_processes_at_logout_is_recognised(tmp_path, main, extr
         (tmp_path / "logind.conf.d").mkdir()
         (tmp_path / "logind.conf.d" / "site.conf").write_text(extra)
     assert ends_at_logout((str(path),), "nobody-of-that-name") is ends
+
+
+# ---- notify
+
+
+def test_notify_gets_the_status_after_each_iteration_and_when_all_is_over_and_once_only(project):
+    told = project.folder / "told"
+    project.machine["notify"] = f"cat >> {told}; echo >> {told}"
+    assert project.run().returncode == 0
+    statuses = [json.loads(line) for line in told.read_text().splitlines()]
+    assert [(entry["status"], len(entry["iterations"])) for entry in statuses] == [
+        ("running", 1),
+        ("running", 2),
+        ("complete", 2),
+    ]
+    assert project.run().returncode == 0
+    assert len(told.read_text().splitlines()) == 3
+
+
+def test_notify_tells_a_blocked_run_once_however_often_cron_asks(broken):
+    told = broken.folder / "told"
+    broken.machine["notify"] = f"cat >> {told}; echo >> {told}"
+    for _ in range(3):
+        assert broken.run("--once").returncode == 4
+    assert not told.exists()
+    assert broken.run().returncode == 4
+    assert [json.loads(line)["status"] for line in told.read_text().splitlines()] == ["blocked"]
+
+
+def test_a_notify_that_fails_is_a_line_in_the_log_and_stops_nothing(project):
+    project.machine["notify"] = "echo no mail here >&2; exit 3"
+    assert project.run().returncode == 0
+    assert "the command ended with exit code 3: no mail here" in (project.work / "dpgen2_hpc.log").read_text()
+
+
+# ---- the user's own files
+
+
+def test_files_of_the_users_own_are_in_each_task_of_the_step_and_in_a_second_attempt(project):
+    (project.folder / "table.txt").write_text("42\n")
+    switch = project.folder / "broken"
+    project.machine["train"] = {
+        "user_forward_files": ["table.txt"],
+        "command": f"sh -c 'cat table.txt > seen; [ -e {switch} ] || {{ touch {switch}; exit 1; }}; exec dp \"$@\"' --",
+    }
+    done = project.run()
+    assert done.returncode == 0, output(done)
+    folder = project.work / "iter-000000/00.train"
+    assert [(folder / f"task.000{number}" / "seen").read_text() for number in (0, 1)] == ["42\n", "42\n"]
+    assert list(folder.glob("*.attempt-1/seen"))
+    (project.folder / "table.txt").write_text("changed\n")
+    assert (folder / "task.0000" / "table.txt").read_text() == "42\n"
+    assert not (project.work / "iter-000000/03.fp/task.000000/table.txt").exists()
+
+
+def test_a_file_of_the_users_own_that_bears_the_name_of_an_input_is_refused(project):
+    (project.folder / "input.json").write_text("{}")
+    project.machine["train"] = {"user_forward_files": ["input.json"]}
+    done = project.run()
+    assert done.returncode == 2
+    assert "train.user_forward_files" in done.stderr
+    assert "has the name of a file that each task has already; rename it" in done.stderr

@@ -59,6 +59,9 @@ class Scheduler(Protocol):
     forbidden: str
     """Pattern of words that a user's directives must not begin with: names and arrays, which are ours to say."""
 
+    directive: str
+    """What such a line begins with; empty where there are none."""
+
     endings: Sequence[tuple[str, str, str]]
     """How a queue that ends a job says so in the job's output: (pattern, sentence, remedy), as a kind's ``causes``."""
 

@@ -29,6 +29,7 @@ class Lsf:
     own_host: bool = False
     own_id: str = '"$LSB_JOBID"'
     forbidden: str = r"-J|-r$"
+    directive: str = "#BSUB"
     endings: tuple[tuple[str, str, str], ...] = (
         (r"TERM_(RUN|CPU)LIMIT", "the queue ended its job at the walltime", LONGER),
         (r"TERM_(MEM|SWAP)LIMIT", "the queue ended it for want of memory", MORE_MEMORY),

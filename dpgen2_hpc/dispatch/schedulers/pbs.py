@@ -41,6 +41,7 @@ class Pbs:
     own_host: bool = False
     own_id: str = '"$PBS_JOBID"'
     forbidden: str = r"-[NJtr]"
+    directive: str = "#PBS"
     endings: tuple[tuple[str, str, str], ...] = (
         (r"job killed: (walltime|cput)", "the queue ended its job at the walltime", LONGER),
         (

@@ -24,6 +24,7 @@ class Shell:
     own_host: bool = True
     own_id: str = "$$"
     forbidden: str = r"(?!)"
+    directive: str = ""
     endings: tuple[tuple[str, str, str], ...] = ()
 
     def submit(self, name: str, script: str) -> str:

@@ -34,6 +34,7 @@ class Slurm:
     own_host: bool = False
     own_id: str = '"$SLURM_JOB_ID"'
     forbidden: str = r"--(array|job-name|requeue|chdir)\b|-[aJD]"
+    directive: str = "#SBATCH"
     endings: tuple[tuple[str, str, str], ...] = (
         (r"DUE TO TIME LIMIT", "the queue ended its job at the walltime", LONGER),
         (
