@@ -4,96 +4,28 @@ The truth is the scheduler's own completion log. Beside each case stands what dp
 fault (measured): entries accepted instead of those wanted.
 """
 
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
-import slurm_cluster
-from programs import demanded
-from project import FAKES, Project
+import slurm_project
+from slurm_project import SlurmProject, exactly_once
 
 pytestmark = [pytest.mark.slow, pytest.mark.queue]
-
-FAULTS = FAKES / "faults"
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    missing = slurm_cluster.missing()
-    if missing or os.geteuid() != 0:
-        why = f"a real Slurm needs root and {', '.join(missing) or 'nothing else'} (apt-get install slurm-wlm munge)"
-        (pytest.fail if demanded() else pytest.skip)(why)
-    running = slurm_cluster.Cluster(tmp_path_factory.mktemp("slurm"), slots=8).start()
-    yield running
-    running.stop()
-
-
-class SlurmProject(Project):
-    """A project whose jobs run on the cluster, through sbatch and squeue that can be made to fail."""
-
-    def __init__(self, folder: Path, cluster: slurm_cluster.Cluster) -> None:
-        super().__init__(folder)
-        self.cluster, self.faults = cluster, folder / "faults"
-        self.faults.mkdir()
-        self.env.update(
-            PATH=f"{FAULTS}:{self.env['PATH']}:{slurm_cluster.SBIN}",
-            SLURM_CONF=str(cluster.conf),
-            QUEUE_FAULTS=str(self.faults),
-        )
-        self.param["train"]["numb_models"] = 4
-        self.param["explore"].update(max_numb_iter=1, fatal_at_max=False)
-        default = self.machine["default"]
-        default["machine"]["batch_type"] = "Slurm"
-        default.update(grace=3, poll_interval=0.4)
-        self.job_env()
-
-    def job_env(self, **more: str) -> None:
-        """What jobs find in their environment: a login shell forgets ours."""
-        names = ("FAKE_LEDGER", "FAKE_DEVIATIONS", "SLURM_CONF")
-        envs = {
-            "PATH": f"{FAKES}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-            **{name: self.env[name] for name in names},
-            **more,
-        }
-        self.machine["default"]["resources"]["envs"] = envs
-
-    def will(self, program: str, *faults: str) -> None:
-        """Let the next calls of a program go wrong."""
-        (self.faults / program).write_text("".join(f"{fault}\n" for fault in faults))
-
-    def names(self) -> set[str]:
-        """The names of all jobs that the ledgers of the run know."""
-        import json
-
-        lines = [line for path in self.work.rglob("batch.jsonl") for line in path.read_text().splitlines()]
-        events = [json.loads(line) for line in lines]
-        return {event["name"] for event in events if event["event"] == "intent"}
-
-    def entries(self) -> Counter:
-        """How many entries of each of our names the scheduler has ever accepted."""
-        self.cluster.wait_until_idle()
-        time.sleep(0.5)
-        names = self.names()
-        return Counter(job["Name"] for job in self.cluster.accepted() if job["Name"] in names)
+    with slurm_project.cluster(tmp_path_factory.mktemp("slurm")) as running:
+        yield running
 
 
 @pytest.fixture
 def project(tmp_path, cluster) -> SlurmProject:
     return SlurmProject(tmp_path, cluster)
-
-
-def exactly_once(project: SlurmProject) -> None:
-    entries = project.entries()
-    assert set(entries) == project.names()
-    assert set(entries.values()) == {1}, entries
-    calls = project.calls()
-    assert len(calls) == len(set(calls)), sorted(calls)
 
 
 def complete(project: SlurmProject, done) -> None:
@@ -251,6 +183,78 @@ def test_a_second_entry_of_one_name_leaves_without_touching_a_task(project):
     complete(project, project.run())
     assert project.entries()[script.stem] == 2
     assert len(project.calls()) == len(set(project.calls()))
+
+
+# ---- jobs that wait, and what a person does to them
+
+
+HOLD = "#SBATCH --hold"
+
+
+def held(project) -> set[str]:
+    """Begin a run whose first jobs wait for ever; return their names."""
+    project.machine["default"]["resources"]["custom_flags"] = [HOLD]
+    assert project.run("--once").returncode == 3
+    names = project.names()
+    assert {name for _, name, state in project.cluster.queue() if state == "PD"} >= names
+    project.machine["default"]["resources"]["custom_flags"] = []
+    return names
+
+
+def test_waiting_jobs_keep_what_they_have_until_they_are_requeued_with_new_resources(project):
+    names = held(project)
+    assert project.run("--once").returncode == 3
+    assert project.names() == names
+    complete(project, project.run("--requeue-waiting"))
+    exactly_once(project)
+    assert len([name for name in project.names() - names if _step(project, name) == "00.train"]) == 4
+
+
+def test_jobs_that_wait_while_the_directory_is_moved_are_submitted_again_from_there(project):
+    names = held(project)
+    shutil.move(project.work, project.folder / "elsewhere")
+    project.work = project.folder / "elsewhere"
+    complete(project, project.run())
+    exactly_once(project)
+    assert names < project.names()
+
+
+def test_stop_jobs_cancels_what_waits_and_what_runs_and_no_attempt_is_lost(project):
+    project.job_env(FAKE_DP_SLEEP="60")
+    assert project.run("--once").returncode == 3
+    _wait(lambda: len(project.calls()) >= 4)
+    done = project.verb("stop", "--jobs", "-C", str(project.work))
+    assert "a person has cancelled 4 jobs" in done.stdout, done.stdout + done.stderr
+    project.cluster.wait_until_idle()
+    project.job_env(FAKE_DP_SLEEP="0")
+    complete(project, project.run())
+    exactly_once(project)
+    ledger = (project.work / "iter-000000/00.train/batch.jsonl").read_text()
+    assert ledger.count('"began": false') == 4
+
+
+def test_a_job_at_its_walltime_is_told_from_a_program_that_fails_and_goes_on(project):
+    """The controller enforces a limit twice a minute."""
+    project.job_env(FAKE_DP_SLEEP="90")
+    project.machine["default"]["grace"] = 1
+    assert project.run("--once").returncode == 3
+    _wait(lambda: len(project.calls()) >= 4)
+    for identifier, name, _ in project.cluster.queue():
+        if name in project.names():
+            end = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(time.time() + 2))
+            words = ["scontrol", "update", f"JobId={identifier}", f"EndTime={end}"]
+            subprocess.run(words, env=project.env, check=True)
+    project.cluster.wait_until_idle(90)
+    project.job_env(FAKE_DP_SLEEP="0")
+    complete(project, project.run())
+    card = project.verb("why", "-C", str(project.work), "iter-000000--run-train-0000").stdout
+    assert "attempt 1 is lost: the queue ended its job at the walltime" in card
+    restarted = (project.work / "iter-000000/00.train/task.0000/restart").is_dir()
+    assert restarted, "a training that was killed goes on from its checkpoint"
+
+
+def _step(project, name: str) -> str:
+    return next(path.parents[1].name for path in project.work.rglob(f"{name}.sub"))
 
 
 def test_once_from_cron_reaches_the_same_end(project):
