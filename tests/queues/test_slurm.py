@@ -37,20 +37,23 @@ def complete(project: SlurmProject, done) -> None:
 @pytest.mark.parametrize(
     ("program", "faults"),
     [
-        ("sbatch", []),  # no fault: 4 of 4
-        ("sbatch", ["lostreply"]),  # dpdispatcher alone: 3 for 2, after 60 s
-        ("sbatch", ["ok", "lostreply", "lostreply"]),
-        ("sbatch", ["down", "down"]),  # alone: three tries, then RuntimeError
-        ("sbatch", ["banner"] * 4),  # alone: the id is the banner
-        ("sbatch", ["limit"]),
-        ("squeue", ["empty"]),  # alone: 3 for 2
-        ("squeue", ["empty", "ok", "empty"]),
-        ("squeue", ["partial", "partial"]),
-        ("squeue", ["cut"]),
-        ("squeue", ["garbage"]),
-        ("squeue", ["zero"]),  # alone: RuntimeError at once
-        ("squeue", ["down", "down"]),  # alone: 60 s asleep each
-        ("squeue", ["state=OO", "state=SO", "state=??"]),  # alone: RuntimeError
+        pytest.param(program, faults, id=f"{fault} (dpdispatcher alone: {alone})")
+        for fault, program, faults, alone in (
+            ("no fault", "sbatch", [], "4 for 4"),
+            ("lost reply", "sbatch", ["lostreply"], "5 for 4, after 60 s"),
+            ("lost replies later on", "sbatch", ["ok", "lostreply", "lostreply"], "not measured"),
+            ("controller not reached by sbatch", "sbatch", ["down", "down"], "not measured"),
+            ("banner before the id", "sbatch", ["banner"] * 4, "not measured"),
+            ("job limit reached", "sbatch", ["limit"], "not measured"),
+            ("empty answer", "squeue", ["empty"], "5 for 4"),
+            ("empty answers", "squeue", ["empty", "ok", "empty"], "not measured"),
+            ("half an answer", "squeue", ["partial", "partial"], "5 for 4"),
+            ("answer cut in a line", "squeue", ["cut"], "not measured"),
+            ("a page of HTML", "squeue", ["garbage"], "not measured"),
+            ("zero bytes", "squeue", ["zero"], "RuntimeError at once"),
+            ("controller not reached by squeue", "squeue", ["down", "down"], "60 s asleep each"),
+            ("unknown states", "squeue", ["state=OO", "state=SO", "state=??"], "RuntimeError"),
+        )
     ],
 )
 def test_a_fault_of_the_queue_costs_no_entry_and_no_task(project, program, faults):
