@@ -21,20 +21,17 @@ from slurm_project import SlurmProject
 
 TASKS = 4
 
-PEER = (
-    """
+PEER = """
 import sys
 from dpdispatcher import Machine, Resources, Submission, Task
-root = sys.argv[1]
+root, number = sys.argv[1], int(sys.argv[2])
 machine = Machine.load_from_dict({"batch_type": "Slurm", "context_type": "LazyLocalContext", "local_root": root})
 resources = Resources.load_from_dict({"number_node": 1, "cpu_per_node": 1, "gpu_per_node": 0, "queue_name": "",
                                       "group_size": 1})
-tasks = [Task(command=f"sleep 3; echo {number} >> ../ran", task_work_path=f"task.{number}") for number in range(%d)]
-Submission(work_base="work", machine=machine, resources=resources, task_list=tasks).run_submission(
-    check_interval=1, clean=False)
+tasks = [Task(command=f"sleep 3; echo {task} >> ../ran", task_work_path=f"task.{task}") for task in range(number)]
+submission = Submission(work_base="work", machine=machine, resources=resources, task_list=tasks)
+submission.run_submission(check_interval=1, clean=False)
 """
-    % TASKS
-)
 
 KILL, NOTHING = "kill -9 in the submission loop", "no fault"
 ROWS = [
@@ -53,7 +50,7 @@ def peer(cluster, folder, fault, program, faults):
         (folder / f"work/task.{number}").mkdir(parents=True)
     if program:
         project.will(program, *faults)
-    words = [sys.executable, "-c", PEER, str(folder)]
+    words = [sys.executable, "-c", PEER, str(folder), str(TASKS)]
     env = {**project.env, "HOME": str(folder)}
     _drive(words, folder, env, project, kill=fault == KILL)
     cluster.wait_until_idle(60)

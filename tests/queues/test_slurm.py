@@ -151,6 +151,23 @@ def test_a_job_cancelled_by_an_admin_is_a_new_attempt_and_nothing_else(project):
     assert len(list(project.work.rglob("*.attempt-1"))) == 1
 
 
+def test_a_driver_killed_after_a_retry_finds_the_second_job_and_not_the_first(project):
+    """dpdispatcher alone: 3 entries for 2, since its file still names the first."""
+    project.job_env(FAKE_DP_SLEEP="4")
+    assert project.run("--once").returncode == 3
+    _wait(lambda: len(project.calls()) >= 4)
+    first = project.names()
+    victim = next(identifier for identifier, name, _ in project.cluster.queue() if name in first)
+    subprocess.run(["scancel", victim], env=project.env, check=True)
+    driver = project.start()
+    _wait(lambda: project.names() > first)
+    time.sleep(0.3)
+    driver.kill()
+    driver.wait()
+    complete(project, project.run())
+    exactly_once(project)
+
+
 def test_a_requeue_by_an_admin_is_refused_by_the_scheduler(project):
     project.job_env(FAKE_DP_SLEEP="4")
     assert project.run("--once").returncode == 3

@@ -10,10 +10,10 @@ from dpgen2_hpc.errors import QueueDown, QueueFull, SubmissionRefused
 _ID = re.compile(r"^(\d+(?:\.\S+)?)$", re.MULTILINE)
 _REFUSED = re.compile(
     r"unknown queue|invalid|illegal|unauthorized|not allowed|cannot exceed|exceeds|bad uid|unknown resource|"
-    r"cannot be satisfied|no default queue|requested",
+    r"cannot be satisfied|no default queue|requested|violates queue",
     re.IGNORECASE,
 )
-_PASSING = re.compile(r"cannot connect|timed? ?out|busy|communication|server", re.IGNORECASE)
+_PASSING = re.compile(r"cannot connect|timed? ?out|busy|communication|pbs_iff|end of file", re.IGNORECASE)
 _FULL = re.compile(
     r"(per-user|per-group|user's|generic|overall) limit|queue limit|maximum number of jobs|job limit|"
     r"limit on (number of )?(queued )?jobs",
