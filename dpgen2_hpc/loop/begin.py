@@ -2,6 +2,8 @@
 
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,6 +146,15 @@ def _come_home(workdir: WorkDir, plan: Plan, file: RecordFile, record: Record, *
     return file.commit(replace(record, home=now))
 
 
+@contextmanager
+def _answered() -> Iterator[None]:
+    """Turn a queue that does not answer into words for the person who waits for one."""
+    try:
+        yield
+    except QueueDown as error:
+        raise UserError(f"the queue does not answer, so that nothing was changed: {error}. Try again later.") from error
+
+
 def _cancel_waiting(workdir: WorkDir, plan: Plan, record: Record, why: str) -> None:
     """Cancel the jobs of the step that still wait in the queue.
 
@@ -152,15 +163,13 @@ def _cancel_waiting(workdir: WorkDir, plan: Plan, record: Record, why: str) -> N
     UserError
         The queue does not answer.
     """
-    if record.phase != "submitted":
-        return
-    ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger)
-    try:
-        cancelled = cancel(plan.site(workdir, record), ledger, why, waiting_only=True)
-    except QueueDown as error:
-        raise UserError(f"the queue does not answer, so that nothing was changed: {error}. Try again later.") from error
-    if cancelled:
-        log.info("cancelled, to be submitted anew: %s", ", ".join(f"{entry.name} ({entry.id})" for entry in cancelled))
+    if record.phase == "submitted":
+        ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger)
+        with _answered():
+            cancelled = cancel(plan.site(workdir, record), ledger, why, waiting_only=True)
+        if cancelled:
+            names = ", ".join(f"{entry.name} ({entry.id})" for entry in cancelled)
+            log.info("cancelled, to be submitted anew: %s", names)
 
 
 def _refuse_live_jobs(workdir: WorkDir, plan: Plan, record: Record) -> None:
@@ -169,13 +178,14 @@ def _refuse_live_jobs(workdir: WorkDir, plan: Plan, record: Record) -> None:
     Raises
     ------
     UserError
-        There are such jobs.
+        There are such jobs, or the queue does not answer.
     """
     if record.phase != "submitted":
         return
     _cancel_waiting(workdir, plan, record, "its directory was moved while it waited")
     jobs = Ledger.read(workdir.step(record.iteration, record.step).ledger).open_jobs()
-    live = plan.site(workdir, record).live([job.name for job in jobs if job.cancelled is None])
+    with _answered():
+        live = plan.site(workdir, record).live([job.name for job in jobs if job.cancelled is None])
     if live:
         names = ", ".join(f"{entry.name} ({entry.id})" for entry in live)
         raise UserError(
