@@ -17,7 +17,7 @@ from dpgen2_hpc.loop.plan import remote_name
 from dpgen2_hpc.state.files import read_json
 from dpgen2_hpc.state.ledger import DONE, Ledger, TaskState
 from dpgen2_hpc.state.lock import Holder, describe, holder_of
-from dpgen2_hpc.state.record import Record, RecordFile, read_record
+from dpgen2_hpc.state.record import Home, Record, RecordFile, is_moved, read_record
 from dpgen2_hpc.state.workdir import RUN_KEYS, WorkDir, iteration_name, task_key
 
 log = logging.getLogger(__name__)
@@ -63,8 +63,11 @@ def cancel_jobs(workdir: WorkDir, *, dry_run: bool = False) -> list[str]:
     ------
     QueueDown
         The queue did not answer: nothing was cancelled.
+    StateError
+        The directory is a copy: the jobs are the original's.
     """
     record = read_record(workdir.record)
+    is_moved(record.home, Home.of(workdir.root))
     if record.phase != "submitted":
         return []
     site = site_of(workdir, record)

@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+from project import copy_work
 
 from dpgen2_hpc.cli.submit import ends_at_logout
 
@@ -217,6 +218,17 @@ def test_stop_dry_run_says_what_it_would_do_and_does_nothing(project):
     assert "would cancel 2 jobs" in done.stdout
     driver.communicate(timeout=60)
     assert driver.returncode == 0
+    assert trained(project) == ["task.0000 1", "task.0001 1"]
+
+
+def test_stop_jobs_in_a_copy_leaves_the_originals_jobs_alone(project):
+    project.env["FAKE_DP_SLEEP"] = "2"
+    assert project.run("--once").returncode == 3
+    copy_work(project.work, project.folder / "copy")
+    done = project.verb("stop", "--jobs", "-C", str(project.folder / "copy"))
+    assert done.returncode == 4
+    assert "copy" in done.stderr
+    assert project.run().returncode == 0
     assert trained(project) == ["task.0000 1", "task.0001 1"]
 
 
