@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +131,11 @@ class Project:
         """The lines of the ledger that the fake programs keep: `dp train work/iter-000000/00.train/task.0000 1`."""
         return self.ledger.read_text().splitlines() if self.ledger.exists() else []
 
+    def ended(self) -> int:
+        """How many tasks the jobs say they have ended: nothing of these goes on."""
+        claims = [path.read_text().splitlines() for path in self.work.rglob("jobs/*.claim")]
+        return sum(len(lines) - 1 for lines in claims if lines)
+
     def result(self, iteration: int, step: str) -> dict:
         return json.loads((self.work / f"iter-{iteration:06d}" / step / "result.json").read_text())
 
@@ -148,6 +155,14 @@ def end_started() -> None:
         driver = STARTED.pop()
         driver.kill()
         driver.wait()
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something has happened; the limit is generous, since machines are shared."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
 
 
 def write_initial_data(folder: Path, frames: int = 3) -> None:

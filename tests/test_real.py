@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import slurm_project
 from programs import need
-from project import TEMPLATE, Project
+from project import TEMPLATE, Project, wait_for
 from slurm_project import SlurmProject
 
 pytestmark = [pytest.mark.programs, pytest.mark.slow]
@@ -152,8 +152,6 @@ def test_a_real_training_that_was_killed_goes_on_from_its_checkpoint(tmp_path):
     project.machine["explore"] = {"command": "false"}
     assert project.run("--once").returncode == 3
     task = project.work / "iter-000000/00.train/task.0000"
-    from loop.test_killed import wait_for
-
     wait_for(lambda: (task / "model.ckpt-100.meta").exists() and (task / "checkpoint").exists(), 120)
     name = next(
         json.loads(line)["name"]

@@ -3,10 +3,9 @@
 import json
 import os
 import signal
-import time
 
 import pytest
-from project import copy_work
+from project import copy_work, wait_for
 
 from dpgen2_hpc.cli.submit import ends_at_logout
 
@@ -17,13 +16,6 @@ def output(done) -> str:
 
 def verb(project, *words):
     return project.verb(*words[:1], "-C", str(project.work), *words[1:])
-
-
-def wait(condition, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def trained(project) -> list[str]:
@@ -168,7 +160,7 @@ def test_a_refused_label_is_tried_again_only_by_retry(project):
 def test_nothing_is_retried_while_a_driver_works(project):
     project.env["FAKE_DP_SLEEP"] = "30"
     driver = project.start()
-    wait(lambda: len(project.calls()) == 2)
+    wait_for(lambda: len(project.calls()) == 2)
     done = verb(project, "retry", "iter-000000--run-train-0000")
     assert done.returncode == 5
     assert f"process {driver.pid}" in done.stderr
@@ -182,7 +174,7 @@ def test_nothing_is_retried_while_a_driver_works(project):
 def test_stop_ends_the_driver_leaves_the_jobs_and_the_run_goes_on(project):
     project.env["FAKE_DP_SLEEP"] = "2"
     driver = project.start()
-    wait(lambda: len(project.calls()) == 2)
+    wait_for(lambda: len(project.calls()) == 2)
     done = verb(project, "stop")
     assert done.returncode == 0, output(done)
     assert driver.wait(10) == 128 + signal.SIGTERM
@@ -195,12 +187,12 @@ def test_stop_ends_the_driver_leaves_the_jobs_and_the_run_goes_on(project):
 def test_stop_jobs_cancels_them_and_the_run_goes_on_without_a_lost_attempt(project):
     project.env["FAKE_DP_SLEEP"] = "60"
     driver = project.start()
-    wait(lambda: len(project.calls()) == 2)
+    wait_for(lambda: len(project.calls()) == 2)
     done = verb(project, "stop", "--jobs")
     assert done.returncode == 0, output(done)
     assert driver.wait(10) == 128 + signal.SIGTERM
     assert "a person has cancelled 2 jobs" in done.stdout
-    wait(lambda: "sleep" not in _alive(project))
+    wait_for(lambda: "sleep" not in _alive(project))
     project.env["FAKE_DP_SLEEP"] = "0"
     assert project.run().returncode == 0
     assert trained(project) == ["task.0000 1", "task.0000 2", "task.0001 1", "task.0001 2"]
@@ -212,7 +204,7 @@ def test_stop_jobs_cancels_them_and_the_run_goes_on_without_a_lost_attempt(proje
 def test_stop_dry_run_says_what_it_would_do_and_does_nothing(project):
     project.env["FAKE_DP_SLEEP"] = "2"
     driver = project.start()
-    wait(lambda: len(project.calls()) == 2)
+    wait_for(lambda: len(project.calls()) == 2)
     done = verb(project, "stop", "--jobs", "--dry-run")
     assert f"would end the driver: process {driver.pid}" in done.stdout
     assert "would cancel 2 jobs" in done.stdout
@@ -261,8 +253,8 @@ def test_submit_returns_at_once_and_the_run_goes_on_without_a_terminal(project):
     pid = int(done.stdout.split("process ")[1].split()[0])
     assert os.getsid(pid) == pid
     assert project.status()["status"] == "running"
-    wait(lambda: project.status()["status"] == "complete")
-    wait(lambda: not (project.work / "lock").exists())
+    wait_for(lambda: project.status()["status"] == "complete")
+    wait_for(lambda: not (project.work / "lock").exists())
     assert "complete: " in (project.work / "dpgen2_hpc.log").read_text()
     assert trained(project) == ["task.0000 1", "task.0001 1"]
 
@@ -279,7 +271,7 @@ def test_submit_of_a_wrong_input_says_so_on_the_terminal_and_leaves_nothing(proj
 def test_submit_of_a_directory_that_a_driver_holds_is_refused_on_the_terminal(project):
     project.env["FAKE_DP_SLEEP"] = "3"
     driver = project.start()
-    wait(lambda: (project.work / "lock").exists())
+    wait_for(lambda: (project.work / "lock").exists())
     done = project.verb("submit", "-C", str(project.work), "param.json", "machine.json")
     assert done.returncode == 5
     assert f"process {driver.pid}" in done.stderr

@@ -12,6 +12,7 @@ from collections import Counter
 
 import pytest
 import slurm_project
+from project import wait_for
 from slurm_project import SlurmProject, exactly_once
 
 pytestmark = [pytest.mark.slow, pytest.mark.queue]
@@ -79,7 +80,7 @@ def test_an_sbatch_that_outlives_its_killed_driver_touches_no_task_twice(project
     """The next driver sees the submit command itself, and waits for what it brings."""
     project.will("sbatch", "slow", "slow")
     driver = project.start()
-    _wait(lambda: (project.faults / "calls").exists() and "sbatch" in (project.faults / "calls").read_text())
+    wait_for(lambda: (project.faults / "calls").exists() and "sbatch" in (project.faults / "calls").read_text())
     driver.send_signal(signal.SIGKILL)
     driver.communicate()
     complete(project, project.run())
@@ -90,7 +91,9 @@ def test_an_interrupt_in_the_submission_loop_loses_and_doubles_nothing(project):
     """dpdispatcher alone: 7 entries for 4, two tasks run twice."""
     project.will("sbatch", "ok", "slow")
     driver = project.start()
-    _wait(lambda: (project.faults / "calls").exists() and (project.faults / "calls").read_text().count("sbatch") == 2)
+    wait_for(
+        lambda: (project.faults / "calls").exists() and (project.faults / "calls").read_text().count("sbatch") == 2
+    )
     driver.send_signal(signal.SIGINT)
     driver.communicate()
     assert driver.returncode == 128 + signal.SIGINT
@@ -101,11 +104,11 @@ def test_an_interrupt_in_the_submission_loop_loses_and_doubles_nothing(project):
 def test_a_controller_that_is_down_for_a_while_is_waited_out(project, cluster):
     project.job_env(FAKE_DP_SLEEP="4")
     driver = project.start()
-    _wait(lambda: len(project.calls()) >= 2)
+    wait_for(lambda: len(project.calls()) >= 2)
     cluster.kill_controller()
     time.sleep(3)
     cluster.start_controller()
-    _wait(lambda: cluster.resume() and driver.poll() is not None, 90)
+    wait_for(lambda: cluster.resume() and driver.poll() is not None, 90)
     assert driver.returncode == 0, driver.communicate()[0]
     entries = project.entries()  # a controller that was killed may have forgotten what it had accepted
     assert set(entries) <= project.names()
@@ -141,7 +144,7 @@ def test_a_record_read_from_another_current_directory_is_the_same_run(project):
 def test_a_job_cancelled_by_an_admin_is_a_new_attempt_and_nothing_else(project):
     project.job_env(FAKE_DP_SLEEP="5")
     assert project.run("--once").returncode == 3
-    _wait(lambda: len(project.calls()) >= 4)
+    wait_for(lambda: len(project.calls()) >= 4)
     victim = next(identifier for identifier, name, _ in project.cluster.queue() if name in project.names())
     subprocess.run(["scancel", victim], env=project.env, check=True)
     complete(project, project.run())
@@ -155,12 +158,12 @@ def test_a_driver_killed_after_a_retry_finds_the_second_job_and_not_the_first(pr
     """dpdispatcher alone: 3 entries for 2, since its file still names the first."""
     project.job_env(FAKE_DP_SLEEP="4")
     assert project.run("--once").returncode == 3
-    _wait(lambda: len(project.calls()) >= 4)
+    wait_for(lambda: len(project.calls()) >= 4)
     first = project.names()
     victim = next(identifier for identifier, name, _ in project.cluster.queue() if name in first)
     subprocess.run(["scancel", victim], env=project.env, check=True)
     driver = project.start()
-    _wait(lambda: project.names() > first)
+    wait_for(lambda: project.names() > first)
     time.sleep(0.3)
     driver.kill()
     driver.wait()
@@ -171,7 +174,7 @@ def test_a_driver_killed_after_a_retry_finds_the_second_job_and_not_the_first(pr
 def test_a_requeue_by_an_admin_is_refused_by_the_scheduler(project):
     project.job_env(FAKE_DP_SLEEP="4")
     assert project.run("--once").returncode == 3
-    _wait(lambda: len(project.calls()) >= 4)
+    wait_for(lambda: len(project.calls()) >= 4)
     for identifier, name, _ in project.cluster.queue():
         if name in project.names():
             done = subprocess.run(
@@ -242,7 +245,7 @@ def test_jobs_that_wait_while_the_directory_is_moved_are_submitted_again_from_th
 def test_stop_jobs_cancels_what_waits_and_what_runs_and_no_attempt_is_lost(project):
     project.job_env(FAKE_DP_SLEEP="60")
     assert project.run("--once").returncode == 3
-    _wait(lambda: len(project.calls()) >= 4)
+    wait_for(lambda: len(project.calls()) >= 4)
     done = project.verb("stop", "--jobs", "-C", str(project.work))
     assert "a person has cancelled 4 jobs" in done.stdout, done.stdout + done.stderr
     project.cluster.wait_until_idle()
@@ -258,7 +261,7 @@ def test_a_job_at_its_walltime_is_told_from_a_program_that_fails_and_goes_on(pro
     project.job_env(FAKE_DP_SLEEP="90")
     project.machine["default"]["grace"] = 1
     assert project.run("--once").returncode == 3
-    _wait(lambda: len(project.calls()) >= 4)
+    wait_for(lambda: len(project.calls()) >= 4)
     for identifier, name, _ in project.cluster.queue():
         if name in project.names():
             end = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(time.time() + 2))
@@ -299,7 +302,7 @@ def test_the_scheduler_is_called_a_few_times_however_many_tasks(project):
 def test_jobs_left_behind_by_a_moved_directory_are_named(project):
     project.job_env(FAKE_DP_SLEEP="4")
     assert project.run("--once").returncode == 3
-    _wait(lambda: len(project.calls()) >= 4)
+    wait_for(lambda: len(project.calls()) >= 4)
     shutil.move(project.work, project.folder / "elsewhere")
     project.work = project.folder / "elsewhere"
     done = project.run()
@@ -307,10 +310,3 @@ def test_jobs_left_behind_by_a_moved_directory_are_named(project):
     assert "while jobs run there" in done.stdout + done.stderr
     project.cluster.wait_until_idle()
     assert project.run().returncode == 0
-
-
-def _wait(condition, seconds: float = 40) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
