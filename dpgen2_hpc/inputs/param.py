@@ -176,7 +176,24 @@ def _embed_templates(value: Mapping[str, Any], document: Document) -> tuple[dict
             train[name] = _embedded(train[name], Path(document.file).parent)
         except InputError as error:
             faults += error.faults
-    return {**value, "train": train}, faults
+    fp, more = _embed_texts(value["fp"], document)
+    return {**value, "train": train, "fp": fp}, faults + more
+
+
+def _embed_texts(settings: Mapping[str, Any], document: Document) -> tuple[dict[str, Any], list[Fault]]:
+    """Put the content of the text files that the labeler's keys name in the place of their names."""
+    result = {name: dict(entry) if isinstance(entry, dict) else entry for name, entry in settings.items()}
+    faults = []
+    for part, key in getattr(kinds.load("fp", settings["type"]), "text_files", ()):
+        name = result[part][key]
+        if name is None:
+            continue
+        try:
+            result[part][key] = (Path(document.file).parent / name).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text"
+            faults.append(_fault(document, ("fp", part, key), f"'{name}' cannot be read: {reason}"))
+    return result, faults
 
 
 def _embedded(entry: Any, folder: Path) -> Any:
