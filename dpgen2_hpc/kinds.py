@@ -40,6 +40,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
     "fp": {
         "ase": "dpgen2_hpc.fp.ase:AseLabeler",
         "vasp": "dpgen2_hpc.fp.vasp:VaspLabeler",
+        "qe": "dpgen2_hpc.fp.qe:QeLabeler",
     },
 }
 
@@ -49,7 +50,7 @@ LATER: Mapping[str, Sequence[str]] = {
     "stages": ["lmp-template", "customized-lmp-template"],
     "configurations": [],
     "convergence": ["fixed-levels-max-select", "adaptive-lower"],
-    "fp": ["qe", "cp2k", "abacus", "gaussian", "deepmd", "custom", "fpop_abacus", "fpop_cp2k"],
+    "fp": ["cp2k", "abacus", "gaussian", "deepmd", "custom", "fpop_abacus", "fpop_cp2k"],
 }
 """Types that DPGEN2 or DP-GEN know and this version does not offer, by the key that they stand under: refused by name,
 not as a typing error."""
