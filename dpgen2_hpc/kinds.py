@@ -41,6 +41,8 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "ase": "dpgen2_hpc.fp.ase:AseLabeler",
         "vasp": "dpgen2_hpc.fp.vasp:VaspLabeler",
         "qe": "dpgen2_hpc.fp.qe:QeLabeler",
+        "cp2k": "dpgen2_hpc.fp.cp2k:Cp2kLabeler",
+        "fpop_cp2k": "dpgen2_hpc.fp.cp2k:Cp2kLabeler",
     },
 }
 
@@ -50,7 +52,7 @@ LATER: Mapping[str, Sequence[str]] = {
     "stages": ["lmp-template", "customized-lmp-template"],
     "configurations": [],
     "convergence": ["fixed-levels-max-select", "adaptive-lower"],
-    "fp": ["cp2k", "abacus", "gaussian", "deepmd", "custom", "fpop_abacus", "fpop_cp2k"],
+    "fp": ["abacus", "gaussian", "deepmd", "custom", "fpop_abacus"],
 }
 """Types that DPGEN2 or DP-GEN know and this version does not offer, by the key that they stand under: refused by name,
 not as a typing error."""

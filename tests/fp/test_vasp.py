@@ -12,7 +12,7 @@ import dpdata
 import numpy as np
 import pytest
 from labelers import FCC, SKEWED, Sample, context, made, prepared, rattled, run
-from programs import demanded
+from programs import demanded, need
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import LabelRefused, OutputError
@@ -140,9 +140,8 @@ def test_lists_by_species_are_written_for_each_composition(vasp):
 
 
 def test_a_task_needs_at_most_eight_path_calls(tmp_path):
-    """mkdir, and what write_inputs does; counted by the kernel where strace is there."""
-    if subprocess.run(["which", "strace"], capture_output=True).returncode:
-        pytest.skip("strace is not installed")
+    """mkdir, and what write_inputs does, counted by the kernel."""
+    need("strace")
     script = tmp_path / "script.py"
     script.write_text(
         "import sys, os\nfrom pathlib import Path\nimport test_vasp\nfrom labelers import made, prepared\n"
