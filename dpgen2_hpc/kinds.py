@@ -43,6 +43,11 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "qe": "dpgen2_hpc.fp.qe:QeLabeler",
         "cp2k": "dpgen2_hpc.fp.cp2k:Cp2kLabeler",
         "fpop_cp2k": "dpgen2_hpc.fp.cp2k:Cp2kLabeler",
+        "abacus": "dpgen2_hpc.fp.abacus:AbacusLabeler",
+        "fpop_abacus": "dpgen2_hpc.fp.abacus:AbacusLabeler",
+        "gaussian": "dpgen2_hpc.fp.gaussian:GaussianLabeler",
+        "deepmd": "dpgen2_hpc.fp.deepmd:DeepmdLabeler",
+        "custom": "dpgen2_hpc.fp.custom:CustomLabeler",
     },
 }
 
@@ -52,7 +57,7 @@ LATER: Mapping[str, Sequence[str]] = {
     "stages": ["lmp-template", "customized-lmp-template"],
     "configurations": [],
     "convergence": ["fixed-levels-max-select", "adaptive-lower"],
-    "fp": ["abacus", "gaussian", "deepmd", "custom", "fpop_abacus"],
+    "fp": [],
 }
 """Types that DPGEN2 or DP-GEN know and this version does not offer, by the key that they stand under: refused by name,
 not as a typing error."""

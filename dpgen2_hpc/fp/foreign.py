@@ -44,3 +44,43 @@ def _labels(data: Any) -> Labels:
     frame = Frame(symbols, np.array(data["coords"][0]), np.array(data["cells"][0]), not data.get("nopbc", False))
     virial = np.array(data["virials"][0]) if "virials" in data and frame.periodic else None
     return Labels(frame, float(data["energies"][0]), np.array(data["forces"][0]), virial)
+
+
+def write(frame: Frame, path: Path, fmt: str, **more: Any) -> None:
+    """Write a frame in a format of dpdata's; its atoms keep their order."""
+    _system(frame).to(fmt, str(path), **more)
+
+
+def can_write(fmt: str) -> bool:
+    """Return whether dpdata writes frames in a format."""
+    return _has(fmt, "to_system")
+
+
+def can_read(fmt: str) -> bool:
+    """Return whether dpdata reads labels from a format."""
+    return _has(fmt, "from_labeled_system")
+
+
+def _system(frame: Frame) -> Any:
+    import dpdata  # noqa: PLC0415
+
+    names = list(dict.fromkeys(frame.symbols))
+    data = {
+        "atom_names": names,
+        "atom_numbs": [frame.symbols.count(name) for name in names],
+        "atom_types": np.array([names.index(symbol) for symbol in frame.symbols]),
+        "cells": frame.cell[None].copy(),
+        "coords": frame.coords[None].copy(),
+        "orig": np.zeros(3),
+        **({} if frame.periodic else {"nopbc": True}),
+    }
+    return dpdata.System(data=data)
+
+
+def _has(fmt: str, method: str) -> bool:
+    import dpdata  # noqa: F401, PLC0415  (its plugins register the formats)
+    from dpdata import format as formats  # noqa: PLC0415
+
+    base: Any = formats.Format
+    found = base.get_formats().get(fmt.lower())
+    return found is not None and getattr(found, method) is not getattr(base, method)

@@ -18,7 +18,7 @@ CUTS = 12
 
 def sample_of(kind):
     stem = kinds.OWN["fp"][kind].partition(":")[0].rpartition(".")[2]
-    return importlib.import_module(f"test_{stem}").SAMPLE
+    return importlib.import_module(f"test_{stem}_labels").SAMPLE
 
 
 @pytest.fixture(params=TYPES)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-import test_vasp
+import test_vasp_labels as test_vasp
 
 TYPES = ("Al", "Cu")
 

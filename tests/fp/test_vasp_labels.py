@@ -144,7 +144,7 @@ def test_a_task_needs_at_most_eight_path_calls(tmp_path):
     need("strace")
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys, os\nfrom pathlib import Path\nimport test_vasp\nfrom labelers import made, prepared\n"
+        "import sys, os\nfrom pathlib import Path\nimport test_vasp_labels as test_vasp\nfrom labelers import made, prepared\n"
         "folder = Path(sys.argv[1])\nlabeler = made('vasp', test_vasp.settings(folder), folder)\n"
         "prepared(labeler, test_vasp.ALLOY, folder / 's' / 'first')\n"
         "os.path.exists('MARK')\n"
