@@ -19,7 +19,14 @@ ENERGY = b"free  energy   TOTEN  ="
 KBAR = 1 / 1602.176621
 """1 kbar in eV/Å³."""
 
-AFTER_SCF = 20000
+STEP = b"TOTAL-FORCE (eV/Angst)"
+"""Heads the one table of an ionic step."""
+
+ROW = re.compile(rb"(\s*-?\d+\.\d{5}){3}(\s*-?\d+\.\d{6}){3}\s*\n")
+SCALE = 10.0 ** np.array([5, 5, 5, 6, 6, 6])
+"""A row of that table: places (Å) and forces (eV/Å), and what makes whole numbers of them."""
+
+AFTER_SCF = 10000
 """Bytes after the head of the last SCF step in which VASP says why the cycle ended."""
 
 
@@ -43,15 +50,18 @@ def read_outcar(path: Path) -> Labels:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise OutputError(f"there is no '{path.name}'") from error
-    end, scf = data.rfind(ENERGY), data.find(b" Iteration ")
-    if end < 0 or scf < 0:
+    scf, table = data.find(b"Iteration"), data.rfind(STEP)
+    end = data.find(ENERGY, max(0, table))
+    if scf < 0 or end < 0:
         raise OutputError(f"'{path.name}' ends before its energy: the run was cut")
-    if data.find(ENERGY, scf) != end:
-        raise LabelRefused(f"'{path.name}' holds {data.count(ENERGY)} ionic steps, and one was asked for")
-    last = data.rfind(b" Iteration ", 0, end)
+    if data.find(STEP, scf) != table or data.find(STEP, end) >= 0:
+        raise LabelRefused(f"'{path.name}' holds {data.count(STEP)} ionic steps, and one was asked for")
+    if table < 0:
+        raise Unknown
+    last = data.rfind(b"Iteration", 0, table)
     header = data[:scf]
     _refuse_unconverged(header, data[last : last + AFTER_SCF])
-    return _label(data, header, last, end)
+    return _label(data, header, last, table, end)
 
 
 def _refuse_unconverged(header: bytes, after: bytes) -> None:
@@ -61,7 +71,7 @@ def _refuse_unconverged(header: bytes, after: bytes) -> None:
     says.
     """
     nelm = re.search(rb"NELM\s*=\s*(\d+)", header[max(0, header.find(b"NELM")) :])
-    step = re.match(rb" Iteration\s+\d+\(\s*(\d+)\)", after)
+    step = re.match(rb"Iteration\s+\d+\(\s*(\d+)\)", after)
     if nelm is None or step is None:
         raise Unknown
     if int(step[1]) >= int(nelm[1]):
@@ -70,22 +80,19 @@ def _refuse_unconverged(header: bytes, after: bytes) -> None:
         raise LabelRefused("VASP says that the SCF was ended before EDIFF was reached")
 
 
-def _label(data: bytes, header: bytes, start: int, end: int) -> Labels:
+def _label(data: bytes, header: bytes, start: int, table: int, end: int) -> Labels:
     symbols = _symbols(header)
-    table = _block(data, b"TOTAL-FORCE", start, end)
     first = data.find(b"---\n", table) + 4
-    rows = _numbers(data[first : data.find(b" ---", first)], "forces")
-    if rows.size != 6 * len(symbols):
-        raise OutputError(f"OUTCAR has {rows.size // 6} rows of forces for {len(symbols)} atoms: the run was cut")
-    rows = rows.reshape(-1, 6)
+    rows = _table(data[first : data.find(b" ---", first)])
+    if len(rows) != len(symbols):
+        raise OutputError(f"OUTCAR has {len(rows)} rows of forces for {len(symbols)} atoms: the run was cut")
     cell = _cell(data, start, table)
     stress = data.rfind(b"FORCE on cell =-STRESS", start, table)
     virial = None if stress < 0 else _virial(data, stress, table) * abs(float(np.linalg.det(cell)))
-    number = data[end + len(ENERGY) : end + len(ENERGY) + 40].split()
-    energy = _numbers(number[0] if number else b"", "energy")
-    if energy.size != 1:
+    energy = _numbers(data[end + len(ENERGY) : end + len(ENERGY) + 40].partition(b"eV")[0], "energy")
+    if len(energy) != 1:
         raise OutputError("OUTCAR ends in its energy: the run was cut")
-    return Labels(Frame(symbols, rows[:, :3], cell), float(energy[0]), rows[:, 3:], virial)
+    return Labels(Frame(symbols, rows[:, :3], cell), energy[0], rows[:, 3:], virial)
 
 
 def _block(data: bytes, word: bytes, start: int, end: int) -> int:
@@ -105,13 +112,16 @@ def _symbols(header: bytes) -> tuple[str, ...]:
     counts = header[place : header.find(b"\n", place)].split()[4:] if place >= 0 else []
     if not counts or len(names) != len(counts):
         raise Unknown
-    return tuple(symbol for name, count in zip(names, counts, strict=True) for symbol in [name.decode()] * int(count))
+    symbols: tuple[str, ...] = ()
+    for name, count in zip(names, counts, strict=True):
+        symbols += (name.decode(),) * int(count)
+    return symbols
 
 
 def _cell(data: bytes, start: int, end: int) -> NDArray[np.float64]:
     lines = data[_block(data, b"VOLUME and BASIS", start, end) : end].split(b"\n", 8)[5:8]
     rows = [_numbers(line.replace(b"-", b" -"), "cell")[:3] for line in lines]
-    if [row.size for row in rows] != [3, 3, 3]:
+    if [len(row) for row in rows] != [3, 3, 3]:
         raise Unknown
     return np.array(rows)
 
@@ -119,17 +129,37 @@ def _cell(data: bytes, start: int, end: int) -> NDArray[np.float64]:
 def _virial(data: bytes, start: int, end: int) -> NDArray[np.float64]:
     """Return the stress (eV/Å³), from the row in kB: XX YY ZZ XY YZ ZX."""
     place = data.find(b"in kB", start, end)
-    row = _numbers(data[place + 5 : data.find(b"\n", place)], "stress") if place >= 0 else np.empty(0)
-    if row.size != 6:
+    row = _numbers(data[place + 5 : data.find(b"\n", place)], "stress") if place >= 0 else []
+    if len(row) != 6:
         raise Unknown
-    xx, yy, zz, xy, yz, zx = row * KBAR
-    return np.array([[xx, xy, zx], [xy, yy, yz], [zx, yz, zz]])
+    xx, yy, zz, xy, yz, zx = row
+    return np.array([[xx, xy, zx], [xy, yy, yz], [zx, yz, zz]]) * KBAR
 
 
-def _numbers(text: bytes, what: str) -> NDArray[np.float64]:
+def _table(text: bytes) -> NDArray[np.float64]:
+    """Return places and forces, shape (N, 6).
+
+    Where all rows have the form of the first, the numbers are, without their points, whole ones below 2^53,
+    so that the quotient is the float that any parser gives, in a quarter of the time.
+    """
+    rows = text.count(b"\n")
+    if ROW.match(text) and len(text) == rows * (text.index(b"\n") + 1):
+        try:
+            whole = np.fromstring(text.replace(b".", b""), sep=" ", dtype=np.int64)
+        except ValueError:
+            whole = np.empty(0)
+        if whole.size == 6 * rows:
+            return whole.reshape(-1, 6) / SCALE
+    numbers = _numbers(text, "forces")
+    if len(numbers) % 6:
+        raise Unknown
+    return np.array(numbers).reshape(-1, 6)
+
+
+def _numbers(text: bytes, what: str) -> list[float]:
     if b"*" in text:
         raise LabelRefused(f"the {what} in OUTCAR are too large to be printed")
     try:
-        return np.array(text.split(), dtype="S").astype(np.float64) if text.strip() else np.empty(0)
+        return list(map(float, text.split()))
     except ValueError as error:
         raise Unknown from error

@@ -18,7 +18,7 @@ from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp import foreign
 from dpgen2_hpc.fp.gate import Gate
-from dpgen2_hpc.fp.outcar import Unknown, read_outcar
+from dpgen2_hpc.fp.outcar import Unknown, _table, read_outcar
 from dpgen2_hpc.fp.vasp import VaspLabeler, poscar
 
 ALLOY = rattled(("Al", "Al", "Cu", "Cu"), SKEWED, FCC)
@@ -381,6 +381,22 @@ def test_numbers_that_did_not_fit_their_columns_are_refused(vasp):
     (task / "OUTCAR").write_text("".join(lines))
     with pytest.raises(LabelRefused, match="too large to be printed"):
         labeler.read_labels(task)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_rows_of_the_table_are_the_floats_that_they_spell(seed):
+    numbers = np.random.default_rng(seed).normal(0, 10.0**seed, (50, 6))
+    lines = ["".join(f"{x:13.5f}" for x in row[:3]) + "   " + "".join(f"{x:14.6f}" for x in row[3:]) for row in numbers]
+    text = ("\n".join(lines) + "\n").encode()
+    assert _table(text).tolist() == [[float(word) for word in line.split()] for line in lines]
+
+
+@pytest.mark.parametrize("word", ["NaN", "1.5E+00", "0.1234567"])
+def test_numbers_of_another_form_are_read_as_they_stand(word):
+    line = "      0.12345      1.00000      2.00000          0.100000      0.200000      0.300000\n"
+    for text in (line.replace("0.200000", word), line + line.replace("0.200000", word)):
+        expected = [[float(number) for number in row.split()] for row in text.splitlines()]
+        np.testing.assert_array_equal(_table(text.encode()), expected)
 
 
 # ---- outputs of the real program, against dpdata
