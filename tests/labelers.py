@@ -14,8 +14,8 @@ from project import FAKES
 
 from dpgen2_hpc import kinds
 from dpgen2_hpc.data.frame import Frame
-from dpgen2_hpc.inputs.param import _embed_texts, _kind
 from dpgen2_hpc.inputs.read import read_json
+from dpgen2_hpc.inputs.texts import with_texts
 from dpgen2_hpc.inputs.tree import normalize
 from dpgen2_hpc.kinds import CheckContext
 
@@ -45,14 +45,16 @@ def understood(kind: str, settings: dict, folder: Path) -> dict:
     root = dargs.Argument("", dict, sub_fields=[dargs.Argument("fp", dict, sub_variants=[variant])])
     value, faults = normalize(root, document)
     assert faults == []
-    embedded, faults = _embed_texts(value["fp"], document)
-    assert faults == []
-    return embedded
+    result, problems = with_texts(value["fp"], getattr(kinds.load("fp", kind), "text_files", ()), folder)
+    assert problems == []
+    return result
 
 
 def made(kind: str, settings: dict, folder: Path):
     """The labeler for settings as a user gives them, with paths relative to ``folder``."""
-    return _kind("fp", understood(kind, settings, folder), folder)
+    found, value = kinds.load("fp", kind), understood(kind, settings, folder)
+    resolved = getattr(found, "resolved", None)
+    return found.from_settings(resolved(value, folder) if resolved else value)
 
 
 def context(*type_map: str) -> CheckContext:

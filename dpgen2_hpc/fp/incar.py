@@ -1,6 +1,7 @@
 """INCAR: what it says, and what a label must not say in it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from dpgen2_hpc.fp.writing import runs
@@ -12,7 +13,8 @@ BY_SPECIES = ("LDAUL", "LDAUU", "LDAUJ", "ROPT", "RWIGS", "POMASS", "ZVAL", "VCA
 """Tags with a value for each species of POSCAR."""
 
 
-def tags(text: str) -> dict[str, str]:
+@cache
+def tags(text: str) -> Mapping[str, str]:
     """Return the tags of an INCAR with their values as text, the first of each, as VASP takes it."""
     found: dict[str, str] = {}
     for line in text.replace("\\\n", " ").splitlines():
@@ -45,7 +47,7 @@ def problems(text: str) -> Iterator[str]:
             )
 
 
-def lists(values: Mapping[str, Mapping[str, Any]], symbols: Sequence[str]) -> str:
+def lists(values: Mapping[str, Mapping[str, Any]], symbols: tuple[str, ...]) -> str:
     """Return INCAR lines with lists for atoms in this order.
 
     ``values`` has for each tag a value by element. An element stands as often in a list as POSCAR has runs of it; a tag

@@ -4,6 +4,7 @@ dpdata reads the same numbers in many times the time: the tests compare, and wha
 """
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -144,12 +145,10 @@ def _table(text: bytes) -> NDArray[np.float64]:
     """
     rows = text.count(b"\n")
     if ROW.match(text) and len(text) == rows * (text.index(b"\n") + 1):
-        try:
+        with suppress(ValueError):
             whole = np.fromstring(text.replace(b".", b""), sep=" ", dtype=np.int64)
-        except ValueError:
-            whole = np.empty(0)
-        if whole.size == 6 * rows:
-            return whole.reshape(-1, 6) / SCALE
+            if whole.size == 6 * rows:
+                return whole.reshape(-1, 6) / SCALE
     numbers = _numbers(text, "forces")
     if len(numbers) % 6:
         raise Unknown

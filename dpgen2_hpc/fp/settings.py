@@ -19,7 +19,7 @@ def run_config(command: str | None, doc: str, *more: Key) -> Key:
         optional=True,
         default={},
         sub_fields=[
-            Key("command", dtype, doc, optional=True, default=command),
+            Key("command", dtype, doc, optional=True, default=command, change="now"),
             _without_meaning("out", "The labels stand in labels/ of the step's folder."),
             _without_meaning("log", "What a task prints stands in its task.log."),
             *more,

@@ -15,7 +15,7 @@ from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import OutputError
 from dpgen2_hpc.fp import foreign, incar, settings
 from dpgen2_hpc.fp.outcar import Unknown, read_outcar
-from dpgen2_hpc.fp.writing import mesh, runs, table
+from dpgen2_hpc.fp.writing import mesh, put, runs, table
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
 
@@ -155,13 +155,14 @@ class VaspLabeler:
     def write_inputs(self, frame: Frame, directory: Path) -> dict[str, str]:
         """Write POSCAR and KPOINTS, and link INCAR and POTCAR; return what tells the contents apart, by name."""
         kinds = [symbol for symbol, _ in runs(frame.symbols)]
-        texts = {"POSCAR": poscar(frame), "KPOINTS": self.kpoints(frame)}
-        for name, text in texts.items():
-            (directory / name).write_text(text)
         lines = incar.lists(self.incar_lists, frame.symbols)
-        _link_incar(directory, self.incar.rstrip() + "\n" + lines, lines)
-        _link_potcar(directory, kinds)
-        texts["INCAR"] = self.incar + lines
+        texts = {"POSCAR": poscar(frame), "KPOINTS": self.kpoints(frame)}
+        folder = str(directory)
+        for name, text in texts.items():
+            put(f"{folder}/{name}", text)
+        texts["INCAR"] = self.incar.rstrip() + "\n" + lines
+        _link_incar(folder, texts["INCAR"], lines)
+        _link_potcar(folder, kinds)
         told = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
         return {**told, "POTCAR": "+".join(kinds)}  # the step knows what each element's is
 
@@ -195,25 +196,25 @@ def poscar(frame: Frame) -> str:
     return f"{title}\n1.0\n{table(frame.cell)}{species}Cartesian\n{table(frame.coords)}"
 
 
-def _link_incar(directory: Path, text: str, lines: str) -> None:
+def _link_incar(directory: str, text: str, lines: str) -> None:
     """Link the task's INCAR to the one in ``shared/`` that has these lists; write it there for the first task."""
     name = f"INCAR.{hashlib.sha256(lines.encode()).hexdigest()[:8]}" if lines else "INCAR"
-    target = directory.parent / "shared" / name
-    if not target.exists():
-        target.write_text(text)
-    (directory / "INCAR").symlink_to(f"../shared/{name}")
+    shared = f"{directory}/../shared/{name}"
+    if not os.path.exists(shared):  # noqa: PTH110  (tasks come in thousands, and a Path costs more than the call)
+        put(shared, text)
+    os.symlink(f"../shared/{name}", f"{directory}/INCAR")
 
 
-def _link_potcar(directory: Path, kinds: list[str]) -> None:
+def _link_potcar(directory: str, kinds: list[str]) -> None:
     """Link the task's POTCAR to the one in ``shared/`` for these elements; put it together for the first task."""
     name = f"POTCAR.{'-'.join(kinds)}"
-    shared = directory.parent / "shared"
-    if not (shared / name).exists():
-        whole = b"".join((shared / f"POTCAR.{element}").read_bytes() for element in kinds)
-        descriptor = os.open(shared / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    shared = f"{directory}/../shared"
+    if not os.path.exists(f"{shared}/{name}"):  # noqa: PTH110
+        whole = b"".join(Path(f"{shared}/POTCAR.{element}").read_bytes() for element in kinds)
+        descriptor = os.open(f"{shared}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(whole)
-    (directory / "POTCAR").symlink_to(f"../shared/{name}")
+    os.symlink(f"../shared/{name}", f"{directory}/POTCAR")
 
 
 def _outcar(path: Path) -> Labels:

@@ -11,6 +11,7 @@ import dargs
 from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import Fault, InputError
 from dpgen2_hpc.inputs.read import Document, KeyPath, read_json
+from dpgen2_hpc.inputs.texts import with_texts
 from dpgen2_hpc.inputs.tree import normalize
 from dpgen2_hpc.kinds import CheckContext, Configurations, Convergence, Explorer, Key, Kind, Labeler, TaskGroup, Trainer
 
@@ -118,7 +119,6 @@ def _variant(kind: str, default: str = "") -> dargs.Variant:
 
 def _inputs() -> list[dargs.Argument]:
     later: list[tuple[str, Any, Any]] = [
-        ("mixed_type", bool, False),
         ("do_finetune", bool, False),
         ("init_data_uri", [str, NOTHING], None),
         ("multitask", bool, False),
@@ -137,8 +137,10 @@ def _inputs() -> list[dargs.Argument]:
         Key("mass_map", list[float], "Their masses, u.", above=0, maximum=400),
         Key("init_data_prefix", [str, NOTHING], "The folder of init_data_sys.", optional=True, default=None),
         Key("init_data_sys", [list[str], str], "The first training systems (deepmd/npy): folders or patterns."),
+        Key("mixed_type", bool, "Collect frames of one size in one system, whatever their formulas (deepmd/npy/mixed).",
+            optional=True, default=False),
         *(_later(*entry) for entry in later),
-    ]
+    ]  # fmt: skip
 
 
 def _explore() -> list[dargs.Argument]:
@@ -176,24 +178,10 @@ def _embed_templates(value: Mapping[str, Any], document: Document) -> tuple[dict
             train[name] = _embedded(train[name], Path(document.file).parent)
         except InputError as error:
             faults += error.faults
-    fp, more = _embed_texts(value["fp"], document)
-    return {**value, "train": train, "fp": fp}, faults + more
-
-
-def _embed_texts(settings: Mapping[str, Any], document: Document) -> tuple[dict[str, Any], list[Fault]]:
-    """Put the content of the text files that the labeler's keys name in the place of their names."""
-    result = {name: dict(entry) if isinstance(entry, dict) else entry for name, entry in settings.items()}
-    faults = []
-    for part, key in getattr(kinds.load("fp", settings["type"]), "text_files", ()):
-        name = result[part][key]
-        if name is None:
-            continue
-        try:
-            result[part][key] = (Path(document.file).parent / name).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not text"
-            faults.append(_fault(document, ("fp", part, key), f"'{name}' cannot be read: {reason}"))
-    return result, faults
+    texts = getattr(kinds.load("fp", value["fp"]["type"]), "text_files", ())
+    fp, problems = with_texts(value["fp"], texts, Path(document.file).parent)
+    faults += [_fault(document, ("fp", *path), text) for path, text in problems]
+    return {**value, "train": train, "fp": fp}, faults
 
 
 def _embedded(entry: Any, folder: Path) -> Any:

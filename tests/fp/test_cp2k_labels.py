@@ -131,7 +131,7 @@ def test_the_input_asks_for_forces_and_stress_and_has_the_frame(task):
     assert {section.name for section in evaluation.at("PRINT").sections} == {"FORCES", "STRESS_TENSOR"}
     rows = [line.split() for line in evaluation.at("SUBSYS", "COORD").lines]
     assert tuple(row[0] for row in rows) == WATER.symbols
-    np.testing.assert_allclose(np.array([row[1:] for row in rows], float), WATER.coords, atol=1e-11)
+    np.testing.assert_allclose(np.array([row[1:] for row in rows], float), WATER.coords, atol=1e-9)
 
 
 def test_the_atoms_of_a_template_go_and_its_periodicity_stays(tmp_path):

@@ -73,3 +73,15 @@ def test_a_changed_incar_is_shown_and_refused_on_resume(vasp):
     assert done.returncode == 2
     assert "fp.inputs_config.incar" in done.stderr
     assert "ENCUT = 500" in done.stderr
+
+
+def test_collected_frames_of_one_size_share_a_system_of_the_mixed_type(vasp):
+    vasp.param["inputs"]["mixed_type"] = True
+    vasp.param["explore"]["configurations"][0]["concentration"] = [[0.25, 0.75], [0.75, 0.25]]
+    vasp.param["explore"]["stages"][0][0]["n_sample"] = 6
+    assert vasp.run().returncode == 0
+    collect = vasp.work / "iter-000000/04.collect"
+    assert [path.name for path in (collect / "data").iterdir()] == ["mixed4"]
+    rows = [json.loads(line) for line in (collect / "manifest.jsonl").read_text().splitlines()]
+    assert [(row["system"], row["index"]) for row in rows] == [("mixed4", number) for number in range(3)]
+    assert {"iteration", "key", "code", "digest", "identity"} <= set(rows[0])

@@ -87,7 +87,7 @@ def test_poscar_is_read_back_by_dpdata_as_the_frame(tmp_path):
     (tmp_path / "POSCAR").write_text(poscar(ALLOY))
     data = dpdata.System(str(tmp_path / "POSCAR"), fmt="vasp/poscar").data
     assert [data["atom_names"][kind] for kind in data["atom_types"]] == list(ALLOY.symbols)
-    np.testing.assert_allclose(lengths(data["coords"][0]), lengths(ALLOY.coords), atol=1e-10)
+    np.testing.assert_allclose(lengths(data["coords"][0]), lengths(ALLOY.coords), atol=1e-9)
     np.testing.assert_allclose(data["cells"][0] @ data["cells"][0].T, ALLOY.cell @ ALLOY.cell.T, atol=1e-9)
 
 
