@@ -151,7 +151,7 @@ def test_the_readme_explains_every_key_of_the_demo_and_no_other():
 
 
 def test_the_readme_explains_every_key_of_the_machine_and_no_other():
-    explained = shown("`machine.json`, where to run", "## Look into")
+    explained = shown("`machine.json`, where to run", "### Other codes")
     assert keys(LOCAL, below=("default.resources.envs",)) == explained
 
 
