@@ -37,7 +37,18 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "file": "dpgen2_hpc.explore.configurations.file:Files",
     },
     "convergence": {"fixed-levels": "dpgen2_hpc.select.fixed_levels:FixedLevels"},
-    "fp": {"ase": "dpgen2_hpc.fp.ase:AseLabeler"},
+    "fp": {
+        "ase": "dpgen2_hpc.fp.ase:AseLabeler",
+        "vasp": "dpgen2_hpc.fp.vasp:VaspLabeler",
+        "qe": "dpgen2_hpc.fp.qe:QeLabeler",
+        "cp2k": "dpgen2_hpc.fp.cp2k:Cp2kLabeler",
+        "fpop_cp2k": "dpgen2_hpc.fp.cp2k:Cp2kLabeler",
+        "abacus": "dpgen2_hpc.fp.abacus:AbacusLabeler",
+        "fpop_abacus": "dpgen2_hpc.fp.abacus:AbacusLabeler",
+        "gaussian": "dpgen2_hpc.fp.gaussian:GaussianLabeler",
+        "deepmd": "dpgen2_hpc.fp.deepmd:DeepmdLabeler",
+        "custom": "dpgen2_hpc.fp.custom:CustomLabeler",
+    },
 }
 
 LATER: Mapping[str, Sequence[str]] = {
@@ -46,7 +57,7 @@ LATER: Mapping[str, Sequence[str]] = {
     "stages": ["lmp-template", "customized-lmp-template"],
     "configurations": [],
     "convergence": ["fixed-levels-max-select", "adaptive-lower"],
-    "fp": ["vasp", "qe", "cp2k", "abacus", "gaussian", "deepmd", "custom", "fpop_abacus", "fpop_cp2k"],
+    "fp": [],
 }
 """Types that DPGEN2 or DP-GEN know and this version does not offer, by the key that they stand under: refused by name,
 not as a typing error."""
@@ -304,7 +315,11 @@ class Convergence(Kind, Protocol):
 
 
 class Labeler(Kind, Protocol):
-    """A first-principles code."""
+    """A first-principles code.
+
+    ``text_files``, a class variable where it is there, are paths to settings that name a text file: its content takes
+    their place when the run begins. ``resolved(settings, folder)`` makes the other paths absolute.
+    """
 
     has_virial: bool
     """Whether a label of a periodic frame must have a virial."""
@@ -314,10 +329,14 @@ class Labeler(Kind, Protocol):
         """The shell command, run with the task's folder as current directory."""
 
     def shared(self) -> dict[str, Path]:
-        """Return files that all tasks read, by the name they get in ``shared/``: pseudopotentials."""
+        """Return files that all tasks read, by the name they get in ``../shared/``: pseudopotentials."""
 
-    def write_inputs(self, frame: Frame, directory: Path) -> list[str]:
-        """Write the input files for one frame into ``directory`` and return their names."""
+    def write_inputs(self, frame: Frame, directory: Path) -> Sequence[str] | Mapping[str, str]:
+        """Write the input files for one frame into ``directory`` and return their names.
+
+        A mapping tells each file's content apart (by a digest, say), so that it need not be read again. A file that
+        many tasks have in common may be written into ``../shared/`` once and linked.
+        """
 
     def read_labels(self, directory: Path) -> Labels:
         """Return the labels that the code wrote.

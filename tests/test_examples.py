@@ -147,11 +147,23 @@ def test_the_data_script_says_how_it_is_called(tmp_path):
 # ---- README.md
 
 
+def section(title):
+    """The text of README.md under a title, up to the next one."""
+    return README.partition(f"{title}\n")[2].partition("\n## ")[0].partition("\n### ")[0]
+
+
 def commands():
     """The command lines of README.md, those in its text included."""
     blocks = re.findall(r"^    .*?(dpgen2-hpc .*)$", README, re.MULTILINE)
     inline = re.findall(r"`(dpgen2-hpc [^`]+)`", README)
-    return sorted({line.partition(" >>")[0].strip() for line in blocks + inline})
+    rows = [row for row in section("## Use it").splitlines() if row.startswith("| `") and "`" in row]
+    table = [
+        f"dpgen2-hpc {words}".removesuffix(" ...")
+        for row in rows
+        for words in re.findall(r"`([^`]+)`", row.split("|")[1])
+    ]
+    known = [line for line in table if not line.split()[1].isdigit()]
+    return sorted({line.partition(" >>")[0].strip() for line in blocks + inline + known})
 
 
 @pytest.mark.parametrize("line", commands())
@@ -159,9 +171,9 @@ def test_a_command_of_the_readme_exists(line):
     parser().parse_args(shlex.split(line)[1:])
 
 
-def test_the_readme_names_the_commands():
+def test_the_readme_names_every_command_and_no_other():
     verbs = {line.split()[1] for line in commands()}
-    assert verbs >= {"run", "check", "status", "showkey"}
+    assert verbs == set(parser()._subparsers._group_actions[0].choices)
 
 
 def shown(after, before):
@@ -200,7 +212,7 @@ def test_the_readme_explains_every_other_key_of_a_section_but_those_of_argo():
     names = {key.name for key in arguments()} | {f"template_config.{name}" for name in template.sub_fields}
     argo = {"executor", "template_slice_config", "template_config.image"}
     own = {"user_forward_files", "user_backward_files", "notify"}
-    explained = shown("The other keys of `machine.json`", "## Look into")
+    explained = shown("The other keys of `machine.json`", "### Other codes")
     assert explained == (names | own) - argo - {"template_config"}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import dpgen2_hpc
+from dpgen2_hpc.kinds import OWN
 
 ROOT = Path(dpgen2_hpc.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -143,7 +144,7 @@ def test_state_is_renamed_linked_and_synced_where_the_design_says_so():
 
 def test_only_the_registry_looks_a_type_up_by_its_name():
     """A ladder over types would have to know each plugin."""
-    types = {"dp", "lmp", "lmp-md", "alloy", "fixed-levels", "ase"}
+    types = {name for kind in OWN.values() for name in kind} - {"file"}
 
     def compared(tree, path):
         for node in ast.walk(tree):

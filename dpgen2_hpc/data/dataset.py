@@ -4,10 +4,13 @@
 
 The atoms stand in the order of the type map. Frames with and without a virial are never in one folder, for the trainer
 would take the missing ones as zero. Written plainly: a folder counts only when its result does.
+
+In the mixed type frames of one size are a system, whatever their formulas: ``real_atom_types.npy`` in each set has the
+types of each frame's atoms, and ``type.raw`` only says how many they are.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +19,11 @@ from numpy.typing import NDArray
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.data.npy import read_array
 
 NOPBC = "nopbc"
 NO_VIRIAL = "-novirial"
+REAL_TYPES = "real_atom_types.npy"
 DRAWING_BOX = 100.0
 """Edge (Å) of the cell that a system without periodicity gets where it has none."""
 
@@ -38,21 +43,35 @@ def write_frames(folder: Path, frames: Sequence[Frame], type_map: Sequence[str])
     return _places(names)
 
 
-def write_labels(folder: Path, labels: Sequence[Labels], type_map: Sequence[str]) -> list[Place]:
+def write_labels(
+    folder: Path, labels: Sequence[Labels], type_map: Sequence[str], *, mixed: bool = False
+) -> list[Place]:
     """Write labelled frames as systems below an empty ``folder``; return where each went, in the order given.
 
     Periodic frames without virial get a system of their own, ``<formula>-novirial``; frames without periodicity have
-    none, whatever the code wrote.
+    none, whatever the code wrote. With ``mixed`` frames of one size share a system: ``mixed32`` in the place of the
+    formula.
     """
-    names = [_labelled_system(label, type_map) for label in labels]
+    names = [_labelled_system(label, type_map, mixed=mixed) for label in labels]
     for name, members in _grouped(names).items():
         _write_labelled(folder / name, [labels[i] for i in members], type_map)
+        if mixed:
+            _mix(folder / name, [labels[i].frame for i in members], type_map)
     return _places(names)
 
 
-def _labelled_system(label: Labels, type_map: Sequence[str]) -> str:
+def _labelled_system(label: Labels, type_map: Sequence[str], *, mixed: bool) -> str:
     name = label.frame.system(type_map)
+    if mixed:
+        name = f"mixed{len(label.frame.symbols)}" + ("" if label.frame.periodic else f"-{NOPBC}")
     return name + NO_VIRIAL if label.frame.periodic and label.virial is None else name
+
+
+def _mix(folder: Path, frames: Sequence[Frame], type_map: Sequence[str]) -> None:
+    """Say each frame's types in its set, and only their number in ``type.raw``."""
+    types = [frame.sorted(type_map).types(type_map) for frame in frames]
+    np.save(folder / "set.000" / REAL_TYPES, np.stack(types).astype(np.int32))
+    _write_lines(folder / "type.raw", [0] * len(types[0]))
 
 
 def _grouped(names: Sequence[str]) -> dict[str, list[int]]:
@@ -107,7 +126,8 @@ def _save(folder: Path, name: str, rows: Sequence[Array]) -> None:
 class SystemSummary:
     """What a system holds, told without reading its numbers.
 
-    ``type_map`` is the system's own. ``labelled``: every set has energies and forces.
+    ``type_map`` is the system's own, ``formula`` empty for one of the mixed type. ``labelled``: every set has energies
+    and forces.
     """
 
     frames: int
@@ -129,7 +149,7 @@ def inspect(folder: Path) -> SystemSummary:
     """
     type_map, symbols = _atoms(folder)
     sets, periodic = _sets(folder), not (folder / NOPBC).exists()
-    counts = Counter(symbols)
+    counts = Counter(() if (sets[0] / REAL_TYPES).exists() else symbols)
     return SystemSummary(
         frames=sum(_check_set(one, len(symbols), periodic=periodic) for one in sets),
         natoms=len(symbols),
@@ -149,13 +169,59 @@ def read_frames(folder: Path) -> list[Frame]:
     ValueError
         As :func:`inspect`.
     """
-    _, symbols = _atoms(folder)
+    return [frame for _, frames in _frames(folder) for frame in frames]
+
+
+def read_labels(folder: Path) -> list[Labels]:
+    """Return the labels of the system ``folder``, its sets in the order of their names; atoms that pad are left out.
+
+    Raises
+    ------
+    ValueError
+        As :func:`inspect`, or there are no labels.
+    """
+    return [label for one, frames in _frames(folder, padded=True) for label in _labels(one, frames)]
+
+
+def _frames(folder: Path, *, padded: bool = False) -> Iterator[tuple[Path, list[Frame]]]:
+    """Yield each set with its frames; with ``padded`` the atoms that only pad are in them, under the symbol ``""``."""
+    type_map, symbols = _atoms(folder)
     periodic = not (folder / NOPBC).exists()
-    return [
-        Frame(symbols, coords, cell, periodic)
-        for one in _sets(folder)
-        for coords, cell in zip(*_coords_and_cells(one, len(symbols), periodic=periodic), strict=True)
-    ]
+    for one in _sets(folder):
+        coords, cells = _coords_and_cells(one, len(symbols), periodic=periodic)
+        kinds = _real_symbols(one, type_map) or [symbols] * len(coords)
+        frames = [Frame(*entry, periodic) for entry in zip(kinds, coords, cells, strict=True)]
+        yield one, frames if padded else [_without_padding(frame) for frame in frames]
+
+
+def _real_symbols(one: Path, type_map: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Return the symbols of each frame of a mixed set, ``""`` where an atom only pads; nothing for another set."""
+    if not (one / REAL_TYPES).exists():
+        return []
+    types = read_array(one / REAL_TYPES)
+    if types.min() < -1 or types.max() >= len(type_map):
+        raise ValueError(f"'{one / REAL_TYPES}' holds types beyond 0 to {len(type_map) - 1}, those of type_map.raw.")
+    names = (*type_map, "")
+    return [tuple(names[kind] for kind in row) for row in types.tolist()]
+
+
+def _without_padding(frame: Frame) -> Frame:
+    if "" not in frame.symbols:
+        return frame
+    real = [number for number, symbol in enumerate(frame.symbols) if symbol]
+    return Frame(tuple(frame.symbols[i] for i in real), frame.coords[real], frame.cell, frame.periodic)
+
+
+def _labels(one: Path, frames: Sequence[Frame]) -> Iterator[Labels]:
+    """Yield the labels of a set; what they are for stands in frames with padding."""
+    energies = np.ravel(read_array(one / "energy.npy")).tolist()
+    forces = np.array(read_array(one / "force.npy"), dtype=np.float64).reshape(len(frames), -1, 3)
+    has_virial = (one / "virial.npy").exists() and bool(frames) and frames[0].periodic
+    virials = np.array(read_array(one / "virial.npy"), dtype=np.float64).reshape(-1, 3, 3) if has_virial else None
+    for number, frame in enumerate(frames):
+        real = [place for place, symbol in enumerate(frame.symbols) if symbol]
+        virial = None if virials is None else virials[number]
+        yield Labels(_without_padding(frame), float(energies[number]), forces[number][real], virial)
 
 
 def _atoms(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -181,9 +247,7 @@ def _sets(folder: Path) -> list[Path]:
     sets = sorted(path for path in folder.glob("set.*") if path.is_dir())
     if not sets:
         raise ValueError(f"'{folder}' has no folder set.000 with the frames.")
-    mixed = [one for one in sets if (one / "real_atom_types.npy").exists()]
-    if mixed:
-        raise ValueError(f"'{mixed[0]}' is of the mixed type (real_atom_types.npy), which is not read here.")
+    _in_all(sets, REAL_TYPES.removesuffix(".npy"))
     return sets
 
 
@@ -197,11 +261,14 @@ def _in_all(sets: Sequence[Path], name: str) -> bool:
 
 def _check_set(folder: Path, natoms: int, *, periodic: bool) -> int:
     """Return the number of frames of a set all of whose arrays agree on it."""
-    frames = len(_mapped(folder / "coord.npy"))
+    frames = len(read_array(folder / "coord.npy"))
     for name in ("coord", "box", "energy", "force", "virial"):
         path = folder / f"{name}.npy"
         if path.exists() or (name == "box" and periodic):
-            _check_shape(path, _mapped(path), frames, _columns(name, natoms))
+            _check_shape(path, read_array(path), frames, _columns(name, natoms))
+    real = folder / REAL_TYPES
+    if real.exists() and (read_array(real).shape != (frames, natoms) or read_array(real).dtype.kind not in "iu"):
+        raise ValueError(f"'{real}' must hold {frames} rows of {natoms} whole numbers.")
     return frames
 
 
@@ -215,20 +282,10 @@ def _check_shape(path: Path, array: Array, frames: int, columns: int) -> None:
         raise ValueError(f"'{path}' has the shape {shape}; expected are {frames} rows of {columns} real numbers.")
 
 
-def _mapped(path: Path) -> Array:
-    """Return the array of a file without reading more than its header."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        len(array)
-    except (OSError, ValueError, EOFError, TypeError) as problem:
-        raise ValueError(f"'{path}' is missing or is no whole array: {problem}") from problem
-    return np.asanyarray(array)
-
-
 def _coords_and_cells(folder: Path, natoms: int, *, periodic: bool) -> tuple[Array, Array]:
     """Return a set's coordinates, shape (F, N, 3), and cells, shape (F, 3, 3), both in Å."""
     frames = _check_set(folder, natoms, periodic=periodic)
-    coords = np.array(_mapped(folder / "coord.npy"), dtype=np.float64).reshape(frames, natoms, 3)
+    coords = np.array(read_array(folder / "coord.npy"), dtype=np.float64).reshape(frames, natoms, 3)
     if not (folder / "box.npy").exists():
         return coords, np.tile(np.eye(3) * DRAWING_BOX, (frames, 1, 1))
-    return coords, np.array(_mapped(folder / "box.npy"), dtype=np.float64).reshape(frames, 3, 3)
+    return coords, np.array(read_array(folder / "box.npy"), dtype=np.float64).reshape(frames, 3, 3)

@@ -6,22 +6,18 @@ The calculator is named by its import path with JSON keyword arguments, as in ``
 
 import importlib
 import json
-import shlex
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import dargs
-import numpy as np
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
-from dpgen2_hpc.errors import LabelRefused, OutputError
+from dpgen2_hpc.fp import answers, settings
+from dpgen2_hpc.fp.answers import INPUT, OUTPUT
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
-
-INPUT, OUTPUT = "input.json", "output.json"
 
 
 @dataclass(frozen=True)
@@ -47,29 +43,16 @@ class AseLabeler:
                     Key("kwargs", dict, "Its keyword arguments.", optional=True, default={}),
                 ],
             ),
-            Key(
-                "run_config",
-                dict,
-                "How it is run.",
-                optional=True,
-                default={},
-                sub_fields=[
-                    Key(
-                        "command",
-                        [str, type(None)],
-                        "A Python with ase, the calculator and dpgen2_hpc; default: the one that runs the driver.",
-                        optional=True,
-                        default=None,
-                    )
-                ],
+            settings.run_config(
+                None, "A Python with ase, the calculator and dpgen2_hpc; default: the one that runs the driver."
             ),
         ]
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+    def from_settings(cls, given: Mapping[str, Any]) -> Self:
         """Return the labeler for checked settings."""
-        inputs = settings["inputs_config"]
-        return cls(inputs["calculator"], inputs["kwargs"], settings["run_config"]["command"])
+        inputs = given["inputs_config"]
+        return cls(inputs["calculator"], inputs["kwargs"], given["run_config"]["command"])
 
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield a calculator that cannot be one by its name."""
@@ -80,7 +63,7 @@ class AseLabeler:
     @property
     def command(self) -> str:
         """Return the command that runs this module as a program."""
-        return f"{self.python or shlex.quote(sys.executable)} -m dpgen2_hpc.fp.ase"
+        return answers.command("dpgen2_hpc.fp.ase", self.python)
 
     def shared(self) -> dict[str, Path]:
         """Return nothing: a task's input says it all."""
@@ -88,42 +71,11 @@ class AseLabeler:
 
     def write_inputs(self, frame: Frame, directory: Path) -> list[str]:
         """Write frame and calculator as JSON."""
-        content = {
-            "calculator": self.calculator,
-            "kwargs": self.kwargs,
-            "symbols": frame.symbols,
-            "periodic": frame.periodic,
-            "cell": frame.cell.tolist(),
-            "coords": frame.coords.tolist(),
-        }
-        (directory / INPUT).write_text(json.dumps(content) + "\n")
-        return [INPUT]
+        return answers.ask(frame, directory, {"calculator": self.calculator, "kwargs": self.kwargs})
 
     def read_labels(self, directory: Path) -> Labels:
         """Return the labels that the program wrote."""
-        output = _read_output(directory / OUTPUT)
-        question = json.loads((directory / INPUT).read_text())
-        try:
-            if not output["converged"]:
-                raise LabelRefused(f"the calculator did not converge: {output['message']}")
-            return _labels(output, periodic=question["periodic"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise OutputError(f"'{OUTPUT}' is not whole: {error!r}") from error
-
-
-def _labels(output: Mapping[str, Any], *, periodic: bool) -> Labels:
-    frame = Frame(tuple(output["symbols"]), np.array(output["coords"]), np.array(output["cell"]), periodic)
-    virial = None if output["virial"] is None else np.array(output["virial"])
-    return Labels(frame, float(output["energy"]), np.array(output["forces"]), virial)
-
-
-def _read_output(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise OutputError(f"there is no '{path.name}'") from error
-    except ValueError as error:
-        raise OutputError(f"'{path.name}' is broken: {error}") from error
+        return answers.read(directory)
 
 
 # ---- the program ----------------------------------------------------------------------------------------------------
@@ -147,15 +99,8 @@ def label(question: Mapping[str, Any]) -> dict[str, Any]:
         virial = (-atoms.get_stress(voigt=False) * atoms.get_volume()).tolist() if question["periodic"] else None
     except PropertyNotImplementedError:
         virial = None
-    return {
-        "converged": True,
-        "symbols": atoms.get_chemical_symbols(),
-        "cell": atoms.cell.array.tolist(),
-        "coords": atoms.positions.tolist(),
-        "energy": float(energy),
-        "forces": forces.tolist(),
-        "virial": virial,
-    }
+    found = {**question, "symbols": atoms.get_chemical_symbols(), "coords": atoms.positions.tolist()}
+    return answers.answer(found, energy, forces, virial)
 
 
 def main() -> None:

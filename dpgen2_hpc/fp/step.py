@@ -1,7 +1,7 @@
 """First principles: a task for each selected frame; what passes the gate is a label, the rest is dropped."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,11 @@ class FpStep:
     def prepare(self, place: Place) -> list[Task]:
         """Write the inputs of a task for each selected frame."""
         folder = place.folder(self.name)
-        for name, target in self.labeler.shared().items():
+        kept = {name: place.workdir.fp_files / name for name in self.labeler.shared()}
+        for name, target in kept.items():
             folder.share(name, target, place.workdir.root)
-        return [self._task(folder.task(number), frame) for number, (_, frame) in enumerate(_selected(place))]
+        shared = {name: digest_file(path) for name, path in kept.items()}
+        return [self._task(folder.task(number), frame, shared) for number, (_, frame) in enumerate(_selected(place))]
 
     def judge(self, place: Place, task: int, directory: Path, exit_code: int | None) -> str | None:
         """Accept a label; one that the gate refuses is a result too, and not tried again by itself."""
@@ -102,13 +104,13 @@ class FpStep:
         write_lines(folder / "labels.jsonl", rows)
         write_json(folder / "dropped.json", harvested.dropped)
 
-    def _task(self, directory: Path, frame: Frame) -> Task:
+    def _task(self, directory: Path, frame: Frame, shared: Mapping[str, str]) -> Task:
         directory.mkdir()
-        inputs = tuple(self.labeler.write_inputs(frame, directory))
-        shared = {name: digest_file(path) for name, path in self.labeler.shared().items()}
-        files = digest_files(directory, inputs)
+        written = self.labeler.write_inputs(frame, directory)
+        files = written if isinstance(written, Mapping) else digest_files(directory, list(written))
         command = self.labeler.command
-        return Task(identity(kind=f"fp/{self.code}", command=command, files=files, shared=shared), command, inputs)
+        told_apart = identity(kind=f"fp/{self.code}", command=command, files=dict(files), shared=dict(shared))
+        return Task(told_apart, command, tuple(written))
 
 
 @functools.lru_cache(maxsize=1)

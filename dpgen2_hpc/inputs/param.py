@@ -12,6 +12,7 @@ from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import Fault, InputError
 from dpgen2_hpc.inputs.read import Document, KeyPath, read_json
 from dpgen2_hpc.inputs.step_configs import step_config_arguments
+from dpgen2_hpc.inputs.texts import with_texts
 from dpgen2_hpc.inputs.tree import normalize
 from dpgen2_hpc.kinds import CheckContext, Configurations, Convergence, Explorer, Key, Kind, Labeler, TaskGroup, Trainer
 
@@ -119,7 +120,6 @@ def _variant(kind: str, default: str = "") -> dargs.Variant:
 
 def _inputs() -> list[dargs.Argument]:
     later: list[tuple[str, Any, Any]] = [
-        ("mixed_type", bool, False),
         ("do_finetune", bool, False),
         ("init_data_uri", [str, NOTHING], None),
         ("multitask", bool, False),
@@ -138,8 +138,10 @@ def _inputs() -> list[dargs.Argument]:
         Key("mass_map", list[float], "Their masses, u.", above=0, maximum=400),
         Key("init_data_prefix", [str, NOTHING], "The folder of init_data_sys.", optional=True, default=None),
         Key("init_data_sys", [list[str], str], "The first training systems (deepmd/npy): folders or patterns."),
+        Key("mixed_type", bool, "Collect frames of one size in one system, whatever their formulas (deepmd/npy/mixed).",
+            optional=True, default=False),
         *(_later(*entry) for entry in later),
-    ]
+    ]  # fmt: skip
 
 
 def _explore() -> list[dargs.Argument]:
@@ -177,7 +179,10 @@ def _embed_templates(value: Mapping[str, Any], document: Document) -> tuple[dict
             train[name] = _embedded(train[name], Path(document.file).parent)
         except InputError as error:
             faults += error.faults
-    return {**value, "train": train}, faults
+    texts = getattr(kinds.load("fp", value["fp"]["type"]), "text_files", ())
+    fp, problems = with_texts(value["fp"], texts, Path(document.file).parent)
+    faults += [_fault(document, ("fp", *path), text) for path, text in problems]
+    return {**value, "train": train, "fp": fp}, faults
 
 
 def _embedded(entry: Any, folder: Path) -> Any:

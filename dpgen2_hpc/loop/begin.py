@@ -227,6 +227,7 @@ def write_inputs(workdir: WorkDir, plan: Plan) -> None:
     write_machine(aside.machine, plan)
     _write_initial_data(aside, plan.param.settings, workdir.root)
     _write_configurations(aside, plan.param.settings)
+    _write_fp_files(aside, plan.param.settings)
     publish_folder(aside.inputs, workdir.inputs)
     aside.root.rmdir()
 
@@ -250,6 +251,14 @@ def _write_initial_data(aside: WorkDir, settings: Settings, root_folder: Path) -
         digests += [frame.digest(settings.type_map) for frame in frames]
     write_lines(aside.initial_data, rows)
     aside.initial_digests.write_text("".join(f"{digest}\n" for digest in digests))
+
+
+def _write_fp_files(aside: WorkDir, settings: Settings) -> None:
+    """Copy what all labels read: a file that changes later would change the physics. Some are licensed: 0600."""
+    aside.fp_files.mkdir()
+    for name, source in settings.labeler.shared().items():
+        shutil.copyfile(source, aside.fp_files / name)
+        (aside.fp_files / name).chmod(0o600)
 
 
 def _write_configurations(aside: WorkDir, settings: Settings) -> None:

@@ -65,7 +65,7 @@ class Plan:
             ExploreStep(settings.explorer, settings.stages, elements, settings.masses, shuffle),
             SelectStep(settings.explorer, settings.convergence, elements, settings.task_max),
             FpStep(settings.labeler, settings.fp_type, elements),
-            CollectStep(),
+            CollectStep(elements, mixed=self.param.value["inputs"]["mixed_type"]),
         ]
         return {step.name: step for step in found}
 

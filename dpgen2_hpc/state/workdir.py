@@ -135,6 +135,11 @@ class WorkDir:
         return self.inputs / "configurations"
 
     @property
+    def fp_files(self) -> Path:
+        """What the labels of all iterations read: pseudopotentials, basis sets, as they were when the run began."""
+        return self.inputs / "fp"
+
+    @property
     def models(self) -> Path:
         """Links to the newest ensemble."""
         return self.root / "models"

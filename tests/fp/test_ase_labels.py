@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from labelers import Sample
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import LabelRefused, OutputError
@@ -19,6 +20,21 @@ CELL = np.array([[3.7, 0.1, 0.0], [0.0, 3.6, 0.2], [-0.1, 0.0, 3.8]])
 FRACTIONS = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]) + RNG.normal(0, 0.02, (4, 3))
 FRAME = Frame(("Al", "Cu", "Cu", "Al"), FRACTIONS @ CELL, CELL)
 CLUSTER = Frame(FRAME.symbols, FRAME.coords, FRAME.cell, periodic=False)
+
+
+def answer(task, **more):
+    content = label(json.loads((task / INPUT).read_text()))
+    (task / OUTPUT).write_text(json.dumps({**content, **more}))
+
+
+SAMPLE = Sample(
+    settings=lambda folder: {"inputs_config": {"calculator": EMT}},
+    frame=FRAME,
+    good=answer,
+    bad=lambda task: answer(task, converged=False, message="60 cycles"),
+    output=OUTPUT,
+    type_map=("Al", "Cu"),
+)
 
 
 def asked(frame, tmp_path, **more):

@@ -1,0 +1,86 @@
+"""Outputs that dpdata reads: one converged frame, or the reason why there is none."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.errors import LabelRefused, OutputError
+
+
+def read(path: Path, fmt: str, **more: Any) -> Labels:
+    """Return the one frame of ``path`` that dpdata finds there.
+
+    dpdata turns cells into lower triangular ones, and forces and virials with them; the gate turns them back.
+
+    Raises
+    ------
+    LabelRefused
+        There is no converged frame, or more than one.
+    OutputError
+        dpdata cannot read it.
+    """
+    import dpdata  # noqa: PLC0415  (a second, and only those who read foreign outputs need it)
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            data = dpdata.LabeledSystem(str(path), fmt=fmt, **more).data
+        frames = len(data["energies"])
+        if frames == 1:
+            return _labels(data)
+    except Exception as error:  # parsers of text raise whatever a torn text makes of them
+        raise OutputError(f"'{path.name}' cannot be read as {fmt}: {error!r}") from error
+    if frames == 0:
+        raise LabelRefused(f"'{path.name}' holds no converged frame")
+    raise LabelRefused(f"'{path.name}' holds {frames} frames, and one was asked for")
+
+
+def _labels(data: Any) -> Labels:
+    symbols = tuple(data["atom_names"][kind] for kind in data["atom_types"])
+    frame = Frame(symbols, np.array(data["coords"][0]), np.array(data["cells"][0]), not data.get("nopbc", False))
+    virial = np.array(data["virials"][0]) if "virials" in data and frame.periodic else None
+    return Labels(frame, float(data["energies"][0]), np.array(data["forces"][0]), virial)
+
+
+def write(frame: Frame, path: Path, fmt: str, **more: Any) -> None:
+    """Write a frame in a format of dpdata's; its atoms keep their order."""
+    _system(frame).to(fmt, str(path), **more)
+
+
+def can_write(fmt: str) -> bool:
+    """Return whether dpdata writes frames in a format."""
+    return _has(fmt, "to_system")
+
+
+def can_read(fmt: str) -> bool:
+    """Return whether dpdata reads labels from a format."""
+    return _has(fmt, "from_labeled_system")
+
+
+def _system(frame: Frame) -> Any:
+    import dpdata  # noqa: PLC0415
+
+    names = list(dict.fromkeys(frame.symbols))
+    data = {
+        "atom_names": names,
+        "atom_numbs": [frame.symbols.count(name) for name in names],
+        "atom_types": np.array([names.index(symbol) for symbol in frame.symbols]),
+        "cells": frame.cell[None].copy(),
+        "coords": frame.coords[None].copy(),
+        "orig": np.zeros(3),
+        **({} if frame.periodic else {"nopbc": True}),
+    }
+    return dpdata.System(data=data)
+
+
+def _has(fmt: str, method: str) -> bool:
+    import dpdata  # noqa: F401, PLC0415  (its plugins register the formats)
+    from dpdata import format as formats  # noqa: PLC0415
+
+    base: Any = formats.Format
+    found = base.get_formats().get(fmt.lower())
+    return found is not None and getattr(found, method) is not getattr(base, method)

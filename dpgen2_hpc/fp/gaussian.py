@@ -1,0 +1,143 @@
+"""Labels by Gaussian (type ``gaussian``)."""
+
+import importlib.util
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import dargs
+import numpy as np
+
+from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.errors import LabelRefused, OutputError
+from dpgen2_hpc.fp import foreign, settings
+from dpgen2_hpc.kinds import CheckContext, Key, Problem
+
+INPUT, OUTPUT = "label.gjf", "label.log"
+LOOKS_FOR_FRAGMENTS = "openbabel"
+"""The Python package by which dpdata finds molecules, for ``multiplicity: auto``."""
+
+
+@dataclass(frozen=True)
+class GaussianLabeler:
+    """Gaussian; see :class:`dpgen2_hpc.kinds.Labeler`. ``more`` are the other words of dpdata's writer."""
+
+    keywords: tuple[str, ...]
+    multiplicity: str | int
+    more: Mapping[str, Any]
+    program: str = "g16"
+    post_command: str | None = None
+    has_virial: bool = False
+
+    causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
+        (
+            r"Convergence failure",
+            "the SCF cycle did not converge",
+            "add scf=(xqc,maxcycle=512) to fp.inputs_config.keywords, in a new run",
+        ),
+        (
+            r"galloc|could not allocate memory|Out-of-memory",
+            "Gaussian ran out of memory",
+            "give the fp step more memory, or set %mem by a Default.Route",
+        ),
+        (
+            r"multiplicity .* impossible|combination of multiplicity",
+            "the spin does not fit the number of electrons",
+            "set fp.inputs_config.multiplicity and charge",
+        ),
+    )
+
+    @classmethod
+    def arguments(cls) -> list[dargs.Argument]:
+        """Return the keys of ``fp``."""
+        word = [str, settings.NOTHING]
+        post = Key("post_command", word, "A command after Gaussian's.", optional=True, default=None)
+        return [
+            Key(
+                "inputs_config",
+                dict,
+                "The route and the molecule.",
+                sub_fields=[
+                    Key("keywords", [str, list[str]], "The route, as force b3lyp/6-31g**; a list runs several steps."),
+                    Key(
+                        "multiplicity",
+                        [str, int],
+                        "Spin multiplicity; auto: from the fragments of the frame (needs openbabel).",
+                        optional=True,
+                        default="auto",
+                    ),
+                    Key("charge", int, "The charge of the molecule.", optional=True, default=0),
+                    Key("basis_set", word, "A basis set of one's own, as text.", optional=True, default=None),
+                    Key(
+                        "keywords_high_multiplicity",
+                        word,
+                        "The route of frames with several radicals, with multiplicity auto.",
+                        optional=True,
+                        default=None,
+                    ),
+                    Key("fragment_guesses", bool, "First guess from fragments.", optional=True, default=False),
+                    Key("nproc", int, "Processors of a task.", optional=True, default=1, minimum=1),
+                ],
+            ),
+            settings.run_config("g16", "The program.", post),
+        ]
+
+    @classmethod
+    def from_settings(cls, given: Mapping[str, Any]) -> Self:
+        """Return the labeler for checked settings."""
+        inputs, run = dict(given["inputs_config"]), given["run_config"]
+        keywords = inputs.pop("keywords")
+        routes = (keywords,) if isinstance(keywords, str) else tuple(keywords)
+        return cls(routes, inputs.pop("multiplicity"), inputs, run["command"], run["post_command"])
+
+    def checks(self, context: CheckContext) -> Iterator[Problem]:
+        """Yield what is wrong with the route and the multiplicity."""
+        if not self.keywords or not re.search(r"\bforce\b", self.keywords[-1], re.IGNORECASE):
+            yield ("inputs_config", "keywords"), "the last route must have the word force: without it there are none"
+        if self.multiplicity != "auto" and not isinstance(self.multiplicity, int):
+            yield ("inputs_config", "multiplicity"), f"must be a number or auto; found '{self.multiplicity}'"
+        needed = self.multiplicity == "auto" or self.more.get("fragment_guesses")
+        if needed and importlib.util.find_spec(LOOKS_FOR_FRAGMENTS) is None:
+            text = f"auto needs the Python package {LOOKS_FOR_FRAGMENTS}, which is not installed; give a number"
+            yield ("inputs_config", "multiplicity"), text
+
+    @property
+    def command(self) -> str:
+        """Return the command."""
+        after = f" && {self.post_command}" if self.post_command else ""
+        return f"{self.program} {INPUT}{after}"
+
+    def shared(self) -> dict[str, Path]:
+        """Return nothing."""
+        return {}
+
+    def write_inputs(self, frame: Frame, directory: Path) -> list[str]:
+        """Write the input, by dpdata; Gaussian prints the coordinates as they were given only where it is asked to."""
+        routes = [
+            route if "printinputorient" in route.lower() else f"{route} geom=PrintInputOrient"
+            for route in self.keywords
+        ]
+        foreign.write(
+            frame, directory / INPUT, "gaussian/gjf", keywords=routes, multiplicity=self.multiplicity, **self.more
+        )
+        return [INPUT]
+
+    def read_labels(self, directory: Path) -> Labels:
+        """Return the label in the log."""
+        path = directory / OUTPUT
+        if not path.exists():
+            raise OutputError(f"there is no '{OUTPUT}'")
+        text = path.read_text(errors="replace")
+        if "Convergence failure" in text:
+            raise LabelRefused("Gaussian says that the SCF did not converge")
+        if text.count("Entering Link 1 =") > len(self.keywords):
+            raise LabelRefused(f"'{OUTPUT}' holds more runs than there are routes: it was appended to an older one")
+        if "Normal termination of Gaussian" not in text[-1000:]:
+            raise OutputError(f"'{OUTPUT}' does not end normally: the run was cut or failed")
+        labels = foreign.read(path, "gaussian/log")
+        if not np.isfinite(labels.energy):
+            raise LabelRefused("the energy is not a number")
+        return labels

@@ -1,0 +1,164 @@
+"""VASP's OUTCAR, by seeking: a label is a few kilobytes at the end of a file that is long.
+
+dpdata reads the same numbers in many times the time: the tests compare, and what is not understood here goes to it.
+"""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.errors import LabelRefused, OutputError
+
+ENERGY = b"free  energy   TOTEN  ="
+"""Ends an ionic step; the SCF steps have a blank less."""
+
+KBAR = 1 / 1602.176621
+"""1 kbar in eV/Å³."""
+
+STEP = b"TOTAL-FORCE (eV/Angst)"
+"""Heads the one table of an ionic step."""
+
+ROW = re.compile(rb"(\s*-?\d+\.\d{5}){3}(\s*-?\d+\.\d{6}){3}\s*\n")
+SCALE = 10.0 ** np.array([5, 5, 5, 6, 6, 6])
+"""A row of that table: places (Å) and forces (eV/Å), and what makes whole numbers of them."""
+
+AFTER_SCF = 10000
+"""Bytes after the head of the last SCF step in which VASP says why the cycle ended."""
+
+
+class Unknown(Exception):
+    """The file is not of the form that is known here: let another reader look at it."""
+
+
+def read_outcar(path: Path) -> Labels:
+    """Return the label of an OUTCAR of one ionic step.
+
+    Raises
+    ------
+    OutputError
+        The file is missing or ends too early.
+    LabelRefused
+        Not converged, or not one ionic step.
+    Unknown
+        The file has another form than VASP 5 and 6 write.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise OutputError(f"there is no '{path.name}'") from error
+    scf, table = data.find(b"Iteration"), data.rfind(STEP)
+    end = data.find(ENERGY, max(0, table))
+    if scf < 0 or end < 0:
+        raise OutputError(f"'{path.name}' ends before its energy: the run was cut")
+    if data.find(STEP, scf) != table or data.find(STEP, end) >= 0:
+        raise LabelRefused(f"'{path.name}' holds {data.count(STEP)} ionic steps, and one was asked for")
+    if table < 0:
+        raise Unknown
+    last = data.rfind(b"Iteration", 0, table)
+    header = data[:scf]
+    _refuse_unconverged(header, data[last : last + AFTER_SCF])
+    return _label(data, header, last, table, end)
+
+
+def _refuse_unconverged(header: bytes, after: bytes) -> None:
+    """Refuse an SCF cycle that did not reach EDIFF.
+
+    VASP 5 says "EDIFF is reached" even where NELM ended the cycle, so one that took all steps is refused whatever it
+    says.
+    """
+    nelm = re.search(rb"NELM\s*=\s*(\d+)", header[max(0, header.find(b"NELM")) :])
+    step = re.match(rb"Iteration\s+\d+\(\s*(\d+)\)", after)
+    if nelm is None or step is None:
+        raise Unknown
+    if int(step[1]) >= int(nelm[1]):
+        raise LabelRefused(f"the SCF took all NELM = {int(nelm[1])} steps: not converged")
+    if b"EDIFF was not reached" in after or b"hard stop" in after:
+        raise LabelRefused("VASP says that the SCF was ended before EDIFF was reached")
+
+
+def _label(data: bytes, header: bytes, start: int, table: int, end: int) -> Labels:
+    symbols = _symbols(header)
+    first = data.find(b"---\n", table) + 4
+    rows = _table(data[first : data.find(b" ---", first)])
+    if len(rows) != len(symbols):
+        raise OutputError(f"OUTCAR has {len(rows)} rows of forces for {len(symbols)} atoms: the run was cut")
+    cell = _cell(data, start, table)
+    stress = data.rfind(b"FORCE on cell =-STRESS", start, table)
+    virial = None if stress < 0 else _virial(data, stress, table) * abs(float(np.linalg.det(cell)))
+    energy = _numbers(data[end + len(ENERGY) : end + len(ENERGY) + 40].partition(b"eV")[0], "energy")
+    if len(energy) != 1:
+        raise OutputError("OUTCAR ends in its energy: the run was cut")
+    return Labels(Frame(symbols, rows[:, :3], cell), energy[0], rows[:, 3:], virial)
+
+
+def _block(data: bytes, word: bytes, start: int, end: int) -> int:
+    place = data.rfind(word, start, end)
+    if place < 0:
+        raise Unknown
+    return place
+
+
+def _symbols(header: bytes) -> tuple[str, ...]:
+    """Return the symbol of each atom: species by POTCAR, numbers by POSCAR, as VASP pairs them."""
+    names = re.findall(rb"TITEL\s*=\s*\S+\s+([^\s_]+)", header)
+    if not names:
+        echoed = re.findall(rb"POTCAR:\s*\S+\s+([^\s_]+)", header)
+        names = echoed[: len(echoed) // 2]
+    place = header.find(b"ions per type =")
+    counts = header[place : header.find(b"\n", place)].split()[4:] if place >= 0 else []
+    if not counts or len(names) != len(counts):
+        raise Unknown
+    symbols: tuple[str, ...] = ()
+    for name, count in zip(names, counts, strict=True):
+        symbols += (name.decode(),) * int(count)
+    return symbols
+
+
+def _cell(data: bytes, start: int, end: int) -> NDArray[np.float64]:
+    lines = data[_block(data, b"VOLUME and BASIS", start, end) : end].split(b"\n", 8)[5:8]
+    rows = [_numbers(line.replace(b"-", b" -"), "cell")[:3] for line in lines]
+    if [len(row) for row in rows] != [3, 3, 3]:
+        raise Unknown
+    return np.array(rows)
+
+
+def _virial(data: bytes, start: int, end: int) -> NDArray[np.float64]:
+    """Return the stress (eV/Å³), from the row in kB: XX YY ZZ XY YZ ZX."""
+    place = data.find(b"in kB", start, end)
+    row = _numbers(data[place + 5 : data.find(b"\n", place)], "stress") if place >= 0 else []
+    if len(row) != 6:
+        raise Unknown
+    xx, yy, zz, xy, yz, zx = row
+    return np.array([[xx, xy, zx], [xy, yy, yz], [zx, yz, zz]]) * KBAR
+
+
+def _table(text: bytes) -> NDArray[np.float64]:
+    """Return places and forces, shape (N, 6).
+
+    Where all rows have the form of the first, the numbers are, without their points, whole ones below 2^53,
+    so that the quotient is the float that any parser gives, in a quarter of the time.
+    """
+    rows = text.count(b"\n")
+    if ROW.match(text) and len(text) == rows * (text.index(b"\n") + 1):
+        with suppress(ValueError):
+            whole = np.fromstring(text.replace(b".", b""), sep=" ", dtype=np.int64)
+            if whole.size == 6 * rows:
+                return whole.reshape(-1, 6) / SCALE
+    numbers = _numbers(text, "forces")
+    if len(numbers) % 6:
+        raise Unknown
+    return np.array(numbers).reshape(-1, 6)
+
+
+def _numbers(text: bytes, what: str) -> list[float]:
+    if b"*" in text:
+        raise LabelRefused(f"the {what} in OUTCAR are too large to be printed")
+    try:
+        return list(map(float, text.split()))
+    except ValueError as error:
+        raise Unknown from error

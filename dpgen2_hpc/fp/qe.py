@@ -1,0 +1,287 @@
+"""Labels by ``pw.x`` of Quantum ESPRESSO (type ``qe``)."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import dargs
+import numpy as np
+from numpy.typing import NDArray
+
+from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.errors import LabelRefused, OutputError
+from dpgen2_hpc.fp import namelists, settings
+from dpgen2_hpc.fp.namelists import Namelists
+from dpgen2_hpc.fp.writing import mesh, table
+from dpgen2_hpc.kinds import CheckContext, Key, Problem
+
+INPUT, OUTPUT = "input", "output"
+BOHR = 0.529177210903
+"""Å."""
+RYDBERG = 13.605693122994
+"""eV."""
+PARTS = ("control", "system", "electrons")
+CELL_KEYS = {"ibrav", "nat", "ntyp", "a", "b", "c", "cosab", "cosac", "cosbc"}
+OURS = ("ATOMIC_SPECIES", "CELL_PARAMETERS", "ATOMIC_POSITIONS")
+"""Cards that are written for each frame."""
+PRINTED = 1.1
+"""Accuracy and threshold are printed with two digits: one may be this much more than the other and be the same."""
+
+
+@dataclass(frozen=True)
+class QeLabeler:
+    """Quantum ESPRESSO; see :class:`dpgen2_hpc.kinds.Labeler`.
+
+    ``template`` is the text of an input, or empty; ``values`` are by namelist and key, and put over it:
+    ``{element: value}`` stands for a key that is numbered by species.
+    """
+
+    pp_files: Mapping[str, str]
+    template: str = ""
+    values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    kspacing: tuple[float, ...] | None = None
+    program: str = "pw.x"
+    has_virial: bool = True
+
+    text_files: ClassVar[tuple[tuple[str, str], ...]] = (("inputs_config", "template"),)
+
+    causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
+        (
+            r"convergence NOT achieved",
+            "the SCF cycle did not converge",
+            "raise electrons.electron_maxstep, or lower mixing_beta, in a new run",
+        ),
+        (r"Maximum CPU time exceeded", "max_seconds has ended the run", "raise control.max_seconds and the walltime"),
+        (
+            r"file \S+ not found|from readpp",
+            "a pseudopotential is missing or no UPF",
+            "look at fp.inputs_config.pp_files",
+        ),
+        (r"S matrix not positive definite", "the overlap matrix is singular", "look for atoms that are too close"),
+    )
+
+    @classmethod
+    def arguments(cls) -> list[dargs.Argument]:
+        """Return the keys of ``fp``."""
+        doc = "Values of the namelist &%s, put over those of the template; {element: value} for one by species."
+        return [
+            Key(
+                "inputs_config",
+                dict,
+                "The input of pw.x.",
+                sub_fields=[
+                    settings.files("pp_files", "The pseudopotential (UPF) of each element."),
+                    Key(
+                        "template",
+                        [str, settings.NOTHING],
+                        "An input of pw.x, a file; atoms and cell are written in for each frame.",
+                        optional=True,
+                        default=None,
+                    ),
+                    *(Key(part, dict, doc % part, optional=True, default={}) for part in PARTS),
+                    settings.kspacing(
+                        "The largest distance between k points, 1/Å, with 2 pi in it: a number, or one for each "
+                        "reciprocal vector. Default: K_POINTS of the template."
+                    ),
+                ],
+            ),
+            settings.run_config("pw.x", "The program, as mpirun -n 16 pw.x; the names of input and output are added."),
+        ]
+
+    @classmethod
+    def resolved(cls, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        """Return the settings with absolute paths."""
+        return settings.absolute(given, folder, ("inputs_config", "pp_files"))
+
+    @classmethod
+    def from_settings(cls, given: Mapping[str, Any]) -> Self:
+        """Return the labeler for checked settings; ``template`` is the text itself."""
+        inputs = given["inputs_config"]
+        return cls(
+            inputs["pp_files"],
+            inputs["template"] or "",
+            {part: inputs[part] for part in PARTS},
+            settings.three(inputs["kspacing"]),
+            given["run_config"]["command"],
+        )
+
+    # ---- checks
+
+    def checks(self, context: CheckContext) -> Iterator[Problem]:
+        """Yield what is wrong with template, namelists and pseudopotentials."""
+        yield from settings.file_problems("pp_files", self.pp_files, context)
+        yield from settings.clash_problems("pp_files", self.pp_files)
+        for element, path in self.pp_files.items():
+            yield from ((("inputs_config", "pp_files", element), text) for text in _upf_problems(element, path))
+        lists, cards = namelists.parse(self.template)
+        for part, entries in lists.items():
+            for key in entries:
+                if "(" in key and not key.startswith("celldm"):
+                    text = f"has {key}, by number of species; give inputs_config.{part} with {{element: value}} instead"
+                    yield ("inputs_config", "template"), text
+        yield from self._value_problems(self._merged(context.type_map))
+        if self.kspacing is None and "K_POINTS" not in cards:
+            yield ("inputs_config", "kspacing"), "is missing, and there is no template with K_POINTS either"
+        if self.kspacing is not None and len(self.kspacing) != 3:
+            yield ("inputs_config", "kspacing"), f"has {len(self.kspacing)} numbers; expected is one, or three"
+
+    def _value_problems(self, merged: Namelists) -> Iterator[Problem]:
+        calculation = merged["control"].get("calculation", "'scf'").strip("'\"")
+        if calculation != "scf":
+            yield ("inputs_config", "control"), f"calculation is '{calculation}'; a label is one 'scf'"
+        if namelists.is_false(merged["electrons"].get("scf_must_converge", ".true.")):
+            text = "scf_must_converge is false: pw.x would call what has not converged a result"
+            yield ("inputs_config", "electrons"), text
+        if "ecutwfc" not in merged["system"]:
+            yield ("inputs_config", "system"), "ecutwfc is missing"
+
+    # ---- inputs
+
+    @property
+    def command(self) -> str:
+        """Return the command: a fresh output each time."""
+        return f"{self.program} -in {INPUT} > {OUTPUT}"
+
+    def shared(self) -> dict[str, Path]:
+        """Return the pseudopotentials."""
+        return {Path(path).name: Path(path) for path in self.pp_files.values()}
+
+    def write_inputs(self, frame: Frame, directory: Path) -> list[str]:
+        """Write the input."""
+        species = list(dict.fromkeys(frame.symbols))
+        merged = self._merged(species)
+        control = {
+            "disk_io": "'none'",
+            **merged["control"],
+            "calculation": "'scf'",
+            "prefix": "'label'",
+            "outdir": "'./out'",
+            "pseudo_dir": "'../shared'",
+            "tprnfor": ".true.",
+            "tstress": ".true.",
+        }
+        system = {"ibrav": "0", "nat": str(len(frame.symbols)), "ntyp": str(len(species)), **merged["system"]}
+        kept = {**merged, "control": control, "system": system}
+        (directory / INPUT).write_text(namelists.rendered(kept) + self._cards(frame, species))
+        return [INPUT]
+
+    def _merged(self, species: list[str] | tuple[str, ...]) -> Namelists:
+        """Return the template's namelists with ours over them, without what describes its own atoms and cell."""
+        merged, _ = namelists.parse(self.template)
+        merged = {**{part: merged.pop(part, {}) for part in PARTS}, **merged}
+        for part, entries in self.values.items():
+            for key, value in entries.items():
+                text = namelists.written(value, species)
+                pairs = {key.lower(): text} if isinstance(text, str) else {f"{key.lower()}({n})": v for n, v in text}
+                merged[part].update(pairs)
+        system = merged["system"]
+        merged["system"] = {
+            key: value for key, value in system.items() if key not in CELL_KEYS and not key.startswith("celldm")
+        }
+        return merged
+
+    def _cards(self, frame: Frame, species: list[str]) -> str:
+        """Return the cards; masses have no meaning for one scf."""
+        lines = "".join(f"{element} 1.0 {Path(self.pp_files[element]).name}\n" for element in species)
+        coords = "".join(
+            f"{symbol} {row}\n" for symbol, row in zip(frame.symbols, table(frame.coords).splitlines(), strict=True)
+        )
+        cell = table(frame.cell)
+        _, others = namelists.parse(self.template)
+        if self.kspacing is not None:
+            points = " ".join(map(str, mesh(frame.cell, self.kspacing)))
+            others["K_POINTS"] = f"K_POINTS {{ automatic }}\n{points} 0 0 0\n"
+        kept = "".join(text for name, text in others.items() if name not in OURS)
+        return (
+            f"ATOMIC_SPECIES\n{lines}CELL_PARAMETERS {{ angstrom }}\n{cell}"
+            f"ATOMIC_POSITIONS {{ angstrom }}\n{coords}{kept}"
+        )
+
+    # ---- labels
+
+    def read_labels(self, directory: Path) -> Labels:
+        """Return the label in the output."""
+        try:
+            text = (directory / OUTPUT).read_text(errors="replace")
+        except FileNotFoundError as error:
+            raise OutputError(f"there is no '{OUTPUT}'") from error
+        _refuse_unconverged(text)
+        try:
+            return _labels(text)
+        except (ValueError, IndexError, AttributeError) as error:
+            raise OutputError(f"'{OUTPUT}' is not whole: {error!r}") from error
+
+
+def _refuse_unconverged(text: str) -> None:
+    """Refuse what pw.x wrote when the cycle did not end well.
+
+    "convergence has been achieved" proves nothing: it stands there under ``scf_must_converge = .false.`` too.
+    """
+    runs, energies = text.count("Program PWSCF"), re.findall(r"^!\s+total energy\s+=", text, re.MULTILINE)
+    if runs > 1 or len(energies) > 1:
+        raise LabelRefused(f"'{OUTPUT}' holds {max(runs, len(energies))} runs or steps, and one was asked for")
+    if "convergence NOT achieved" in text:
+        raise LabelRefused("pw.x says that convergence was not achieved")
+    threshold = re.search(r"scf convergence threshold\s*=\s*(\S+)", text)
+    accuracies = re.findall(r"estimated scf accuracy\s*<\s*(\S+)\s+Ry", text)
+    if threshold is None or not accuracies or not energies:
+        raise OutputError(f"'{OUTPUT}' ends before its energy: the run was cut")
+    if not float(accuracies[-1]) <= PRINTED * float(threshold[1]):
+        raise LabelRefused(f"the SCF accuracy is {accuracies[-1]} Ry, and the threshold {threshold[1]}: not converged")
+
+
+def _labels(text: str) -> Labels:
+    frame = _frame(text)
+    energy = float(_found(r"^!\s+total energy\s+=\s*(\S+)\s+Ry", text)[1])
+    rows = _after(text, "Forces acting on atoms", r"atom\s+\d+\s+type\s+\d+\s+force\s+=(.*)", len(frame.symbols))
+    place = text.find("total   stress")
+    virial = None
+    if place >= 0:
+        lines = text[place:].splitlines()[1:4]
+        stress = np.array([[float(word) for word in line.split()[:3]] for line in lines])
+        virial = stress.reshape(3, 3) * RYDBERG / BOHR**3 * abs(float(np.linalg.det(frame.cell)))
+    return Labels(frame, energy * RYDBERG, rows * RYDBERG / BOHR, virial)
+
+
+def _frame(text: str) -> Frame:
+    """Return the frame that pw.x says it computed."""
+    alat = float(_found(r"celldm\(1\)=\s*(\S+)", text)[1]) * BOHR
+    count = int(_found(r"number of atoms/cell\s*=\s*(\d+)", text)[1])
+    cell = _after(text, "crystal axes:", r"a\(\d\) = \((.*)\)", 3)
+    sites = text[text.index("site n.     atom") :]
+    symbols = re.findall(r"^\s+\d+\s+(\S+)\s+tau\(", sites, re.MULTILINE)[:count]
+    coords = _after(text, "site n.     atom", r"tau\(\s*\d+\) = \((.*)\)", count)
+    return Frame(tuple(symbols), coords * alat, cell * alat)
+
+
+def _found(pattern: str, text: str) -> re.Match[str]:
+    match = re.search(pattern, text, re.MULTILINE)
+    if match is None:
+        raise ValueError(f"no {pattern}")
+    return match
+
+
+def _after(text: str, word: str, pattern: str, count: int) -> NDArray[np.float64]:
+    """Return the numbers of the first ``count`` rows of a pattern after a word, shape (count, 3)."""
+    place = text.index(word)
+    rows = re.findall(pattern, text[place:])[:count]
+    numbers = np.array([[float(word) for word in row.split()] for row in rows])
+    return numbers.reshape(count, 3)
+
+
+def _upf_problems(element: str, path: str) -> Iterator[str]:
+    """Yield that a UPF is another element's."""
+    try:
+        head = Path(path).read_text(errors="replace")[:20000]
+    except OSError:
+        return  # said already
+    found = re.search(r'\belement\s*=\s*"\s*(\w+)\s*"', head) or re.search(
+        r"^\s*(\w+)\s+Element\s*$", head, re.MULTILINE
+    )
+    if found is None:
+        yield f"'{path}' does not say which element it is for: it is no UPF"
+    elif found[1] != element:
+        yield f"'{path}' is a pseudopotential of {found[1]}, not of {element}"

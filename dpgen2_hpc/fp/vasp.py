@@ -1,0 +1,246 @@
+"""Labels by VASP (type ``vasp``)."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import dargs
+
+from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.errors import OutputError
+from dpgen2_hpc.fp import foreign, incar, settings
+from dpgen2_hpc.fp.outcar import Unknown, read_outcar
+from dpgen2_hpc.fp.writing import mesh, put, runs, table
+from dpgen2_hpc.kinds import CheckContext, Key, Problem
+
+
+@dataclass(frozen=True)
+class VaspLabeler:
+    """VASP; see :class:`dpgen2_hpc.kinds.Labeler`.
+
+    ``incar`` is its text. POTCAR is put together in the order of the elements of POSCAR, once for each such order, and
+    tasks link to it.
+    """
+
+    incar: str
+    pp_files: Mapping[str, str]
+    kspacing: tuple[float, ...] | None = None
+    kgamma: bool | None = None
+    incar_lists: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    command: str = "vasp"
+    has_virial: bool = True
+
+    text_files: ClassVar[tuple[tuple[str, str], ...]] = (("inputs_config", "incar"),)
+    """Keys that name a text file, which is read when the run begins."""
+
+    causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
+        (
+            r"EDIFF was not reached|SCF took all NELM",
+            "the SCF cycle did not converge",
+            "raise NELM or choose another ALGO or mixing in INCAR, then retry the task",
+        ),
+        (
+            r"VERY BAD NEWS|internal error in subroutine",
+            "VASP met a symmetry or k mesh that it cannot handle",
+            "set ISYM = 0, or SYMPREC, in INCAR",
+        ),
+        (
+            r"ZBRENT|BRMIX: very serious problems",
+            "the charge mixing broke down",
+            "look at the frame's shortest distances, and at AMIX, BMIX and ISMEAR in INCAR",
+        ),
+        (
+            r"EDDDAV|Sub-Space-Matrix is not hermitian|ZHEEV",
+            "the diagonalisation failed",
+            "choose ALGO = Normal or All in INCAR, or another number of cores",
+        ),
+        (
+            r"SIGSEGV|forrtl: severe",
+            "VASP crashed, mostly for want of stack or memory",
+            "ulimit -s unlimited, more memory",
+        ),
+    )
+
+    @classmethod
+    def arguments(cls) -> list[dargs.Argument]:
+        """Return the keys of ``fp``."""
+        return [
+            Key(
+                "inputs_config",
+                dict,
+                "VASP's inputs.",
+                sub_fields=[
+                    Key("incar", str, "The INCAR of all labels: a file."),
+                    settings.files("pp_files", "The POTCAR of each element."),
+                    settings.kspacing(
+                        "The largest distance between k points, 1/Å, with 2 pi in it: a number, or one for each "
+                        "reciprocal vector. Default: KSPACING of INCAR."
+                    ),
+                    Key(
+                        "kgamma",
+                        [bool, settings.NOTHING],
+                        "Whether the mesh holds the Gamma point. Default: KGAMMA of INCAR, or true.",
+                        optional=True,
+                        default=None,
+                    ),
+                    Key(
+                        "incar_lists",
+                        dict[str, dict[str, Any]],
+                        'Tags of INCAR that are lists by species or atoms, as {"MAGMOM": {"Fe": 3, "O": 0}}.',
+                        optional=True,
+                        default={},
+                    ),
+                ],
+            ),
+            settings.run_config("vasp", "The command, as mpirun -n 16 vasp_std."),
+        ]
+
+    @classmethod
+    def resolved(cls, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        """Return the settings with absolute paths."""
+        return settings.absolute(given, folder, ("inputs_config", "pp_files"))
+
+    @classmethod
+    def from_settings(cls, given: Mapping[str, Any]) -> Self:
+        """Return the labeler for checked settings; ``incar`` is the text itself."""
+        inputs = given["inputs_config"]
+        return cls(
+            inputs["incar"],
+            inputs["pp_files"],
+            settings.three(inputs["kspacing"]),
+            inputs["kgamma"],
+            inputs["incar_lists"],
+            given["run_config"]["command"],
+        )
+
+    # ---- checks
+
+    def checks(self, context: CheckContext) -> Iterator[Problem]:
+        """Yield what is wrong with INCAR, POTCAR and the mesh."""
+        yield from ((("inputs_config", "incar"), f"the INCAR {text}") for text in incar.problems(self.incar))
+        yield from ((("inputs_config", "kspacing"), text) for text in self._spacing_problems())
+        yield from settings.file_problems("pp_files", self.pp_files, context)
+        for element, path in self.pp_files.items():
+            yield from ((("inputs_config", "pp_files", element), text) for text in _potcar_problems(element, path))
+        for tag, values in self.incar_lists.items():
+            missing = [element for element in context.type_map if element not in values]
+            if tag.upper() != tag or missing:
+                text = (
+                    f"has no value for {', '.join(missing)}" if missing else "must be in capitals, as VASP's tags are"
+                )
+                yield ("inputs_config", "incar_lists", tag), text
+
+    def _spacing_problems(self) -> Iterator[str]:
+        tags = incar.tags(self.incar)
+        if self.kspacing is not None and len(self.kspacing) != 3:
+            yield f"has {len(self.kspacing)} numbers; expected is one, or three"
+        elif self.kspacing is None and not _is_number(tags.get("KSPACING", "")):
+            yield "is missing, and the INCAR has no KSPACING with a number either"
+        elif self.kspacing is not None and "KSPACING" in tags and set(self.kspacing) != {float(tags["KSPACING"])}:
+            yield f"is {self._gaps()}, and KSPACING in the INCAR is {tags['KSPACING']}: give only one of them"
+        if self.kgamma is not None and "KGAMMA" in tags and incar.true(tags["KGAMMA"]) != self.kgamma:
+            yield f"kgamma is {self.kgamma}, and KGAMMA in the INCAR is {tags['KGAMMA']}: give only one of them"
+
+    # ---- inputs
+
+    def shared(self) -> dict[str, Path]:
+        """Return the POTCAR of each element."""
+        return {f"POTCAR.{element}": Path(path) for element, path in self.pp_files.items()}
+
+    def write_inputs(self, frame: Frame, directory: Path) -> dict[str, str]:
+        """Write POSCAR and KPOINTS, and link INCAR and POTCAR; return what tells the contents apart, by name."""
+        kinds = [symbol for symbol, _ in runs(frame.symbols)]
+        lines = incar.lists(self.incar_lists, frame.symbols)
+        texts = {"POSCAR": poscar(frame), "KPOINTS": self.kpoints(frame)}
+        folder = str(directory)
+        for name, text in texts.items():
+            put(f"{folder}/{name}", text)
+        texts["INCAR"] = self.incar.rstrip() + "\n" + lines
+        _link_incar(folder, texts["INCAR"], lines)
+        _link_potcar(folder, kinds)
+        told = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+        return {**told, "POTCAR": "+".join(kinds)}  # the step knows what each element's is
+
+    def kpoints(self, frame: Frame) -> str:
+        """Return KPOINTS for the frame's cell."""
+        tags = incar.tags(self.incar)
+        gamma = self.kgamma if self.kgamma is not None else incar.true(tags.get("KGAMMA", ".TRUE."))
+        points = " ".join(map(str, mesh(frame.cell, self._gaps())))
+        return f"K-Points\n0\n{'Gamma' if gamma else 'Monkhorst-Pack'}\n{points}\n0 0 0\n"
+
+    def _gaps(self) -> tuple[float, ...]:
+        return self.kspacing or (float(incar.tags(self.incar)["KSPACING"]),) * 3
+
+    # ---- labels
+
+    def read_labels(self, directory: Path) -> Labels:
+        """Return the label in OUTCAR, or in vasprun.xml where OUTCAR is none that can be read."""
+        try:
+            return _outcar(directory / "OUTCAR")
+        except OutputError:
+            if not (directory / "vasprun.xml").exists():
+                raise
+            return foreign.read(directory / "vasprun.xml", "vasp/xml")
+
+
+def poscar(frame: Frame) -> str:
+    """Return POSCAR with the frame's atoms in their order: an entry for each run of atoms of one element."""
+    kinds, counts = zip(*runs(frame.symbols), strict=True)
+    title = " ".join(f"{kind}{count}" for kind, count in runs(frame.symbols))
+    species = f"{' '.join(kinds)}\n{' '.join(map(str, counts))}\n"
+    return f"{title}\n1.0\n{table(frame.cell)}{species}Cartesian\n{table(frame.coords)}"
+
+
+def _link_incar(directory: str, text: str, lines: str) -> None:
+    """Link the task's INCAR to the one in ``shared/`` that has these lists; write it there for the first task."""
+    name = f"INCAR.{hashlib.sha256(lines.encode()).hexdigest()[:8]}" if lines else "INCAR"
+    shared = f"{directory}/../shared/{name}"
+    if not os.path.exists(shared):  # noqa: PTH110  (tasks come in thousands, and a Path costs more than the call)
+        put(shared, text)
+    os.symlink(f"../shared/{name}", f"{directory}/INCAR")
+
+
+def _link_potcar(directory: str, kinds: list[str]) -> None:
+    """Link the task's POTCAR to the one in ``shared/`` for these elements; put it together for the first task."""
+    name = f"POTCAR.{'-'.join(kinds)}"
+    shared = f"{directory}/../shared"
+    if not os.path.exists(f"{shared}/{name}"):  # noqa: PTH110
+        whole = b"".join(Path(f"{shared}/POTCAR.{element}").read_bytes() for element in kinds)
+        descriptor = os.open(f"{shared}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(whole)
+    os.symlink(f"../shared/{name}", f"{directory}/POTCAR")
+
+
+def _outcar(path: Path) -> Labels:
+    try:
+        return read_outcar(path)
+    except Unknown:
+        return foreign.read(path, "vasp/outcar")
+
+
+def _potcar_problems(element: str, path: str) -> Iterator[str]:
+    """Yield what is wrong with an element's POTCAR: not one dataset, or another element's."""
+    try:
+        text = Path(path).read_text(errors="replace")
+    except OSError:
+        return  # said already
+    titles = re.findall(r"TITEL\s*=\s*\S+\s+([^\s_]+)", text)
+    if len(titles) != 1:
+        yield f"'{path}' is no POTCAR of one element: it has {len(titles)} lines with TITEL"
+    elif titles[0] != element:
+        yield f"'{path}' is a POTCAR of {titles[0]}, not of {element}"
+    elif not text.endswith("\n"):
+        yield f"'{path}' has no newline at its end: it was cut, or would spoil the POTCAR that it is joined into"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return float(text) > 0
+    except ValueError:
+        return False

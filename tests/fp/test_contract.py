@@ -1,0 +1,158 @@
+"""What every labeler must do. Runs over the registry: one more labeler is one more column, with its own SAMPLE."""
+
+import importlib
+import re
+
+import numpy as np
+import pytest
+from labelers import context, made, prepared
+
+from dpgen2_hpc import kinds
+from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.errors import LabelRefused, OutputError
+from dpgen2_hpc.fp.gate import Gate
+
+TYPES = list(kinds.OWN["fp"])
+CUTS = 12
+
+
+def sample_of(kind):
+    stem = kinds.OWN["fp"][kind].partition(":")[0].rpartition(".")[2]
+    return importlib.import_module(f"test_{stem}_labels").SAMPLE
+
+
+@pytest.fixture(params=TYPES)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def sample(kind):
+    return sample_of(kind)
+
+
+@pytest.fixture
+def labeler(kind, sample, tmp_path):
+    return made(kind, sample.settings(tmp_path), tmp_path)
+
+
+@pytest.fixture
+def task(labeler, sample, tmp_path):
+    return prepared(labeler, sample.frame, tmp_path / "03.fp" / "task.000000")
+
+
+def test_good_settings_have_no_problems(labeler, sample):
+    assert list(labeler.checks(context(*sample.type_map))) == []
+
+
+def test_inputs_are_named_and_nothing_else_is_written(labeler, sample, tmp_path):
+    directory = prepared(labeler, sample.frame, tmp_path / "03.fp" / "task.000000")
+    again = tmp_path / "03.fp" / "task.000001"
+    again.mkdir()
+    names = sorted(labeler.write_inputs(sample.frame, again))
+    assert names
+    assert sorted(path.name for path in again.iterdir()) == names
+    for name in names:
+        if not (again / name).is_dir():
+            assert (again / name).read_bytes() == (directory / name).read_bytes()
+
+
+def test_links_stay_in_the_steps_folder(task):
+    """A batch is forwarded whole, or moved: nothing outside of it may be needed."""
+    for path in task.iterdir():
+        if path.is_symlink():
+            assert str(path.readlink()).startswith("../shared/")
+        assert path.exists()
+
+
+def test_what_tells_inputs_apart_differs_for_another_frame(labeler, sample, tmp_path):
+    (tmp_path / "03.fp").mkdir()
+    (tmp_path / "03.fp" / "shared").mkdir()
+    for name, target in labeler.shared().items():
+        (tmp_path / "03.fp" / "shared" / name).symlink_to(target)
+    told = []
+    for number, frame in enumerate([sample.frame, moved(sample.frame)]):
+        directory = tmp_path / "03.fp" / f"task.{number}"
+        directory.mkdir()
+        written = labeler.write_inputs(frame, directory)
+        told.append(
+            dict(written) if hasattr(written, "items") else [(directory / name).read_bytes() for name in written]
+        )
+    assert told[0] != told[1]
+
+
+def test_the_good_output_is_a_label_of_the_frame(labeler, sample, task):
+    sample.good(task)
+    labels = Gate().read(labeler, task, sample.frame)
+    assert labels.frame is sample.frame
+    assert labels.forces.shape == sample.frame.coords.shape
+    assert np.abs(labels.forces).max() > 1e-6
+    if labeler.has_virial:
+        assert labels.virial is not None
+        np.testing.assert_allclose(labels.virial, labels.virial.T, atol=1e-3)
+
+
+def test_the_good_output_is_no_label_of_another_frame(labeler, sample, task):
+    sample.good(task)
+    with pytest.raises(LabelRefused, match="from where it was asked to be"):
+        Gate().read(labeler, task, moved(sample.frame))
+
+
+def test_the_bad_output_is_no_label(labeler, sample, task):
+    sample.bad(task)
+    with pytest.raises((LabelRefused, OutputError)):
+        Gate().read(labeler, task, sample.frame)
+
+
+def test_a_task_that_wrote_nothing_has_no_output(labeler, sample, task):
+    with pytest.raises(OutputError):
+        Gate().read(labeler, task, sample.frame)
+
+
+def test_a_cut_output_is_the_whole_label_or_none(labeler, sample, task):
+    """A file that ends anywhere: never a label without stress, with fewer atoms, or with other numbers."""
+    sample.good(task)
+    whole = Gate().read(labeler, task, sample.frame)
+    output = task / sample.output
+    content = output.read_bytes()
+    for path in task.iterdir():
+        if path.name == "vasprun.xml":
+            path.unlink()
+    accepted = 0
+    for part in range(1, CUTS):
+        output.write_bytes(content[: len(content) * part // CUTS])
+        try:
+            labels = Gate().read(labeler, task, sample.frame)
+        except (LabelRefused, OutputError):
+            continue
+        accepted += 1
+        assert labels.energy == whole.energy
+        np.testing.assert_array_equal(labels.forces, whole.forces)
+        assert (labels.virial is None) == (whole.virial is None)
+    assert accepted < CUTS - 1
+
+
+def test_causes_are_patterns_with_a_sentence_and_a_remedy(labeler):
+    for pattern, sentence, remedy in getattr(labeler, "causes", ()):
+        assert re.compile(pattern)
+        assert sentence
+        assert remedy
+
+
+def test_the_command_is_one_for_a_shell(labeler):
+    assert labeler.command.strip()
+
+
+def test_every_key_is_explained(kind):
+    def walk(arguments):
+        for argument in arguments:
+            assert argument.doc, argument.name
+            walk(argument.sub_fields.values())
+
+    walk(kinds.load("fp", kind).arguments())
+
+
+def moved(frame):
+    coords = frame.coords.copy()
+    coords[0, 1] += 0.05
+    return Frame(frame.symbols, coords, frame.cell, frame.periodic)

@@ -1,0 +1,87 @@
+"""Labelers through the command line: whole runs on stand-ins, and what is refused before anything is submitted."""
+
+import json
+
+import numpy as np
+import pytest
+import test_vasp_labels as test_vasp
+
+TYPES = ("Al", "Cu")
+
+
+@pytest.fixture
+def vasp(project):
+    project.param["fp"] = {"type": "vasp", "task_max": 3, **test_vasp.settings(project.folder)}
+    project.machine["fp"] = {"command": "vasp", "resources": {"group_size": 2}}
+    project.param["explore"].update({"max_numb_iter": 1, "fatal_at_max": False})
+    project.param["explore"]["configurations"][0]["lattice"] = ["fcc", 4.0]
+    return project
+
+
+def test_a_run_with_vasp_collects_labels_of_its_stand_in(vasp):
+    done = vasp.run()
+    assert done.returncode == 0, done.stderr
+    fp = vasp.work / "iter-000000/03.fp"
+    assert vasp.result(0, "03.fp")["labelled"] == 3
+    for task in fp.glob("task.*"):
+        assert str((task / "POTCAR").readlink()) == "../shared/POTCAR.Al-Cu"
+        assert (task / "POTCAR").resolve().is_relative_to(vasp.work.resolve())
+    assert ((vasp.work / "inputs/fp/POTCAR.Al").stat().st_mode & 0o777) == 0o600
+    system = next((vasp.work / "iter-000000/04.collect/data").iterdir())
+    assert np.load(system / "set.000/virial.npy").shape == (3, 9)
+
+
+def test_a_potcar_that_changes_while_the_run_lives_does_not_change_its_labels(vasp):
+    vasp.param["explore"]["max_numb_iter"] = 2
+    assert vasp.run().returncode == 0
+    (vasp.folder / "vasp/POTCAR.Al").write_text("another\n")
+    last = max(vasp.work.glob("iter-*/03.fp/task.000000/POTCAR"))
+    assert "another" not in last.read_text()
+
+
+def test_an_unconverged_label_is_dropped_with_its_reason_and_path(vasp):
+    (vasp.folder / "vasp/INCAR").write_text("NELM = 3\n")
+    done = vasp.run()
+    assert done.returncode == 4
+    rows = json.loads((vasp.work / "iter-000000/03.fp/dropped.json").read_text())
+    assert [row["kind"] for row in rows] == ["refused"] * 3
+    assert "NELM = 3" in rows[0]["reason"]
+    assert (vasp.work / rows[0]["path"] / "OUTCAR").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("INCAR", None, "fp.inputs_config.incar: 'vasp/INCAR' cannot be read: No such file"),
+        ("INCAR", "NSW = 5\n", "fp.inputs_config.incar: the INCAR has NSW = 5"),
+        ("POTCAR.Cu", None, "fp.inputs_config.pp_files.Cu: there is no file"),
+    ],
+)
+def test_what_is_wrong_with_the_files_is_said_before_anything_is_submitted(vasp, file, content, says):
+    path = vasp.folder / "vasp" / file
+    path.unlink() if content is None else path.write_text(content)
+    done = vasp.run()
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert not vasp.work.exists() or not any(vasp.work.iterdir())
+
+
+def test_a_changed_incar_is_shown_and_refused_on_resume(vasp):
+    assert vasp.run().returncode == 0
+    (vasp.folder / "vasp/INCAR").write_text("ENCUT = 500\n")
+    done = vasp.run()
+    assert done.returncode == 2
+    assert "fp.inputs_config.incar" in done.stderr
+    assert "ENCUT = 500" in done.stderr
+
+
+def test_collected_frames_of_one_size_share_a_system_of_the_mixed_type(vasp):
+    vasp.param["inputs"]["mixed_type"] = True
+    vasp.param["explore"]["configurations"][0]["concentration"] = [[0.25, 0.75], [0.75, 0.25]]
+    vasp.param["explore"]["stages"][0][0]["n_sample"] = 6
+    assert vasp.run().returncode == 0
+    collect = vasp.work / "iter-000000/04.collect"
+    assert [path.name for path in (collect / "data").iterdir()] == ["mixed4"]
+    rows = [json.loads(line) for line in (collect / "manifest.jsonl").read_text().splitlines()]
+    assert [(row["system"], row["index"]) for row in rows] == [("mixed4", number) for number in range(3)]
+    assert {"iteration", "key", "code", "digest", "identity"} <= set(rows[0])

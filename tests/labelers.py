@@ -1,0 +1,99 @@
+"""A labeler as the program makes it, a task as the step prepares it, and a run of it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import dargs
+import numpy as np
+from project import FAKES
+
+from dpgen2_hpc import kinds
+from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.inputs.read import read_json
+from dpgen2_hpc.inputs.texts import with_texts
+from dpgen2_hpc.inputs.tree import normalize
+from dpgen2_hpc.kinds import CheckContext
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the contract tests ask of a labeler's test file, under the name ``SAMPLE``.
+
+    ``settings(folder)`` returns those of ``fp`` and writes the files that they name; ``good`` and ``bad`` leave in a
+    prepared task what the code leaves when all went well, and when its result is none. ``output`` is the file that the
+    label stands in.
+    """
+
+    settings: Callable[[Path], dict]
+    frame: Frame
+    good: Callable[[Path], None]
+    bad: Callable[[Path], None]
+    output: str
+    type_map: tuple[str, ...]
+
+
+def understood(kind: str, settings: dict, folder: Path) -> dict:
+    """The settings with every default in them and texts in the place of their files, as from param.json."""
+    (folder / "fp.json").write_text(json.dumps({"fp": {"type": kind, **settings}}))
+    document = read_json(folder / "fp.json")
+    variant = dargs.Variant("type", [dargs.Argument(kind, dict, sub_fields=kinds.load("fp", kind).arguments())])
+    root = dargs.Argument("", dict, sub_fields=[dargs.Argument("fp", dict, sub_variants=[variant])])
+    value, faults = normalize(root, document)
+    assert faults == []
+    result, problems = with_texts(value["fp"], getattr(kinds.load("fp", kind), "text_files", ()), folder)
+    assert problems == []
+    return result
+
+
+def made(kind: str, settings: dict, folder: Path):
+    """The labeler for settings as a user gives them, with paths relative to ``folder``."""
+    found, value = kinds.load("fp", kind), understood(kind, settings, folder)
+    resolved = getattr(found, "resolved", None)
+    return found.from_settings(resolved(value, folder) if resolved else value)
+
+
+def context(*type_map: str) -> CheckContext:
+    return CheckContext(type_map, tuple(1.0 for _ in type_map), 4)
+
+
+def prepared(labeler, frame: Frame, directory: Path) -> Path:
+    """A task's folder with its inputs, and the shared one beside it."""
+    shared = directory.parent / "shared"
+    shared.mkdir(parents=True, exist_ok=True)
+    for name, target in labeler.shared().items():
+        if not (shared / name).is_symlink():
+            (shared / name).symlink_to(target)
+    directory.mkdir()
+    labeler.write_inputs(frame, directory)
+    return directory
+
+
+def run(labeler, directory: Path, timeout: float = 100, **environment: str) -> int:
+    """Run a task's command as a job does, stand-ins first on the PATH; return its exit code."""
+    env = {
+        **os.environ,
+        "PATH": f"{FAKES}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        **environment,
+    }
+    with (directory / "task.log").open("w") as log:
+        words = ["bash", "-c", labeler.command]
+        done = subprocess.run(words, cwd=directory, env=env, stdout=log, stderr=subprocess.STDOUT, timeout=timeout)
+    return done.returncode
+
+
+def rattled(symbols: tuple[str, ...], cell, fractions, seed: int = 3, width: float = 0.02) -> Frame:
+    cell = np.array(cell, dtype=float)
+    moved = np.array(fractions) + np.random.default_rng(seed).normal(0, width, (len(symbols), 3))
+    return Frame(symbols, moved @ cell, cell)
+
+
+FCC = [[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
+SKEWED = [[4.0, 0.1, 0.0], [0.0, 3.9, 0.2], [-0.1, 0.0, 4.1]]
