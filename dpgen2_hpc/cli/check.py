@@ -10,6 +10,6 @@ def run(arguments: argparse.Namespace) -> int:
     from dpgen2_hpc.loop.plan import load_plan  # noqa: PLC0415  (`-h` stays quick)
     from dpgen2_hpc.loop.rehearsal import describe_inputs  # noqa: PLC0415
 
-    plan = load_plan(arguments.param, arguments.machine)
+    plan = load_plan(arguments.param, arguments.machine, old_compatible=arguments.old_compatible)
     print(describe_inputs(plan))
     return DONE

@@ -78,6 +78,7 @@ def _verb(
 def _two_files(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("param", type=Path, metavar="PARAM", help=PARAM_HELP)
     verb.add_argument("machine", type=Path, metavar="MACHINE", help=MACHINE_HELP)
+    verb.add_argument("-o", "--old-compatible", action="store_true", help="accept PARAM as DPGEN2 before 0.0.6 had it")
 
 
 def _config_and_id(verb: argparse.ArgumentParser) -> None:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the verb and return its exit code."""
-    plan = load_plan(arguments.param, arguments.machine)
+    plan = load_plan(arguments.param, arguments.machine, old_compatible=arguments.old_compatible)
     workdir = WorkDir(work_directory(arguments))
     if arguments.dry_run:
         print(describe_next(workdir, plan))

@@ -60,6 +60,7 @@ class AseLabeler:
                         "A Python with ase, the calculator and dpgen2_hpc; default: the one that runs the driver.",
                         optional=True,
                         default=None,
+                        change="now",
                     )
                 ],
             ),

@@ -3,7 +3,7 @@
 dargs describes the tree; its own check stops at the first fault, and takes NaN and bools for numbers.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import ge, gt, le, lt
@@ -30,9 +30,24 @@ LIMITS = (
 )
 
 
+@dataclass(frozen=True)
+class Walked:
+    """What a document means, and what is wrong with it; ``origins`` lead from names to the aliases that it has."""
+
+    value: dict[str, Any]
+    faults: list[Fault]
+    origins: Mapping[KeyPath, KeyPath]
+
+
 def normalize(
     root: dargs.Argument, document: Document, later: Mapping[str, Sequence[str]] = NOTHING_LATER
 ) -> tuple[dict[str, Any], list[Fault]]:
+    """Return value and faults of :func:`walk`."""
+    walked = walk(root, document, later)
+    return walked.value, walked.faults
+
+
+def walk(root: dargs.Argument, document: Document, later: Mapping[str, Sequence[str]] = NOTHING_LATER) -> Walked:
     """Return what a document means along the tree under ``root``, and all that is wrong with it.
 
     In the new dictionary defaults are filled in, aliases have become the names they stand for, keys that begin with
@@ -46,10 +61,14 @@ def normalize(
     later
         Types that a ``Variant`` does not offer yet, by the name of the argument that has the variant.
     """
-    walk = _Walk(document, later)
-    result = walk.value(root, document.value, ())
-    walk.faults.sort(key=lambda fault: (fault.line or 0, fault.column or 0))
-    return (result if isinstance(result, dict) else {}), walk.faults
+    way = _Walk(document, later)
+    result = way.value(root, document.value, ())
+    return Walked(result if isinstance(result, dict) else {}, in_order(way.faults), way.origins)
+
+
+def in_order(faults: Iterable[Fault]) -> list[Fault]:
+    """Return faults, each once, in the order of the file."""
+    return sorted(dict.fromkeys(faults), key=lambda fault: (fault.line or 0, fault.column or 0))
 
 
 def fits(value: Any, kind: Any) -> bool:
@@ -78,12 +97,11 @@ class _Walk:
     def __init__(self, document: Document, later: Mapping[str, Sequence[str]]) -> None:
         self.document, self.later = document, later
         self.faults: list[Fault] = []
+        self.origins: dict[KeyPath, KeyPath] = {}
 
     def fault(self, path: KeyPath, message: str) -> None:
         """Note a fault at the place of ``path``, or of the nearest thing above it that the file has."""
-        above = (path[:end] for end in range(len(path), -1, -1))
-        places = (self.document.places[step] for step in above if step in self.document.places)
-        self.faults.append(Fault(self.document.file, path, message, *next(places, (None, None))))
+        self.faults.append(self.document.fault(path, message))
 
     # ---- values
 
@@ -156,6 +174,8 @@ class _Walk:
         elif keys and _is_later(argument, value[keys[0]]):
             self.fault((*path, keys[0]), f"'{keys[0]}' {NOT_YET}")
         elif keys:
+            if keys[0] != argument.name:
+                self.origins[*path, argument.name] = (*path, keys[0])
             return self.value(argument, value[keys[0]], (*path, keys[0]))
         elif not argument.optional:
             self.fault((*path, argument.name), f"this key is missing: expected {expected(_options(argument))}")
@@ -253,7 +273,7 @@ def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
 def _breaches(key: Key, leaf: Any) -> Iterator[str]:
     """Yield the limits of ``key`` that a word or a number does not keep."""
     if isinstance(leaf, str) and key.choices is not None and leaf not in key.choices:
-        yield unknown("value", leaf, key.choices)
+        yield f"{quoted(leaf)} {NOT_YET}" if leaf in key.later else unknown("value", leaf, key.choices)
     if type(leaf) in (int, float) and finite(leaf):
         for name, words, holds in LIMITS:
             bound = getattr(key, name)

@@ -65,8 +65,8 @@ def remote_name(workdir: WorkDir, record: Record) -> str:
     return f"{record.identity}-{folder.parent.name}-{folder.name}"
 
 
-def load_plan(param: Path, machine: Path) -> Plan:
-    """Read and check both files.
+def load_plan(param: Path, machine: Path, *, old_compatible: bool = False) -> Plan:
+    """Read and check both files; ``old_compatible``: ``param`` may be in the older dialect.
 
     Raises
     ------
@@ -81,7 +81,8 @@ def load_plan(param: Path, machine: Path) -> Plan:
     except InputError as error:
         faults += error.faults
     try:
-        understood = load_param(param, {name: section["command"] for name, section in value.items()})
+        commands = {name: section["command"] for name, section in value.items()}
+        understood = load_param(param, commands, old_compatible=old_compatible)
     except InputError as error:
         faults = [*error.faults, *faults]
     if faults or understood is None:
