@@ -13,10 +13,11 @@ Our own kinds stand in :data:`OWN` (loaded when named); a package of yours offer
 ``dpgen2_hpc.<kind>``, for example ``dpgen2_hpc.fp``.
 """
 
+import functools
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol, Self, cast
 
@@ -347,9 +348,15 @@ class Labeler(Kind, Protocol):
 # ---- the registry ---------------------------------------------------------------------------------------------------
 
 
+@functools.cache
+def _installed(kind: str) -> tuple[EntryPoint, ...]:
+    """Return what other packages offer; looked for once, since it takes 10 ms and more."""
+    return tuple(entry_points(group=f"dpgen2_hpc.{kind}"))
+
+
 def names(kind: str) -> list[str]:
     """Return the types of ``kind`` that can be used, our own first."""
-    found = {point.name for point in entry_points(group=f"dpgen2_hpc.{kind}")}
+    found = {point.name for point in _installed(kind)}
     return [*OWN[kind], *sorted(found - set(OWN[kind]))]
 
 
@@ -364,6 +371,7 @@ def load(kind: str, name: str) -> type[Kind]:
     if name in OWN[kind]:
         module, _, attribute = OWN[kind][name].partition(":")
         return cast(type[Kind], getattr(importlib.import_module(module), attribute))
-    for point in entry_points(group=f"dpgen2_hpc.{kind}", name=name):
-        return cast(type[Kind], point.load())
+    for point in _installed(kind):
+        if point.name == name:
+            return cast(type[Kind], point.load())
     raise InputError(f"there is no {kind} type '{name}'; there are: {', '.join(names(kind))}")

@@ -193,7 +193,7 @@ def _settings(parts: _Parts) -> Settings:
     return Settings(
         type_map=tuple(inputs["type_map"]),
         masses=tuple(inputs["mass_map"]),
-        initial_systems=tuple(folder for pattern in parts.patterns for folder in pattern.systems),
+        initial_systems=tuple(system.folder for pattern in parts.patterns for system in pattern.systems),
         trainer=cast(Trainer, parts.trainer),
         explorer=cast(Explorer, parts.explorer),
         configurations=tuple(cast(Sequence[Configurations], parts.configurations)),

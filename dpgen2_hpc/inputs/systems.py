@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dpgen2_hpc.data.dataset import SystemSummary, inspect
 from dpgen2_hpc.inputs.read import KeyPath
 
 MARK = "type.raw"
@@ -15,25 +16,45 @@ WILD = "*?["
 
 
 @dataclass(frozen=True)
+class System:
+    """A folder, and what it holds or why that cannot be told."""
+
+    folder: Path
+    summary: SystemSummary | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Pattern:
     """One entry of ``init_data_sys``: where it stands, and the systems that it stands for now."""
 
     path: KeyPath
     text: str
-    systems: tuple[Path, ...]
+    systems: tuple[System, ...]
 
 
 def find(inputs: Mapping[str, Any], folder: Path) -> list[Pattern]:
-    """Return the entries of ``init_data_sys``; relative ones are relative to ``folder``."""
+    """Return the entries of ``init_data_sys``, all systems looked at; relative ones are relative to ``folder``."""
     given = inputs["init_data_sys"]
     path: KeyPath = ("inputs", "init_data_sys")
     prefix = folder / (inputs["init_data_prefix"] or "")
     if isinstance(given, str):
-        return [Pattern(path, given, tuple(_systems(prefix / given)))]
-    return [Pattern((*path, i), name, tuple(_systems(prefix / name))) for i, name in enumerate(given)]
+        return [Pattern(path, given, _systems(prefix / given))]
+    return [Pattern((*path, i), name, _systems(prefix / name)) for i, name in enumerate(given)]
 
 
-def _systems(pattern: Path) -> Iterator[Path]:
+def _systems(pattern: Path) -> tuple[System, ...]:
+    return tuple(map(_system, _folders(pattern)))
+
+
+def _system(folder: Path) -> System:
+    try:
+        return System(folder, inspect(folder))
+    except ValueError as error:
+        return System(folder, None, str(error))
+
+
+def _folders(pattern: Path) -> Iterator[Path]:
     """Yield the systems that a pattern matches; below a folder that is no system, all that are there.
 
     A plain file that a wildcard happens to match is no system, and is passed over.
@@ -57,21 +78,18 @@ def problems(patterns: Sequence[Pattern], type_map: Sequence[str]) -> Iterator[t
     for pattern in patterns:
         if not pattern.systems:
             yield pattern.path, f"'{pattern.text}' matches no folder"
-        for folder in pattern.systems:
-            if folder in seen:
-                yield pattern.path, f"'{folder}' is already among the systems: it would count twice"
+        for system in pattern.systems:
+            if system.folder in seen:
+                yield pattern.path, f"'{system.folder}' is already among the systems: it would count twice"
                 continue
-            seen.add(folder)
-            yield from ((pattern.path, text) for text in _system_problems(folder, type_map))
+            seen.add(system.folder)
+            yield from ((pattern.path, text) for text in _system_problems(system, type_map))
 
 
-def _system_problems(folder: Path, type_map: Sequence[str]) -> Iterator[str]:
-    from dpgen2_hpc.data.dataset import inspect  # noqa: PLC0415  (numpy, which the tree alone does not need)
-
-    try:
-        summary = inspect(folder)
-    except ValueError as error:
-        yield str(error)
+def _system_problems(system: System, type_map: Sequence[str]) -> Iterator[str]:
+    folder, summary = system.folder, system.summary
+    if summary is None:
+        yield system.problem
         return
     unknown = [element for element in summary.type_map if element not in type_map]
     if unknown:

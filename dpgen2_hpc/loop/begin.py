@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dpgen2_hpc.data.dataset import read_frames
+from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import InputError, StateError, UserError
 from dpgen2_hpc.inputs.changes import Change, changes
 from dpgen2_hpc.inputs.param import Settings, root
@@ -214,13 +215,18 @@ def _write_initial_data(aside: WorkDir, settings: Settings, root_folder: Path) -
     aside.initial_digests.write_text("".join(f"{digest}\n" for digest in digests))
 
 
+def starting_frames(settings: Settings, entry: int) -> list[Frame]:
+    """Return the starting configurations of an entry: the same ones whenever it is asked."""
+    rng = np.random.default_rng((settings.seed, entry, CONFIGURATIONS))
+    return settings.configurations[entry].generate(settings.type_map, rng)
+
+
 def _write_configurations(aside: WorkDir, settings: Settings) -> None:
     """Write every starting configuration once, in the explorer's format; tasks link to it."""
     suffix = Path(settings.explorer.configuration_file).suffix
     pools = []
-    for entry, source in enumerate(settings.configurations):
-        rng = np.random.default_rng((settings.seed, entry, CONFIGURATIONS))
-        frames = source.generate(settings.type_map, rng)
+    for entry in range(len(settings.configurations)):
+        frames = starting_frames(settings, entry)
         names = [f"{entry:03d}/{number:06d}{suffix}" for number in range(len(frames))]
         (aside.configurations / f"{entry:03d}").mkdir(parents=True)
         for name, frame in zip(names, frames, strict=True):

@@ -13,22 +13,6 @@ from dpgen2_hpc.state.record import Record, read_record
 from dpgen2_hpc.state.workdir import Place, WorkDir, iteration_name
 
 
-def describe_inputs(plan: Plan) -> str:
-    """Return what was understood of the user's files, in numbers."""
-    settings = plan.param.settings
-    runs = [sum(len(group.states()) for group in stage) for stage in settings.stages]
-    lines = [
-        f"elements: {', '.join(settings.type_map)}",
-        f"initial data: {len(settings.initial_systems)} systems",
-        f"train: {settings.trainer.numb_models} models on {_machine(plan, 'train')}",
-        f"explore: stages with {', '.join(map(str, runs))} thermodynamic states on {_machine(plan, 'explore')}",
-        f"at most {settings.max_numb_iter} iterations of a stage",
-        f"fp: at most {settings.task_max} labels an iteration by {settings.fp_type}, on {_machine(plan, 'fp')}",
-    ]
-    lines += [f"'{key}' has no meaning here and is not followed" for key in plan.param.meaningless]
-    return "\n".join([*lines, "no fault was found"])
-
-
 def describe_next(workdir: WorkDir, plan: Plan) -> str:
     """Return what ``run`` would do next."""
     if not workdir.record.exists():
@@ -89,8 +73,3 @@ def _mirror(workdir: WorkDir, record: Record) -> Iterator[WorkDir]:
         next_step = WorkDir(root).step(record.iteration, record.step).path
         next_step.unlink(missing_ok=True)
         yield WorkDir(root)
-
-
-def _machine(plan: Plan, step: str) -> str:
-    machine = plan.machines[step].machine
-    return f"{machine['batch_type']} ({machine['context_type']})"
