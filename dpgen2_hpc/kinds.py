@@ -281,7 +281,10 @@ class TaskGroup(Kind, Protocol):
 
 
 class Configurations(Kind, Protocol):
-    """A source of starting configurations."""
+    """A source of starting configurations.
+
+    ``files_read()``, where it is there, lists the files that they come from: on resume they must be what they were.
+    """
 
     def generate(self, type_map: Sequence[str], rng: np.random.Generator) -> list[Frame]:
         """Return the configurations; the same ``rng`` gives the same ones."""

@@ -56,8 +56,8 @@ def _first_look(plan: Plan, machine: Path) -> list[str]:
 def _drive(arguments: argparse.Namespace, workdir: WorkDir, plan: Plan, lock: Lock, signals: Signals) -> int:
     file = RecordFile(workdir.record, lock)
     try:
-        record = open_run(workdir, plan, file, new_identity=arguments.new_identity)
-        code = Driver(workdir, plan, file, record, signals, once=arguments.once).run()
+        record, now = open_run(workdir, plan, file, new_identity=arguments.new_identity)
+        code = Driver(workdir, now, file, record, signals, once=arguments.once, upcoming=plan).run()
     except Interrupted as error:
         log.info("ended by %s; jobs that run go on, and the same command resumes", error)
         return 128 + error.signum

@@ -207,7 +207,7 @@ def _in_all(sets: Sequence[Path], name: str) -> bool:
 
 def _check_set(folder: Path, natoms: int, *, periodic: bool) -> int:
     """Return the number of frames of a set all of whose arrays agree on it."""
-    there = {"coord.npy", *(["box.npy"] if periodic else []), *os.listdir(folder)}
+    there = {"coord.npy", *(["box.npy"] if periodic else []), *os.listdir(folder)}  # noqa: PTH208  (names alone)
     headers = {name: _header(folder / f"{name}.npy") for name in ARRAYS if f"{name}.npy" in there}
     frames = headers["coord"].shape[0] if headers["coord"].shape else 0
     for name, header in headers.items():

@@ -22,7 +22,7 @@ def describe_next(workdir: WorkDir, plan: Plan) -> str:
             begin.write_inputs(aside, plan)
             return _next_step(aside, plan, Record.begin(aside.root, plan.param.settings.seed))
     record = read_record(workdir.record)
-    changed = [f"would follow the change: {change}" for change in begin.pending_changes(workdir, plan)]
+    changed = list(_changes(workdir, plan, record))
     if record.phase == "pending":
         with _mirror(workdir, record) as aside:
             return "\n".join([*changed, _next_step(aside, plan, record)])
@@ -34,6 +34,17 @@ def describe_next(workdir: WorkDir, plan: Plan) -> str:
         lines.append(f"would submit jobs for {waiting} tasks that wait")
     lines.append(f"would go on with {len(ledger.open_jobs())} jobs that are not known to have ended")
     return "\n".join([*changed, *lines])
+
+
+def _changes(workdir: WorkDir, plan: Plan, record: Record) -> Iterator[str]:
+    """Yield what would become of each change of ``param.json``."""
+    for change in begin.pending_changes(workdir, plan):
+        if not begin.is_allowed(change, record):
+            yield f"would refuse the change: {change}"
+        elif begin.is_for_later(change, record):
+            yield f"would follow the change from the next iteration on: {change}"
+        else:
+            yield f"would follow the change: {change}"
 
 
 def _next_step(workdir: WorkDir, plan: Plan, record: Record) -> str:

@@ -122,6 +122,11 @@ class Alloy:
         elif not 0 < size <= 100:
             yield f"the constant, {size} Å, must be above 0 and at most 100"
 
+    def files_read(self) -> list[str]:
+        """Return the file that the lattice comes from, if it comes from one."""
+        name, size = self.lattice
+        return [name] if isinstance(size, str) else []
+
     def generate(self, type_map: Sequence[str], rng: np.random.Generator) -> list[Frame]:
         """Return ``numb_confs`` configurations."""
         cell, sites = self._sites()

@@ -82,7 +82,7 @@ def explore_keys() -> list[Key]:
         Key("configuration_prefix", [str, NOTHING], "The folder of the configurations' files.", optional=True,
             default=None),
         Key("configurations", list[list[str] | dict[str, Any]], "Where runs start from: an alloy each, or a list of "
-            "file names (LAMMPS's format).", alias=["configuration"], sub_fields=_alloy_keys()),
+            "file names (LAMMPS's format).", alias=["configuration"], change="append", sub_fields=_alloy_keys()),
         Key("stages", list[dict[str, Any] | list[dict[str, Any]]], "The task group of each stage.", change="append",
             sub_variants=[_groups()]),
     ]  # fmt: skip

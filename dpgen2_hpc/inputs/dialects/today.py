@@ -138,7 +138,7 @@ def _explore() -> list[Key]:
         Key("convergence", dict, "What is accurate, and when a stage has converged.", change="next",
             sub_variants=[variant("convergence")]),
         Key("configurations", list[list[str] | dict[str, Any]], "Where runs start from: a source each, or a list of "
-            "file names, which is a source of type file.", alias=["configuration"],
+            "file names, which is a source of type file.", alias=["configuration"], change="append",
             sub_variants=[variant("configurations")]),
         Key("stages", list[list[dict[str, Any]]], "A list of stages, each a list of task groups.", change="append",
             sub_variants=[variant("groups", default="lmp-md")]),
