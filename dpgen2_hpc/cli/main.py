@@ -14,6 +14,7 @@ from dpgen2_hpc.state.files import FULL
 
 PARAM_HELP = "what to learn: DPGEN2's input"
 MACHINE_HELP = "where to run: DP-GEN's machine file"
+DIALECT_HELP = "param.json as DPGEN2 has it today, as its manual of 2022 has it, or as the option -o is for"
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -54,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="for scripts: a stable form")
     _config_and_id(status)
     _config_and_id(_verb(verbs, "showkey", "list the keys of the finished steps"))
+    _about_inputs(verbs)
     return top
 
 
@@ -65,6 +67,21 @@ def _run(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     how.add_argument("--dry-run", action="store_true", help="say what would happen next, and write nothing")
     run.add_argument("--take-over", action="store_true", help="take the lock from a dead driver on another host")
     run.add_argument("--new-identity", action="store_true", help="make a copied work directory a run of its own")
+
+
+def _about_inputs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the commands that explain the input files, and begin them."""
+    doc = _verb(verbs, "doc", "explain the keys of the input files")
+    doc.add_argument("path", nargs="?", metavar="KEY", help="for example explore.convergence; default: list all keys")
+    doc.add_argument("--machine", action="store_true", help="those of machine.json")
+    doc.add_argument("--markdown", action="store_true", help="all of them as the table docs/arguments.md")
+    schema = _verb(verbs, "schema", "print the JSON Schema of an input file, for editors")
+    schema.add_argument("file", choices=["param", "machine"], help="which file")
+    for verb in (doc, schema):
+        verb.add_argument("--dialect", choices=["today", "manual", "old"], default="today", help=DIALECT_HELP)
+    init = _verb(verbs, "init", "write input files to begin with, their open places marked")
+    init.add_argument("--fp", default="ase", metavar="TYPE", help="the first-principles code (default: ase)")
+    init.add_argument("--scheduler", default="Shell", metavar="NAME", help="Shell, Slurm, PBS, Torque or LSF")
 
 
 def _verb(

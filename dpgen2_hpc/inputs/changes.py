@@ -51,7 +51,7 @@ def _rules(argument: Any, path: KeyPath, rule: str) -> Iterator[tuple[KeyPath, A
     for member in argument.sub_fields.values():
         own = rule_of(member, rule)
         yield (*path, member.name), member, own
-        yield from _rules(member, (*path, member.name), own)
+        yield from _rules(member, (*path, member.name), REFUSED if own == APPEND else own)
     for variant in argument.sub_variants.values():
         for choice in variant.choice_dict.values():
             yield from _rules(choice, (*path, f"[{choice.name}]"), rule)

@@ -19,6 +19,9 @@ from dpgen2_hpc.kinds import Key
 COMMENT = "_"
 """What the name of a key begins with that is a comment."""
 
+TO_FILL = "FILL IN:"
+"""What the places begin with that ``init`` leaves open."""
+
 NO_DEFAULT = dargs.Argument("", str).default
 NOTHING_LATER: Mapping[str, Sequence[str]] = {}
 NOT_YET = "is not available yet in this version"
@@ -110,9 +113,9 @@ class _Walk:
         before = len(self.faults)
         if argument.sub_fields or argument.sub_variants:
             branch = partial(self.object, argument)
-            result = self.typed(value, _options(argument), path, branch, named=argument.repeat)
+            result = self.typed(value, options(argument), path, branch, named=argument.repeat)
         else:
-            result = self.typed(value, _options(argument), path)
+            result = self.typed(value, options(argument), path)
             self.limits(argument, value, path)
         if len(self.faults) == before and argument.extra_check and not argument.extra_check(result):
             self.fault(path, argument.extra_check_errmsg or f"{found(value)} is not allowed here")
@@ -131,7 +134,9 @@ class _Walk:
 
         ``branch`` walks an object that has arguments of its own; ``named``: such objects stand under names.
         """
-        if not any(fits(value, option) for option in options):
+        if isinstance(value, str) and value.startswith(TO_FILL):
+            self.fault(path, f"is still to be filled in:{value.removeprefix(TO_FILL)}")
+        elif not any(fits(value, option) for option in options):
             self.fault(path, f"expected {expected(options)}, found {found(value)}")
         elif isinstance(value, list):
             inner = _members(options, list)
@@ -178,7 +183,7 @@ class _Walk:
                 self.origins[*path, argument.name] = (*path, keys[0])
             return self.value(argument, value[keys[0]], (*path, keys[0]))
         elif not argument.optional:
-            self.fault((*path, argument.name), f"this key is missing: expected {expected(_options(argument))}")
+            self.fault((*path, argument.name), f"this key is missing: expected {expected(options(argument))}")
         elif argument.default is not NO_DEFAULT:
             return self.value(argument, argument.default, (*path, argument.name))
         return NO_DEFAULT
@@ -238,7 +243,7 @@ def _is_later(argument: dargs.Argument, value: Any) -> bool:
     return isinstance(argument, Key) and not argument.available and value != argument.default
 
 
-def _options(argument: dargs.Argument) -> tuple[Any, ...]:
+def options(argument: dargs.Argument) -> tuple[Any, ...]:
     """Return the types that a value may have; a repeated ``list`` is a ``list[dict]``, which dargs does not say."""
     options = alternatives(argument.dtype)
     if not argument.repeat:
