@@ -214,25 +214,26 @@ Problem = tuple[KeyPath, str]
 
 
 def _problems(value: Mapping[str, Any], parts: _Parts) -> Iterator[Problem]:
-    """Yield what no key shows alone, in every part that could be understood."""
+    """Yield what no key shows alone, in every part that could be understood.
+
+    What is compared with the elements is not, while something is wrong with these themselves.
+    """
     inputs = value.get("inputs", {})
-    yield from _element_problems(inputs)
-    elements = inputs.get("type_map")
-    if not elements or "mass_map" not in inputs:
-        return
-    if "init_data_sys" in inputs:
-        yield from systems.problems(parts.patterns, elements)
-    numb_models = value.get("train", {}).get("numb_models", 4)
-    context = CheckContext(tuple(elements), tuple(inputs["mass_map"]), numb_models)
+    wrong = list(_element_problems(inputs))
+    yield from wrong
+    elements, masses = tuple(inputs.get("type_map", ())), tuple(inputs.get("mass_map", ()))
+    context = CheckContext(elements, masses, value.get("train", {}).get("numb_models", 4))
     single: list[tuple[KeyPath, Kind | None]] = [
-        (("train",), parts.trainer),
         (("explore",), parts.explorer),
         (("explore", "convergence"), parts.convergence),
-        (("fp",), parts.labeler),
     ]
+    if elements and masses and not wrong:
+        if "init_data_sys" in inputs:
+            yield from systems.problems(parts.patterns, elements)
+        single += [(("train",), parts.trainer), (("fp",), parts.labeler)]
+        yield from _configuration_problems(parts.configurations, context)
     for path, kind in single:
         yield from _below(path, kind.checks(context)) if kind else ()
-    yield from _configuration_problems(parts.configurations, context)
     yield from _stages_problems(parts, context)
 
 
@@ -248,8 +249,8 @@ def _element_problems(inputs: Mapping[str, Any]) -> Iterator[Problem]:
         if not element or not element.isascii() or not element.replace("_", "").isalnum():
             text = f"{element!r} is no name of an element: letters, digits and '_' alone go through all the programs"
             yield ("inputs", "type_map", index), text
-    if masses is not None and len(masses) != len(elements):
-        yield ("inputs", "mass_map"), f"has {len(masses)} masses for {len(elements)} elements of type_map"
+    if masses is not None and elements and len(masses) != len(elements):
+        yield ("inputs", "mass_map"), f"needs one mass for each of {', '.join(elements)}; there are {len(masses)}"
 
 
 def _configuration_problems(sources: Sequence[Kind] | None, context: CheckContext) -> Iterator[Problem]:

@@ -26,10 +26,11 @@ class System:
 
 @dataclass(frozen=True)
 class Pattern:
-    """One entry of ``init_data_sys``: where it stands, and the systems that it stands for now."""
+    """One entry of ``init_data_sys``: where it stands, its text alone and with prefix and folder, and its systems."""
 
     path: KeyPath
     text: str
+    whole: Path
     systems: tuple[System, ...]
 
 
@@ -39,8 +40,8 @@ def find(inputs: Mapping[str, Any], folder: Path) -> list[Pattern]:
     path: KeyPath = ("inputs", "init_data_sys")
     prefix = folder / (inputs["init_data_prefix"] or "")
     if isinstance(given, str):
-        return [Pattern(path, given, _systems(prefix / given))]
-    return [Pattern((*path, i), name, _systems(prefix / name)) for i, name in enumerate(given)]
+        return [Pattern(path, given, prefix / given, _systems(prefix / given))]
+    return [Pattern((*path, i), name, prefix / name, _systems(prefix / name)) for i, name in enumerate(given)]
 
 
 def _systems(pattern: Path) -> tuple[System, ...]:
@@ -48,6 +49,10 @@ def _systems(pattern: Path) -> tuple[System, ...]:
 
 
 def _system(folder: Path) -> System:
+    if not folder.is_dir():
+        return System(folder, None, f"'{folder}' is a file; a system of deepmd/npy is a folder with {MARK}")
+    if not (folder / MARK).exists():
+        return System(folder, None, f"'{folder}' is no system of deepmd/npy: it has no {MARK}, and no folder below has")
     try:
         return System(folder, inspect(folder))
     except ValueError as error:
@@ -77,7 +82,7 @@ def problems(patterns: Sequence[Pattern], type_map: Sequence[str]) -> Iterator[t
     seen: set[Path] = set()
     for pattern in patterns:
         if not pattern.systems:
-            yield pattern.path, f"'{pattern.text}' matches no folder"
+            yield pattern.path, f"'{pattern.whole}' matches no folder"
         for system in pattern.systems:
             if system.folder in seen:
                 yield pattern.path, f"'{system.folder}' is already among the systems: it would count twice"

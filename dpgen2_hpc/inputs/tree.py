@@ -3,6 +3,7 @@
 dargs describes the tree; its own check stops at the first fault, and takes NaN and bools for numbers.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -137,7 +138,8 @@ class _Walk:
         if isinstance(value, str) and value.startswith(TO_FILL):
             self.fault(path, f"is still to be filled in:{value.removeprefix(TO_FILL)}")
         elif not any(fits(value, option) for option in options):
-            self.fault(path, f"expected {expected(options)}, found {found(value)}")
+            hint = f": write {value:.0f}" if int in options and _is_whole(value) else ""
+            self.fault(path, f"expected {expected(options)}, found {found(value)}{hint}")
         elif isinstance(value, list):
             inner = _members(options, list)
             return [self.typed(item, inner, (*path, index), branch) for index, item in enumerate(value)]
@@ -177,7 +179,8 @@ class _Walk:
             names = " and ".join(repr(key) for key in keys)
             self.fault((*path, keys[1]), f"{names} are the same key: give only one of them")
         elif keys and _is_later(argument, value[keys[0]]):
-            self.fault((*path, keys[0]), f"'{keys[0]}' {NOT_YET}")
+            default = json.dumps(argument.default, ensure_ascii=False)
+            self.fault((*path, keys[0]), f"'{keys[0]}' {NOT_YET}: leave it out (its default is {default})")
         elif keys:
             if keys[0] != argument.name:
                 self.origins[*path, argument.name] = (*path, keys[0])
@@ -192,7 +195,7 @@ class _Walk:
         """Return the keys that an object has for each argument, and note those that it has for none."""
         owners = shape.owners()
         given: dict[str, list[str]] = {}
-        known = [*shape.flags, *(argument.name for argument in shape.arguments)]
+        known = [*shape.flags, *(argument.name for argument in shape.arguments if getattr(argument, "available", True))]
         for key, _ in _no_comments(value):
             if key in owners:
                 given.setdefault(owners[key].name, []).append(key)
@@ -228,6 +231,11 @@ class _Walk:
 # ---- what needs no walk
 
 
+def _is_whole(value: Any) -> bool:
+    """Whether a value is a whole number that was written with a point or an exponent."""
+    return isinstance(value, float) and finite(value) and abs(value) < 1e15 and value.is_integer()
+
+
 def _no_choice(variant: dargs.Variant, value: dict[str, Any], later: Sequence[str]) -> str:
     flag, known = variant.flag_name, list(variant.choice_dict)
     if flag not in value:
@@ -235,7 +243,7 @@ def _no_choice(variant: dargs.Variant, value: dict[str, Any], later: Sequence[st
     tag = value[flag]
     if not isinstance(tag, str):
         return f"expected a string, found {found(tag)}"
-    return f"{quoted(tag)} {NOT_YET}" if tag in later else unknown(flag, tag, known, variant.choice_alias)
+    return f"{quoted(tag)} {NOT_YET}" if tag in later else unknown(flag, tag, known, [*variant.choice_alias, *later])
 
 
 def _is_later(argument: dargs.Argument, value: Any) -> bool:
@@ -247,10 +255,15 @@ def options(argument: dargs.Argument) -> tuple[Any, ...]:
     """Return the types that a value may have; a repeated ``list`` is a ``list[dict]``, which dargs does not say."""
     options = alternatives(argument.dtype)
     if not argument.repeat:
-        return options
+        nested = any(dict in map(_base, _members(options, list)) for option in options if _base(option) is list)
+        return tuple(option for option in options if not (nested and option is dict))
     spelled_out = {get_origin(option) for option in options}
     meaning = {list: list[dict[str, Any]], dict: dict[str, dict[str, Any]]}
     return tuple(meaning.get(option, option) for option in options if option not in spelled_out)
+
+
+def _base(kind: Any) -> Any:
+    return get_origin(kind) or kind
 
 
 def _members(options: Sequence[Any], container: type) -> tuple[Any, ...]:

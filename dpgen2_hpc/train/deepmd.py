@@ -82,7 +82,9 @@ class DeepmdTrainer:
         return cls(settings["numb_models"], templates, config["command"], config["train_args"])
 
     def checks(self, context: CheckContext) -> Iterator[Problem]:
-        """Yield what is wrong with the templates."""
+        """Yield an empty command, and what is wrong with the templates."""
+        if not self.dp.strip():
+            yield ("config", "command"), "must not be empty"
         if len(self.templates) not in (1, self.numb_models):
             yield ("template_script",), f"has {len(self.templates)} entries; there are {self.numb_models} models"
         for number, template in enumerate(self.templates):
@@ -251,11 +253,9 @@ def _template_problems(template: Any, type_map: tuple[str, ...]) -> Iterator[Pro
     if not isinstance(template, dict):
         yield (), "must be an object, the input of dp train"
         return
-    for path in (("model",), ("model", "descriptor"), ("model", "fitting_net"), ("training",)):
-        value: Any = template
-        for name in path:
-            value = value.get(name) if isinstance(value, dict) else None
-        if not isinstance(value, dict):
+    for path in (("model",), ("training",), ("model", "descriptor"), ("model", "fitting_net")):
+        above = template.get(path[0], {}) if len(path) > 1 else template
+        if isinstance(above, dict) and (above or len(path) == 1) and not isinstance(above.get(path[-1]), dict):
             yield path, "is missing: an input of dp train has it, as an object"
     model, training = template.get("model"), template.get("training")
     if isinstance(model, dict) and model.get("type_map", list(type_map)) != list(type_map):
