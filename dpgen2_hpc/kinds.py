@@ -321,7 +321,11 @@ class Convergence(Kind, Protocol):
 
 
 class Labeler(Kind, Protocol):
-    """A first-principles code."""
+    """A first-principles code.
+
+    ``text_files``, a class variable where it is there, are paths to settings that name a text file: its content takes
+    their place when the run begins. ``resolved(settings, folder)`` makes the other paths absolute.
+    """
 
     has_virial: bool
     """Whether a label of a periodic frame must have a virial."""

@@ -1,6 +1,6 @@
 """``param.json``: what it means, and what no key of it shows alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -68,7 +68,7 @@ def load_param(path: Path, commands: Mapping[str, str | None], *, old_compatible
         Everything that is wrong with it.
     """
     value, document, faults = understood(read_json(path), old_compatible=old_compatible)
-    value, document, more = _embed_templates(value, document)
+    value, document, more = _embed_files(value, document)
     faults = [*faults, *more]
     folder = path.parent.absolute()
     patterns = tuple(_patterns(value, folder))
@@ -89,42 +89,85 @@ def root() -> dargs.Argument:
 # ---- the meaning ----------------------------------------------------------------------------------------------------
 
 
-def _embed_templates(value: Mapping[str, Any], document: Document) -> tuple[dict[str, Any], Document, list[Fault]]:
-    """Put the content of the JSON files that the trainer's keys name in the place of their names."""
-    train: dict[str, Any] = dict(value.get("train", {}))
-    reader = _Templates(document)
-    for name in getattr(kinds.load("train", train["type"]), "json_files", ()) if train else ():
-        if name in train:
-            train[name] = reader.embedded(train[name], ("train", name))
-            if reader.faults:
-                del train[name]
-    files = {**document.files, **reader.files}
-    return {**value, **({"train": train} if train else {})}, replace(document, files=files), reader.faults
+def _embed_files(value: Mapping[str, Any], document: Document) -> tuple[dict[str, Any], Document, list[Fault]]:
+    """Put the contents of the files that the trainer's and the labeler's keys name in the place of their names."""
+    reader = _Contents(document)
+    result = dict(value)
+    if "train" in value:
+        train = dict(value["train"])
+        for name in getattr(kinds.load("train", train["type"]), "json_files", ()):
+            _replace(train, name, reader.json, ("train", name))
+        result["train"] = train
+    if "fp" in value:
+        fp: dict[str, Any] = {
+            name: dict(entry) if isinstance(entry, dict) else entry for name, entry in value["fp"].items()
+        }
+        for part, name in getattr(kinds.load("fp", fp["type"]), "text_files", ()):
+            if part in fp:
+                _replace(fp[part], name, reader.text, ("fp", part, name))
+                if name not in fp[part]:
+                    del fp[part]
+        result["fp"] = fp
+    return result, replace(document, files={**document.files, **reader.files}), reader.faults
 
 
-class _Templates:
-    """Reads the files that stand for their contents, and keeps them for faults in them."""
+def _replace(section: dict[str, Any], name: str, read: Callable[[Any, KeyPath], Any], path: KeyPath) -> None:
+    """Put what ``read`` makes of an entry in its place, or take it out where a fault was noted."""
+    if name in section:
+        try:
+            section[name] = read(section[name], path)
+        except InputError:
+            del section[name]
+
+
+class _Contents:
+    """Reads the files that stand for their contents; keeps the faults, and JSON files for faults found later."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
         self.files: dict[KeyPath, Document] = {}
         self.faults: list[Fault] = []
 
-    def embedded(self, entry: Any, path: KeyPath) -> Any:
-        """Return the contents for the name of a file, or for each name in a list."""
+    def json(self, entry: Any, path: KeyPath) -> Any:
+        """Return the contents for the name of a JSON file, or for each name in a list.
+
+        Raises
+        ------
+        InputError
+            A file cannot be read, which is noted.
+        """
         if isinstance(entry, list):
-            return [self.embedded(member, (*path, index)) for index, member in enumerate(entry)]
+            return [self.json(member, (*path, index)) for index, member in enumerate(entry)]
         if not isinstance(entry, str):
             return entry
-        file = Path(self.document.file).parent / entry
         try:
-            self.files[path] = read_json(file)
+            self.files[path] = read_json(self._file(entry))
         except InputError as error:
             unread = [fault for fault in error.faults if fault.line is None]
             self.faults += [self.document.fault(path, f"'{fault.file}' {fault.message}") for fault in unread]
             self.faults += [fault for fault in error.faults if fault.line is not None]
-            return {}
+            raise
         return self.files[path].value
+
+    def text(self, entry: Any, path: KeyPath) -> Any:
+        """Return the contents for the name of a text file; ``None`` stands for none.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read, which is noted.
+        """
+        if entry is None:
+            return None
+        try:
+            return self._file(entry).read_text()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text"
+            self.faults.append(self.document.fault(path, f"'{self._file(entry)}' cannot be read: {reason}"))
+            raise InputError(self.faults) from error
+
+    def _file(self, name: str) -> Path:
+        return Path(self.document.file).parent / name
 
 
 def _with_commands(value: Mapping[str, Any], commands: Mapping[str, str | None]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import copy
 import json
 from dataclasses import dataclass
+from typing import ClassVar
 
 import dargs
 import pytest
@@ -118,6 +119,7 @@ class StandIn:
 
     settings: dict
     has_virial: bool = True
+    text_files: ClassVar = (("inputs_config", "incar"),)
 
     @classmethod
     def arguments(cls):
@@ -229,6 +231,21 @@ def test_the_manuals_example_is_understood_up_to_its_labeler(folder):
 def test_what_speaks_of_argo_is_known_in_every_dialect_and_kept_for_a_notice(folder):
     assert load(folder, MANUAL).meaningless == ("dflow_config", "dflow_s3_config")
     assert load(folder, OLD, old_compatible=True).meaningless == ("dflow_config", "upload_python_package")
+
+
+@pytest.mark.usefixtures("vasp")
+def test_the_text_of_a_file_takes_the_place_of_its_name(folder):
+    found = load(folder, MANUAL).value["fp"]["inputs_config"]["incar"]
+    assert found == (folder / "vasp/INCAR").read_text()
+
+
+@pytest.mark.usefixtures("vasp")
+def test_a_text_that_is_not_there_is_told_once(folder):
+    (fault,) = refused(folder, changed(TODAY, "fp", "inputs_config", "incar", value="gone"))
+    assert fault.endswith("fp.inputs_config.incar: 'gone' cannot be read: No such file or directory")
+    (folder / "vasp/INCAR").unlink()
+    (fault,) = refused(folder, MANUAL)
+    assert fault.endswith("fp.incar: 'vasp/INCAR' cannot be read: No such file or directory")
 
 
 @pytest.mark.usefixtures("vasp")

@@ -68,6 +68,8 @@ def understood(document: Document, *, old_compatible: bool = False) -> tuple[dic
     )
     faults = [document.fault(path, text) for path, text in translation.problems]
     value, more = normalize(today.tree(), document, kinds.LATER)
+    told = {fault.path for fault in faults}
+    more = [fault for fault in more if fault.path not in told]
     return _files_spelled_out(value), document, in_order([*faults, *more])
 
 
