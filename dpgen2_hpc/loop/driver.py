@@ -172,7 +172,7 @@ class Driver:
         if self.step.name != "collect":
             self._commit(self.record.advanced())
             return None
-        decision = decide(self.plan.limits, self.record.iterations)
+        decision = decide(self.upcoming.limits, self.record.iterations)
         if decision.action == GO_ON:
             log.info("%s", decision.reason)
             self._commit(self.record.next_iteration(decision.stage, decision.index_in_stage))

@@ -37,7 +37,8 @@ class Plan:
     def limits(self) -> Limits:
         """What the schedule must know."""
         settings = self.param.settings
-        return Limits(len(settings.stages), settings.max_numb_iter, settings.fatal_at_max)
+        levels = settings.convergence.levels()
+        return Limits(len(settings.stages), settings.max_numb_iter, settings.fatal_at_max, levels)
 
     def site(self, workdir: WorkDir, record: Record) -> Site:
         """Return the machine of the step that the run stands in, bound to the step's folder."""

@@ -125,6 +125,23 @@ def test_levels_hold_from_the_next_iteration_on(project):
 
 
 @pytest.mark.slow
+def test_a_run_in_which_nothing_could_be_selected_goes_on_with_other_levels(project):
+    project.env["FAKE_DEVIATIONS"] = "0.9 0.2 0.02"
+    done = project.run()
+    assert done.returncode == 4
+    assert "Change them and type the same command again" in output(done)
+    assert project.run().returncode == 4
+    project.param["explore"]["convergence"]["level_f_hi"] = 0.6
+    done = project.run()
+    assert done.returncode == 0, output(done)
+    assert [(row["level_f_hi"], row["selected"] > 0) for row in project.status()["iterations"]] == [
+        (0.5, False),
+        (0.6, True),
+        (0.6, False),
+    ]
+
+
+@pytest.mark.slow
 def test_a_change_before_the_first_step_holds_at_once(project):
     project.write()
     (project.work).mkdir()
