@@ -98,17 +98,23 @@ def _embed_files(value: Mapping[str, Any], document: Document) -> tuple[dict[str
         for name in getattr(kinds.load("train", train["type"]), "json_files", ()):
             _replace(train, name, reader.json, ("train", name))
         result["train"] = train
+    faults = reader.faults
     if "fp" in value:
-        fp: dict[str, Any] = {
-            name: dict(entry) if isinstance(entry, dict) else entry for name, entry in value["fp"].items()
-        }
-        for part, name in getattr(kinds.load("fp", fp["type"]), "text_files", ()):
-            if part in fp:
-                _replace(fp[part], name, reader.text, ("fp", part, name))
-                if name not in fp[part]:
-                    del fp[part]
-        result["fp"] = fp
-    return result, replace(document, files={**document.files, **reader.files}), reader.faults
+        result["fp"], more = _embed_texts(value["fp"], document)
+        faults = [*faults, *more]
+    return result, replace(document, files={**document.files, **reader.files}), faults
+
+
+def _embed_texts(settings: Mapping[str, Any], document: Document) -> tuple[dict[str, Any], list[Fault]]:
+    """Put the content of the text files that the labeler's keys name in the place of their names."""
+    reader = _Contents(document)
+    result: dict[str, Any] = {name: dict(held) if isinstance(held, dict) else held for name, held in settings.items()}
+    for part, name in getattr(kinds.load("fp", settings["type"]), "text_files", ()):
+        if part in result:
+            _replace(result[part], name, reader.text, ("fp", part, name))
+            if name not in result[part]:
+                del result[part]
+    return result, reader.faults
 
 
 def _replace(section: dict[str, Any], name: str, read: Callable[[Any, KeyPath], Any], path: KeyPath) -> None:

@@ -97,8 +97,11 @@ def _explore() -> dict[str, Any]:
 
 
 def _fp(fp_type: str) -> dict[str, Any]:
-    arguments = kinds.load("fp", fp_type).arguments()
-    own = {argument.name: _open(argument) for argument in arguments if not argument.optional or _has_command(argument)}
+    labeler = kinds.load("fp", fp_type)
+    wanted = [argument for argument in labeler.arguments() if not argument.optional or _has_command(argument)]
+    own = {argument.name: _open(argument) for argument in wanted}
+    for part, name in getattr(labeler, "text_files", ()):
+        own[part].setdefault(name, f"{TO_FILL} the file with the code's input, but for the atoms")
     return {"_comment": "At most task_max labels an iteration.", "type": fp_type, "task_max": 20, **own}
 
 

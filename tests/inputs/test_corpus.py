@@ -194,7 +194,7 @@ CORPUS = [
     ("today", ("fp", "inputs_config", "calculater"), "x", ["fp.inputs_config.calculater: unknown key 'calculater'; did you mean 'calculator'? Known here: calculator, kwargs."]),
     ("today", ("fp", "inputs_config", "kwargs"), [], ["fp.inputs_config.kwargs: expected an object, found a list"]),
     ("today", ("fp", "extra_output_files"), ["OUTCAR"], ["fp.extra_output_files: 'extra_output_files' is not available yet in this version: leave it out (its default is [])"]),
-    ("today", ("fp", "run_config"), {"comand": "x"}, ["fp.run_config.comand: unknown key 'comand'; did you mean 'command'? Known here: command."]),
+    ("today", ("fp", "run_config"), {"comand": "x"}, ["fp.run_config.comand: unknown key 'comand'; did you mean 'command'? Known here: ..."]),
     ("today", ("fp", "incar"), "INCAR", ["fp.incar: is a key of the manual's dialect of 2022, 'explore.convergence' on line 21 one of today's dialect: they do not go together, write the whole file in one of them"]),
     ("manual", ("explore", "f_trust_lo"), GONE, ["explore.f_trust_lo: this key is missing: expected a number"]),
     ("manual", ("explore", "f_trust_hi"), "0.5", ["explore.f_trust_hi: expected a number, found the string '0.5'"]),
