@@ -102,6 +102,7 @@ def follow(workdir: WorkDir, plan: Plan, record: Record) -> Plan:
     if len(held) < len(found):
         old = len(read_json(workdir.param)["explore"]["configurations"])
         _write_configurations(workdir, plan.param.settings, old)
+        _write_named(workdir, plan.param.settings)
         write_json(workdir.param, plan.param.value)
     return plan
 
@@ -253,7 +254,7 @@ def write_inputs(workdir: WorkDir, plan: Plan) -> None:
     write_machine(aside.machine, plan)
     _write_initial_data(aside, plan.param.settings, workdir.root)
     _write_configurations(aside, plan.param.settings)
-    write_lines(aside.files, [{"path": str(path), "digest": digest_file(path)} for path in _named(plan.param.settings)])
+    _write_named(aside, plan.param.settings)
     publish_folder(aside.inputs, workdir.inputs)
     aside.root.rmdir()
 
@@ -286,10 +287,11 @@ def starting_frames(settings: Settings, entry: int) -> list[Frame]:
     return settings.configurations[entry].generate(settings.type_map, rng)
 
 
-def _named(settings: Settings) -> list[Path]:
-    """Return the files of configurations and labels that the inputs name."""
+def _write_named(workdir: WorkDir, settings: Settings) -> None:
+    """Write which files of configurations and labels the inputs name, and what is in them."""
     sources = [path for source in settings.configurations for path in getattr(source, "files_read", list)()]
-    return list(dict.fromkeys([*map(Path, sources), *settings.labeler.shared().values()]))
+    paths = dict.fromkeys([*map(Path, sources), *settings.labeler.shared().values()])
+    write_lines(workdir.files, [{"path": str(path), "digest": digest_file(path)} for path in paths])
 
 
 def _write_configurations(aside: WorkDir, settings: Settings, first: int = 0) -> None:
