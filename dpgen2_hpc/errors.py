@@ -79,6 +79,10 @@ class QueueDown(Exception):
     """The queue did not answer, or not sensibly: wait and ask again, for as long as it lasts."""
 
 
+class QueueFull(Exception):
+    """The queue has surely not taken a job, and will later: go on with those that it has."""
+
+
 class SubmissionRefused(Exception):
     """The queue will never take this job as it is: a person is needed, who mends ``machine.json``."""
 

@@ -84,11 +84,11 @@ class Killer:
         if self.new("done", target):
             die()
 
-    def submit(self, this, job, tasks):
+    def submit(self, this, job, tasks, policy):
         """Submitted, and its id is not written down."""
         if self.new("before", "submission", this.folder.path, job.index):
             die()
-        identifier = REAL["submit"](this, job, tasks)
+        identifier = REAL["submit"](this, job, tasks, policy)
         with self.seen.with_name("submissions").open("a") as file:
             file.write(f"{job.name}\n")
         if self.new("after", "submission", this.folder.path, job.index):
@@ -120,7 +120,7 @@ def patch(killer: Killer) -> None:
                     setattr(module, name, getattr(killer, name))
     os.link = killer.link
     Path.rename = lambda path, target: killer.rename(path, target)
-    site.Site.submit = lambda this, job, tasks: killer.submit(this, job, tasks)
+    site.Site.submit = lambda this, job, tasks, policy: killer.submit(this, job, tasks, policy)
 
 
 def start(seen: Path, words: list[str]) -> int:

@@ -7,9 +7,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from project import Project
+from project import Project, end_started
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _no_driver_is_left():
+    yield
+    end_started()

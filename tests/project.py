@@ -4,8 +4,11 @@ import copy
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -101,9 +104,17 @@ class Project:
         """Start `dpgen2-hpc run` and return at once."""
         self.write()
         words = self.command("run", "-C", str(self.work), *options, "param.json", "machine.json")
-        return subprocess.Popen(
-            words, cwd=self.folder, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        driver = subprocess.Popen(
+            words,
+            cwd=self.folder,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=_hear_signals,
         )
+        STARTED.append(driver)
+        return driver
 
     def verb(self, *words: str) -> subprocess.CompletedProcess:
         return subprocess.run(
@@ -120,8 +131,38 @@ class Project:
         """The lines of the ledger that the fake programs keep: `dp train work/iter-000000/00.train/task.0000 1`."""
         return self.ledger.read_text().splitlines() if self.ledger.exists() else []
 
+    def ended(self) -> int:
+        """How many tasks the jobs say they have ended: nothing of these goes on."""
+        claims = [path.read_text().splitlines() for path in self.work.rglob("jobs/*.claim")]
+        return sum(len(lines) - 1 for lines in claims if lines)
+
     def result(self, iteration: int, step: str) -> dict:
         return json.loads((self.work / f"iter-{iteration:06d}" / step / "result.json").read_text())
+
+
+def _hear_signals() -> None:
+    """Let a driver hear what a person at a terminal would send: tests that run under `nohup` or `&` ignore it."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
+STARTED: list[subprocess.Popen] = []
+"""Drivers that the present test has started: a test that fails must not leave one waiting for ever."""
+
+
+def end_started() -> None:
+    while STARTED:
+        driver = STARTED.pop()
+        driver.kill()
+        driver.wait()
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something has happened; the limit is generous, since machines are shared."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
 
 
 def write_initial_data(folder: Path, frames: int = 3) -> None:

@@ -80,7 +80,7 @@ class Cluster:
         self.start_controller()
         if not self._alive("slurmd"):
             self._call("slurmd")
-        self._wait_until_up()
+        self._wait(self.resume, 60)
         return self
 
     def start_controller(self) -> None:
@@ -88,11 +88,22 @@ class Cluster:
         if not self._alive("slurmctld"):
             self._call("slurmctld")
 
-    def recover(self) -> None:
-        """Start a controller that was killed, and take back the drain that it may give a node whose jobs it forgot."""
-        self.start_controller()
-        time.sleep(3)  # until the node has told what it runs
-        self._wait_until_up()
+    def resume(self) -> bool:
+        """Take back the drain that a controller may give a node whose jobs it forgot; whether the node takes jobs.
+
+        It comes when the next job starts, seconds after the controller was killed and started again.
+        """
+        done = subprocess.run(
+            ["sinfo", "--noheader", "--format=%T"],
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        state = done.stdout.strip()
+        if state.startswith("drain"):
+            self._call("scontrol", "update", f"NodeName={socket.gethostname().split('.')[0]}", "State=RESUME")
+        return state in ("idle", "mixed", "allocated")
 
     def kill_controller(self) -> None:
         """End slurmctld as an accident would; jobs go on."""
@@ -163,22 +174,6 @@ class Cluster:
         except (OSError, ValueError):
             return None
         return pid if comm == program and _lives(pid) else None
-
-    def _wait_until_up(self) -> None:
-        def up() -> bool:
-            done = subprocess.run(
-                ["sinfo", "--noheader", "--format=%T"],
-                env={**os.environ, **self.env},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            state = done.stdout.strip()
-            if state.startswith("drain"):
-                self._call("scontrol", "update", f"NodeName={socket.gethostname().split('.')[0]}", "State=RESUME")
-            return state in ("idle", "mixed", "allocated")
-
-        self._wait(up, 60)
 
     @staticmethod
     def _wait(condition, seconds: float = 30) -> None:

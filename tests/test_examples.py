@@ -17,6 +17,7 @@ from project import write_initial_data
 from dpgen2_hpc.cli.main import parser
 from dpgen2_hpc.data.dataset import read_frames
 from dpgen2_hpc.fp.ase import label
+from dpgen2_hpc.inputs.policy import arguments
 from dpgen2_hpc.loop.plan import load_plan
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,7 +62,46 @@ def test_every_example_is_understood_with_every_machine(name, machine, tmp_path)
 
 def test_there_is_an_example_of_each():
     assert "al-cu-emt" in INPUTS
-    assert "local.json" in MACHINES
+    assert set(MACHINES) >= {"local.json", "slurm.json", "pbs.json", "lsf.json", "dpgen-slurm.json"}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_commented_key_of_an_example_works_when_its_underscore_is_removed(machine, tmp_path):
+    """`_notify` and the like are there to be uncommented."""
+    text = (ROOT / "machine_examples" / machine).read_text()
+    names = set(re.findall(r'"_(\w+)":', text)) - set(re.findall(r'"_(comment\w*)":', text))
+    folder = copied("al-cu-emt", tmp_path / "demo")
+    (folder / "tables").mkdir()
+    for name in ("plumed.dat", "tables/a.table"):
+        (folder / name).touch()
+    for name in names:
+        text = text.replace(f'"_{name}"', f'"{name}"')
+    (folder / "machine.json").write_text(text)
+    plan = load_plan(folder / "param.json", folder / "machine.json")
+    assert (plan.notify is None) == ("notify" not in names)
+
+
+def test_dp_gens_form_asks_for_what_the_short_one_asks_for(tmp_path):
+    folder = copied("al-cu-emt", tmp_path / "demo")
+    listed = load_plan(folder / "param.json", ROOT / "machine_examples/dpgen-slurm.json")
+    assert listed.meaningless == ("machine.json: 'deepmd_version'",)
+    assert {step: machine.group_size for step, machine in listed.machines.items()} == {
+        "train": 1,
+        "explore": 10,
+        "fp": 5,
+    }
+    assert {step: machine.resources["queue_name"] for step, machine in listed.machines.items()} == {
+        "train": "gpu",
+        "explore": "gpu",
+        "fp": "normal",
+    }
+
+
+@pytest.mark.parametrize("machine", ["slurm.json", "pbs.json", "lsf.json"])
+def test_an_example_for_a_queue_shows_what_a_newcomer_looks_for(machine):
+    text = (ROOT / "machine_examples" / machine).read_text()
+    for words in ("walltime", "_notify", "parallelism", "retry_count", "template_config", "continue_on_success_ratio"):
+        assert words in text
 
 
 def test_the_demo_starts_from_alloys_of_as_many_atoms_as_its_data(tmp_path):
@@ -153,8 +193,17 @@ def test_the_readme_explains_every_key_of_the_demo_and_no_other():
 
 
 def test_the_readme_explains_every_key_of_the_machine_and_no_other():
-    explained = shown("`machine.json`, where to run", "## Look into")
-    assert keys(LOCAL, below=("default.resources.envs",)) == explained
+    explained = shown("`machine.json`, where to run", "The other keys of `machine.json`")
+    assert {key for key in keys(LOCAL, below=("default.resources.envs",)) if not key.startswith("_")} == explained
+
+
+def test_the_readme_explains_every_other_key_of_a_section_but_those_of_argo():
+    (template,) = (key for key in arguments() if key.name == "template_config")
+    names = {key.name for key in arguments()} | {f"template_config.{name}" for name in template.sub_fields}
+    argo = {"executor", "template_slice_config", "template_config.image"}
+    own = {"user_forward_files", "user_backward_files", "notify"}
+    explained = shown("The other keys of `machine.json`", "## Look into")
+    assert explained == (names | own) - argo - {"template_config"}
 
 
 def test_the_files_that_the_readme_names_are_there():

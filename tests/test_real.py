@@ -1,13 +1,21 @@
-"""The loop on real parts: dp, lmp and EMT, compared with what dpdata, ASE and numpy say of the same files."""
+"""The loop on real parts, compared with what dpdata, ASE and numpy say of the same files.
+
+dp, lmp and EMT, as jobs of a real Slurm, by drivers that are killed again and again.
+"""
 
 import json
 import os
 import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import slurm_project
 from programs import need
-from project import TEMPLATE, Project
+from project import TEMPLATE, Project, wait_for
+from slurm_project import SlurmProject
 
 pytestmark = [pytest.mark.programs, pytest.mark.slow]
 
@@ -15,12 +23,39 @@ THREADS = {"OMP_NUM_THREADS": "1", "DP_INTRA_OP_PARALLELISM_THREADS": "1", "DP_I
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Project:
-    """One iteration, whose levels make nearly every frame a candidate."""
+def finished(tmp_path_factory) -> Iterator[SlurmProject]:
+    """One iteration, whose levels make nearly every frame a candidate; its driver is killed every few seconds."""
     path = need("dp", "lmp")
-    project = Project(tmp_path_factory.mktemp("real"))
-    project.env.update(PATH=path, **THREADS)
+    with slurm_project.cluster(tmp_path_factory.mktemp("slurm")) as cluster:
+        project = SlurmProject(tmp_path_factory.mktemp("real"), cluster)
+        project.env["PATH"] += f":{path}"
+        resources = project.machine["default"]["resources"]
+        resources["envs"].update(PATH=path, **THREADS)
+        _real(project)
+        kills = 0
+        while (driver := project.start()) and not _ends(driver, 6.5):
+            driver.kill()
+            driver.wait()
+            kills += 1
+            assert kills < 60, (project.work / "dpgen2_hpc.log").read_text()
+        assert driver.returncode == 0, driver.communicate()[0]
+        project.kills = kills
+        project.accepted = project.entries()
+        yield project
+
+
+def _ends(driver, seconds: float) -> bool:
+    try:
+        driver.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _real(project: Project) -> None:
+    """Give a project real programs, real data and a template that they can learn."""
     _emt_data(project.folder / "data")
+    project.param["train"]["numb_models"] = 2
     project.param["train"].update(
         template_script={**TEMPLATE, "training": {"numb_steps": 60, "disp_freq": 20, "save_freq": 20}}
     )
@@ -30,9 +65,6 @@ def finished(tmp_path_factory) -> Project:
     explore["convergence"].update(level_f_lo=1e-4, level_f_hi=1e3)
     explore["configurations"][0].update(replicate=[2, 2, 1], lattice=["fcc", 3.9])
     project.machine["fp"].pop("command")
-    done = project.run(timeout=400)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return project
 
 
 def _emt_data(folder) -> None:
@@ -57,6 +89,13 @@ def _emt_data(folder) -> None:
         virial = -atoms.get_stress(voigt=False) * atoms.get_volume()
         labels.append(Labels(frame, atoms.get_potential_energy(), atoms.get_forces(), virial))
     write_labels(folder, labels, ("Al", "Cu"))
+
+
+@pytest.mark.queue
+def test_each_job_was_submitted_once_although_the_driver_was_killed_again_and_again(finished):
+    assert finished.kills >= 2
+    assert finished.accepted == Counter(finished.names())
+    assert not list(finished.work.rglob("*.attempt-*"))
 
 
 def test_every_explored_frame_has_its_row_in_the_deviation_files(finished):
@@ -113,8 +152,6 @@ def test_a_real_training_that_was_killed_goes_on_from_its_checkpoint(tmp_path):
     project.machine["explore"] = {"command": "false"}
     assert project.run("--once").returncode == 3
     task = project.work / "iter-000000/00.train/task.0000"
-    from loop.test_killed import wait_for
-
     wait_for(lambda: (task / "model.ckpt-100.meta").exists() and (task / "checkpoint").exists(), 120)
     name = next(
         json.loads(line)["name"]

@@ -5,12 +5,13 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dpgen2_hpc import __version__
-from dpgen2_hpc.errors import BUG, DONE, StorageError, UserError
+from dpgen2_hpc.errors import BUG, DONE, InputError, StorageError, UserError
 from dpgen2_hpc.state.files import FULL
+from dpgen2_hpc.state.workdir import WorkDir
 
 PARAM_HELP = "what to learn: DPGEN2's input"
 MACHINE_HELP = "where to run: DP-GEN's machine file"
@@ -21,9 +22,14 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = parser().parse_args(words)
     verb = importlib.import_module(f"dpgen2_hpc.cli.{arguments.verb.replace('-', '_')}")
+    return guarded(lambda: verb.run(arguments))
+
+
+def guarded(act: Callable[[], int]) -> int:
+    """Return the exit code of ``act``; what it raises is said in the way that its class asks for."""
     code = DONE
     try:
-        code = int(verb.run(arguments))
+        code = act()
         sys.stdout.flush()
         return code
     except UserError as error:
@@ -49,6 +55,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"dpgen2-hpc {__version__}")
     verbs = top.add_subparsers(dest="verb", metavar="COMMAND", required=True)
     _run(verbs)
+    submit = _verb(verbs, "submit", "start or resume a run that goes on when this terminal is closed")
+    _two_files(submit)
+    _how_to_take_up(submit)
     check = _verb(verbs, "check", "say everything that is wrong with the inputs, before anything is submitted")
     _two_files(check)
     status = _verb(verbs, "status", "show where the run stands")
@@ -56,6 +65,14 @@ def parser() -> argparse.ArgumentParser:
     _config_and_id(status)
     _config_and_id(_verb(verbs, "showkey", "list the keys of the finished steps"))
     _about_inputs(verbs)
+    why = _verb(verbs, "why", "say why a task failed, or why the run stands where it does, and what helps")
+    why.add_argument("keys", nargs="*", metavar="KEY", help="a task, such as iter-000001--run-fp-000002")
+    retry = _verb(verbs, "retry", "let broken tasks, or refused labels, of the present step run again")
+    retry.add_argument("keys", nargs="+", metavar="KEY", help="a task, such as iter-000001--run-fp-000002")
+    _dry_run(retry)
+    stop = _verb(verbs, "stop", "end the driver and leave its jobs; the same run goes on from there")
+    stop.add_argument("--jobs", action="store_true", help="cancel the jobs too; what they did not end runs again")
+    _dry_run(stop)
     return top
 
 
@@ -65,8 +82,21 @@ def _run(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     how = run.add_mutually_exclusive_group()
     how.add_argument("--once", action="store_true", help="do what can be done without waiting, then exit 3 (for cron)")
     how.add_argument("--dry-run", action="store_true", help="say what would happen next, and write nothing")
-    run.add_argument("--take-over", action="store_true", help="take the lock from a dead driver on another host")
-    run.add_argument("--new-identity", action="store_true", help="make a copied work directory a run of its own")
+    _how_to_take_up(run)
+
+
+def _how_to_take_up(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--take-over", action="store_true", help="take the lock from a dead driver on another host")
+    verb.add_argument("--new-identity", action="store_true", help="make a copied work directory a run of its own")
+    verb.add_argument(
+        "--requeue-waiting",
+        action="store_true",
+        help="cancel the jobs that still wait in the queue and submit them anew, with the resources of MACHINE",
+    )
+
+
+def _dry_run(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
 
 
 def _about_inputs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -108,6 +138,23 @@ def work_directory(arguments: argparse.Namespace) -> Path:
     """Return the work directory that the command line names."""
     named: Path = getattr(arguments, "id", None) or arguments.directory
     return named.absolute()
+
+
+def existing(arguments: argparse.Namespace) -> WorkDir:
+    """Return the work directory of a run that is there.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    config = getattr(arguments, "config", None)
+    if config is not None and arguments.id is None:
+        raise InputError(f"'{config}' alone says nothing: name the work directory with -C, or as CONFIG ID")
+    workdir = WorkDir(work_directory(arguments))
+    if not workdir.record.exists():
+        raise InputError(f"there is no run in '{workdir.root}' (no record.json); name its directory with -C")
+    return workdir
 
 
 def _storage(error: OSError) -> int:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from dpgen2_hpc.cli.status import existing
+from dpgen2_hpc.cli.main import existing
 from dpgen2_hpc.errors import DONE
 from dpgen2_hpc.report.keys import finished_keys, listing
 from dpgen2_hpc.state.record import read_record

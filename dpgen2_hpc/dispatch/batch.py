@@ -9,16 +9,36 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU
 from typing import Protocol
 
 from dpgen2_hpc.dispatch.attempts import ensure_attempt
 from dpgen2_hpc.dispatch.policy import Policy, cores
-from dpgen2_hpc.dispatch.site import Claim, Site
-from dpgen2_hpc.errors import OutputError, StateError
-from dpgen2_hpc.state.ledger import BROKEN, DONE, FAILED, LOST, Event, JobState, Ledger, TaskState
+from dpgen2_hpc.dispatch.schedulers import Entry
+from dpgen2_hpc.dispatch.site import Claim, Ended, Site
+from dpgen2_hpc.errors import OutputError, QueueDown, QueueFull, StateError
+from dpgen2_hpc.state.ledger import (
+    ANSWERS,
+    BROKEN,
+    DONE,
+    DOWN,
+    FAILED,
+    FULL,
+    LOST,
+    Event,
+    JobState,
+    Ledger,
+    TaskState,
+)
 
 LOOKS = 2
 """How often the queue must say that it does not know a job."""
+
+ENDERS = {128 + number for number in (SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU)}
+"""Exit codes of programs that somebody else has ended: the queue, the system for want of memory, a person."""
+
+TIMED_OUT = (124, 128 + SIGKILL)
+"""Exit codes of ``timeout``: the program obeyed it, or had to be killed."""
 
 
 class Worker(Protocol):
@@ -102,14 +122,27 @@ class Batch:
         ------
         QueueDown
             The queue did not answer: nothing is concluded from that.
+        SubmissionRefused
+            The queue will never take a job as it is.
         """
         before = self._shape()
-        self._settle_doubts()
-        self._look()
-        if not self.finished:
-            self.open()
-            self._submit()
+        try:
+            self._settle_doubts()
+            self._look()
+            if not self.finished:
+                self.open()
+                self._submit()
+        except QueueDown as error:
+            self._in_trouble(DOWN, str(error))
+            raise
+        if self.ledger.trouble is not None and self.ledger.trouble.state == DOWN:
+            self.ledger.append([_ANSWERS])
         return before != self._shape()
+
+    def _in_trouble(self, state: str, words: str) -> None:
+        """Note, once, that the queue does not do what it should."""
+        if self.ledger.trouble is None or self.ledger.trouble.state != state:
+            self.ledger.append([{"event": "queue", "state": state, "words": words}])
 
     def elsewhere(self) -> set[str]:
         """Return the other hosts on which jobs may run that only they can see."""
@@ -118,14 +151,19 @@ class Batch:
     # ---- submission
 
     def _submit(self) -> None:
-        """Submit what has no id, in order, as far as ``parallelism`` allows."""
+        """Submit what has no id, in order, as far as ``parallelism`` and the queue allow."""
         jobs = self.ledger.open_jobs()
         taken = sum(job.id is not None or job.index in self._doubts for job in jobs)
         free = (self.policy.parallelism or self._default_parallelism()) - taken
         for job in jobs:
             if job.id is None and job.index not in self._doubts and free > 0:
                 self.before_submission()
-                self._submit_one(job)
+                try:
+                    self._submit_one(job)
+                except QueueFull as error:
+                    del self._doubts[job.index]
+                    self._in_trouble(FULL, str(error))
+                    return
                 free -= 1
 
     def _submit_one(self, job: JobState) -> None:
@@ -133,8 +171,9 @@ class Batch:
         for task in tasks:
             ensure_attempt(self.folder, task, self.worker.carry_over)
         self._doubts[job.index] = 0
-        identifier = self.site.submit(job, tasks)
-        self.ledger.append([_id_event(job, identifier, socket.gethostname())])
+        identifier = self.site.submit(job, tasks, self.policy)
+        well = [_ANSWERS] if self.ledger.trouble is not None else []
+        self.ledger.append([_id_event(job, identifier, socket.gethostname()), *well])
         del self._doubts[job.index]
 
     def _default_parallelism(self) -> float:
@@ -146,8 +185,12 @@ class Batch:
     # ---- doubts: intents that a dead driver, or a lost reply, may or may not have submitted
 
     def _settle_doubts(self) -> None:
-        """Adopt doubtful jobs that the queue or their claim shows; those that two looks did not show are submitted."""
+        """Adopt doubtful jobs that the queue or their claim shows; those that two looks did not show are submitted.
+
+        A look does not count while the submit command of a dead driver still lives: it may yet be heard.
+        """
         doubtful = [job for job in self.ledger.open_jobs() if job.index in self._doubts]
+        underway = self.site.submitting([job.name for job in doubtful])
         entries = {entry.name: entry for entry in self.site.live([job.name for job in doubtful])}
         adopted: list[Event] = []
         for job in doubtful:
@@ -156,7 +199,7 @@ class Batch:
                 adopted.append(_id_event(job, claim.id, claim.host))
             elif entry is not None:
                 adopted.append(_id_event(job, entry.id, socket.gethostname()))
-            self._doubts[job.index] += 1
+            self._doubts[job.index] += job.name not in underway
         self.ledger.append(adopted)
         self._doubts = {job.index: self._doubts[job.index] for job in doubtful if self._still_doubtful(job)}
 
@@ -181,9 +224,13 @@ class Batch:
                     events.append({"event": "state", "job": job.index, "state": state})
             elif job.missing_since is None:
                 events.append(_missing_event(job))
-            elif time.time() - job.missing_since >= self.grace:
+            elif time.time() - job.missing_since >= self._grace(job, claims[job.index]):
                 events += self._given_up(job)
         self.ledger.append(events)
+
+    def _grace(self, job: JobState, claim: Claim | None) -> float:
+        """Return how long a job must be missing, s: one that was cancelled before it began leaves no late words."""
+        return min(self.grace, self.site.scheduler.minimum_wait) if job.cancelled and claim is None else self.grace
 
     def _elsewhere(self, job: JobState) -> bool:
         """Whether only another host could see the job: its claim is believed, its silence proves nothing."""
@@ -207,7 +254,7 @@ class Batch:
         for number, attempt in job.tasks:
             task = self.ledger.tasks[number]
             if (number, attempt) in claim.ended and task.attempt == attempt and task.verdict is None:
-                yield self._verdict(task, claim.ended[number, attempt])
+                yield self._verdict(job, task, claim.ended[number, attempt])
 
     def _given_up(self, job: JobState) -> list[Event]:
         """Return the events of a job that is believed to be gone; its last words are read after the queue's answer."""
@@ -217,29 +264,74 @@ class Batch:
             task = self.ledger.tasks[number]
             if not self._attempt_ended(claim, number, attempt) and task.attempt == attempt and task.verdict is None:
                 began = self.site.began(task) or claim is None or not claim.ended
-                events.append(self._verdict(task, None) if began else _not_begun_event(task))
+                events.append(self._verdict(job, task, None) if began else _not_begun_event(task))
         return [*events, {"event": "state", "job": job.index, "state": "gone"}]
 
     # ---- verdicts
 
-    def _verdict(self, task: TaskState, exit_code: int | None) -> Event:
-        """Judge one attempt; an attempt that the queue ended is tried again before what it left is looked at."""
+    def _verdict(self, job: JobState, task: TaskState, ended: Ended | None) -> Event:
+        """Judge one attempt; one that the queue ended is tried again before what it left is looked at."""
         self.site.fetch([task])
-        if exit_code is None and task.lost < self.policy.retry_count:
-            return _verdict_event(task, LOST, "it ended without a word: cancelled, killed, or its host failed")
+        if job.cancelled is not None and (ended is None or ended.exit_code in ENDERS):
+            return {**_verdict_event(task, LOST, job.cancelled), "began": False}
+        why, lost = self._foreign_end(job, ended)
+        if lost and task.lost < self.policy.retry_count:
+            return _verdict_event(task, LOST, why)
         try:
+            exit_code = None if lost or ended is None else ended.exit_code
             note = self.worker.judge(task.index, self.folder.task(task.index), exit_code)
         except OutputError as error:
-            if exit_code is None or task.failed >= self.policy.FAILURES:
-                cause = LOST if exit_code is None else FAILED
-                return {**_verdict_event(task, BROKEN, str(error)), "cause": cause}
-            return _verdict_event(task, FAILED, str(error))
+            why = f"{why}; {error}" if why else str(error)
+            if lost or task.failed >= self.policy.FAILURES:
+                return {**_verdict_event(task, BROKEN, why), "cause": LOST if lost else FAILED}
+            return _verdict_event(task, FAILED, why)
         return _verdict_event(task, DONE, note)
+
+    def _foreign_end(self, job: JobState, ended: Ended | None) -> tuple[str | None, bool]:
+        """Return who else ended an attempt, if not its own program, and whether it counts as lost to the queue."""
+        if ended is None:
+            return self.site.ending(job.name) or "it ended without a word: cancelled, killed, or its host failed", True
+        timeout = self.policy.timeout
+        if timeout and ended.exit_code in TIMED_OUT and ended.seconds + 1 >= timeout:
+            return f"it took longer than its timeout of {timeout:g} s", self.policy.timeout_is_transient
+        if ended.exit_code in ENDERS:
+            number = ended.exit_code - 128
+            return self.site.ending(job.name) or f"signal {number} ended it: by hand, or for want of memory", True
+        return None, False
 
     def _shape(self) -> tuple[object, ...]:
         """Return what a change would change."""
         jobs = tuple((job.id, job.state, job.missing_since) for job in self.ledger.jobs)
         return jobs, tuple(self.ledger.counts().values())
+
+
+def cancel(site: Site, ledger: Ledger, why: str, *, waiting_only: bool = False) -> list[Entry]:
+    """Ask the queue to end the open jobs that it knows, or only those that have not begun; return them.
+
+    What they did not end counts against no task: the next driver submits it again.
+
+    Raises
+    ------
+    QueueDown
+        The queue did not answer.
+    """
+    jobs = {job.name: job for job in ledger.open_jobs()}
+    entries = [
+        entry
+        for entry in site.live(list(jobs))
+        if not waiting_only or not (entry.running or site.claim(entry.name) is not None)
+    ]
+    named = {entry.name: entry for entry in entries}
+    adopted = [
+        _id_event(jobs[name], entry.id, socket.gethostname()) for name, entry in named.items() if jobs[name].id is None
+    ]
+    ledger.append([*adopted, *({"event": "cancel", "job": jobs[name].index, "why": why} for name in named)])
+    if entries:
+        site.call(site.scheduler.cancel(entries))
+    return entries
+
+
+_ANSWERS: Event = {"event": "queue", "state": ANSWERS}
 
 
 def _id_event(job: JobState, identifier: str, host: str) -> Event:

@@ -3,6 +3,7 @@ DPGEN2_HPC_JOB=@NAME@; export DPGEN2_HPC_JOB
 DPGEN2_HPC_ROOT=@ROOT@
 cd "$DPGEN2_HPC_ROOT" || exit 1
 dpgen2_hpc_id=@ID@
+unset DPGEN2_HPC_SUBMIT
 printf '%s %s\n' "$dpgen2_hpc_id" "$(uname -n)" > "jobs/.claim.$DPGEN2_HPC_JOB.$$" || exit 1
 if ln "jobs/.claim.$DPGEN2_HPC_JOB.$$" "jobs/$DPGEN2_HPC_JOB.claim" 2> /dev/null; then
     rm -f "jobs/.claim.$DPGEN2_HPC_JOB.$$"
@@ -18,6 +19,10 @@ dpgen2_hpc_run() {
     [ "$(cat attempt)" = "$2" ] || return 0
     set +e  # the site's lines may have set it, and a task that fails must tell its end
     dpgen2_hpc_start=$(date +%s)
-    ( eval "$4" ) > task.log 2>&1 < /dev/null
+    if [ -n "@TIMEOUT@" ]; then
+        timeout -k 30 @TIMEOUT@ bash -c "$4"
+    else
+        ( eval "$4" )
+    fi > task.log 2>&1 < /dev/null
     printf '%s %s %s %s\n' "$1" "$2" "$?" "$(($(date +%s) - dpgen2_hpc_start))" >> "$DPGEN2_HPC_ROOT/jobs/$DPGEN2_HPC_JOB.claim"
 }

@@ -7,15 +7,17 @@ queue's host), and a ``Machine``'s script parts. A test holds the assumptions ma
 import functools
 import logging
 import os
-import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from dpgen2_hpc.dispatch.resources import bound, resource_faults
 from dpgen2_hpc.dispatch.schedulers import SCHEDULERS, Scheduler, canonical, scheduler
+from dpgen2_hpc.kinds import Key
 
 CONTEXTS = ("LazyLocalContext", "LocalContext")
 
@@ -68,16 +70,36 @@ class StepMachine:
 
 
 def machine_arguments() -> Any:
-    """Return dpdispatcher's argument tree of ``machine`` (``local_root`` may be missing: it is ours to say)."""
+    """Return dpdispatcher's argument tree of ``machine``, with the contexts that we offer.
+
+    ``local_root`` may be missing, since it is ours to say.
+    """
     tree = library().machine.Machine.arginfo()
+    choice = tree.sub_variants["context_type"]
+    choice.choice_dict = {name: choice.choice_dict[name] for name in CONTEXTS}
+    choice.choice_alias = {alias: name for alias, name in choice.choice_alias.items() if name in CONTEXTS}
     tree.sub_fields["local_root"].optional = True
     tree.sub_fields["local_root"].default = "./"
+    tree.sub_fields["retry_count"] = Key(
+        "retry_count", [int, type(None)], "Ours.", optional=True, default=None, minimum=0, maximum=100
+    )
     return tree
 
 
-def resources_arguments() -> Any:
-    """Return dpdispatcher's argument tree of ``resources``."""
-    return library().submission.Resources.arginfo(detail_kwargs=False)
+def other_contexts() -> list[str]:
+    """Return dpdispatcher's names of the contexts that we do not offer."""
+    choice = library().machine.Machine.arginfo().sub_variants["context_type"]
+    names = {name: name for name in choice.choice_dict} | choice.choice_alias
+    return sorted(alias for alias, name in names.items() if name not in CONTEXTS)
+
+
+def resources_arguments(batch_type: str | None = None) -> Any:
+    """Return dpdispatcher's argument tree of ``resources``, with our bounds and the keys of the batch system."""
+    tree = library().submission.Resources.arginfo(detail_kwargs=False)
+    name = canonical(batch_type or "")
+    own = library().machine.Machine.subclasses_dict[name].resources_subfields() if name else []
+    bound(tree, [*own[0].sub_fields.values()] if own else [], name)
+    return tree
 
 
 def faults(machine: Mapping[str, Any], resources: Mapping[str, Any]) -> list[tuple[tuple[str, ...], str]]:
@@ -88,7 +110,10 @@ def faults(machine: Mapping[str, Any], resources: Mapping[str, Any]) -> list[tup
     if known is None:
         found.append((("machine", "batch_type"), _not_yet(batch_type, SCHEDULERS)))
     else:
-        found += _forbidden_flags(known, resources.get("custom_flags") or [])
+        found += resource_faults(known, batch_type, resources)
+    if machine.get("local_root") not in (None, ".", "./"):
+        text = "is this program's to say: the work directory (-C). Leave the key out, or write './'"
+        found.append((("machine", "local_root"), text))
     if _full_context_name(context) not in CONTEXTS:
         found.append((("machine", "context_type"), _not_yet(context, CONTEXTS)))
     if _full_context_name(context) == "LocalContext" and not Path(machine.get("remote_root") or "").is_absolute():
@@ -100,17 +125,11 @@ def faults(machine: Mapping[str, Any], resources: Mapping[str, Any]) -> list[tup
     return found
 
 
-def _forbidden_flags(known: Scheduler, flags: list[str]) -> list[tuple[tuple[str, ...], str]]:
-    text = "gives the job another name, or makes it several: that is this program's to say"
-    return [
-        (("resources", "custom_flags"), f"'{flag}' {text}")
-        for flag in flags
-        if any(re.match(known.forbidden, word) for word in flag.split()[1:])
-    ]
-
-
 def _not_yet(name: str, known: Iterable[str]) -> str:
-    return f"'{name}' is not available yet in this version; there is: {', '.join(known)}"
+    names = {word.lower(): word for word in known}
+    near = get_close_matches(name.lower(), names, n=1)
+    question = f"; did you mean '{names[near[0]]}'?" if near else ";"
+    return f"'{name}' is not available yet in this version{question} there is: {', '.join(known)}"
 
 
 def _full_context_name(name: str) -> str:

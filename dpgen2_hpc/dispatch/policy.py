@@ -3,10 +3,8 @@
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
-
-from dpgen2_hpc.kinds import Key
 
 DEFAULT_RATIO = {"train": 1.0, "explore": 0.5, "fp": 0.9}
 
@@ -17,7 +15,9 @@ class Policy:
 
     ``success_ratio`` is the part of the tasks that must be usable; ``retry_count`` the further attempts for a task
     that the queue lost; ``poll_interval`` (s) the longest time between two looks; ``grace`` (s) how long a job must be
-    missing before it is believed to be gone (``None``: the scheduler's own).
+    missing before it is believed to be gone (``None``: the scheduler's own). ``timeout`` (s) ends a task that takes
+    longer; with ``timeout_is_transient`` that counts as lost to the queue, else as the program's own error. ``envs``
+    are set for each task.
     """
 
     success_ratio: float = 1.0
@@ -26,13 +26,16 @@ class Policy:
     retry_count: int = 3
     poll_interval: float = 60.0
     grace: float | None = None
+    timeout: float | None = None
+    timeout_is_transient: bool = False
+    envs: Mapping[str, str] = field(default_factory=dict)
 
     FAILURES = 1
     """Further attempts after a program's own error."""
 
     @classmethod
     def from_settings(cls, step: str, settings: Mapping[str, Any]) -> Self:
-        """Return the policy that the keys of :func:`arguments` stand for; keys that are ``None`` were not given."""
+        """Return the policy that the user's words stand for; those that are ``None`` were not given."""
         given = {name: value for name, value in settings.items() if value is not None}
         policy = cls(success_ratio=DEFAULT_RATIO[step])
         known = {entry.name for entry in fields(cls)}
@@ -49,54 +52,6 @@ class Policy:
         """Return how many of ``total`` tasks must be usable: none of none, else at least one."""
         by_ratio = math.ceil(self.success_ratio * total - 1e-9)
         return min(total, max(1, self.success_number, by_ratio))
-
-
-def arguments() -> list[Key]:
-    """Return the policy's keys in ``machine.json``."""
-    return [
-        _key("continue_on_failed", bool, "Go on with whatever is usable, at least one task."),
-        _key("continue_on_num_success", int, "Go on when so many tasks are usable.", minimum=1),
-        _key(
-            "continue_on_success_ratio",
-            float,
-            "Go on when this part of the tasks is usable; default: train 1, explore 0.5, fp 0.9.",
-            minimum=0,
-            maximum=1,
-        ),
-        _key(
-            "parallelism",
-            int,
-            "Jobs in the queue at once. Default: no limit; for Shell, cores / cpu_per_node.",
-            minimum=1,
-        ),
-        _key(
-            "retry_count",
-            int,
-            "Further attempts for a task that the queue lost (default 3); a program's own error has one.",
-            minimum=0,
-            maximum=100,
-        ),
-        _key(
-            "poll_interval",
-            float,
-            "Longest time between two looks at the queue, s (default 60); short jobs are looked at sooner.",
-            above=0,
-            maximum=86400,
-        ),
-        _key(
-            "grace",
-            float,
-            "How long a job must be missing from the queue, without a word of its own, before it is believed to be "
-            "gone, s (default 90, for Shell 0): shared file systems show files late.",
-            minimum=0,
-            maximum=86400,
-        ),
-    ]
-
-
-def _key(name: str, dtype: type, doc: str, **bounds: Any) -> Key:
-    """Return an optional key; ``null`` stands for the default."""
-    return Key(name, [dtype, type(None)], doc, optional=True, default=None, change="now", **bounds)
 
 
 def cores() -> int:

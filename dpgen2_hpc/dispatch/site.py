@@ -6,16 +6,19 @@ import re
 import shlex
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from dpgen2_hpc.dispatch import machine as layer
 from dpgen2_hpc.dispatch.attempts import read_attempt, write_attempt
 from dpgen2_hpc.dispatch.machine import StepMachine
-from dpgen2_hpc.dispatch.schedulers import Entry, Reply
+from dpgen2_hpc.dispatch.policy import Policy
+from dpgen2_hpc.dispatch.schedulers import Entry, Reply, ending_of
 from dpgen2_hpc.errors import InputError, UserError
+from dpgen2_hpc.state.files import tail
 from dpgen2_hpc.state.ledger import JobState, TaskState
 from dpgen2_hpc.state.workdir import StepFolder
 
@@ -26,8 +29,15 @@ class Claim:
 
     id: str
     host: str
-    ended: dict[tuple[int, int], int] = field(default_factory=dict)
-    """Exit code by (task, attempt)."""
+    ended: dict[tuple[int, int], "Ended"] = field(default_factory=dict)
+    """By (task, attempt)."""
+
+
+class Ended(NamedTuple):
+    """How a task's program ended, and after how many seconds."""
+
+    exit_code: int
+    seconds: int
 
 
 NOT_FOUND = (126, 127)
@@ -37,15 +47,20 @@ _LINE = re.compile(r"\d+ \d+ \d+ -?\d+")
 """Task, attempt, exit code, seconds. Anything else was mangled by a full disk, and is as good as no word."""
 
 
-def _ended(line: str) -> tuple[tuple[int, int], int]:
-    task, attempt, code, _ = (int(word) for word in line.split())
-    return (task, attempt), code
+SUBMITS = "DPGEN2_HPC_SUBMIT"
+"""Marks the environment of a submit command with the job's name: one that outlives its driver is seen by the next."""
+
+
+def _ended(line: str) -> tuple[tuple[int, int], Ended]:
+    task, attempt, code, seconds = (int(word) for word in line.split())
+    return (task, attempt), Ended(code, seconds)
 
 
 class Site:
     """One batch folder and the machine that runs its jobs."""
 
     def __init__(self, machine: StepMachine, folder: StepFolder, root: Path, remote_name: str) -> None:
+        """Bind ``machine`` to a batch ``folder`` of the work directory ``root``."""
         self.machine, self.folder, self.scheduler = machine, folder, machine.scheduler
         self._local_root, self._work_base = str(root), str(folder.path.relative_to(root))
         self._remote_name = remote_name
@@ -53,22 +68,35 @@ class Site:
         self.root = Path(self._context.remote_root)
         self.forwards = self.root != folder.path
 
-    def submit(self, job: JobState, tasks: Sequence[TaskState]) -> str:
+    def submit(self, job: JobState, tasks: Sequence[TaskState], policy: Policy) -> str:
         """Send a job's files and its script, hand it to the queue, and return its id.
 
         Raises
         ------
         QueueDown
             It cannot be told whether the queue has it.
+        QueueFull
+            It has not taken it, and will later.
+        SubmissionRefused
+            It will never take it.
         """
         script = f"jobs/{job.name}.sub"
         self._make_root()
         (self.root / "jobs").mkdir(exist_ok=True)
         self._put(tasks)
-        (self.root / script).write_text(self.script(job, tasks))
-        return self.scheduler.submitted_id(self.call(self.scheduler.submit(job.name, script)))
+        (self.root / script).write_text(self.script(job, tasks, policy))
+        return self.scheduler.submitted_id(self.call(f"{SUBMITS}={job.name} {self.scheduler.submit(job.name, script)}"))
 
-    def script(self, job: JobState, tasks: Sequence[TaskState]) -> str:
+    def submitting(self, names: Sequence[str]) -> set[str]:
+        """Return those of these jobs that a process of this host is still handing to the queue: its driver died."""
+        marks = {f"{SUBMITS}={name}".encode(): name for name in names}
+        found: set[str] = set()
+        for path in Path("/proc").glob("[0-9]*/environ") if marks else ():
+            with suppress(OSError):  # it has ended meanwhile, or is another user's
+                found |= {marks[word] for word in path.read_bytes().split(b"\0") if word in marks}
+        return found
+
+    def script(self, job: JobState, tasks: Sequence[TaskState], policy: Policy) -> str:
         """Return the script of a job: the site's header, the guard, the site's modules, the tasks."""
         parts = layer.script_parts(self.machine, self._context, job.name, len(tasks))
         guard = importlib.resources.files("dpgen2_hpc.dispatch").joinpath("guard.sh").read_text()
@@ -76,9 +104,10 @@ class Site:
             "@NAME@": job.name,
             "@ROOT@": shlex.quote(str(self.root)),
             "@ID@": self.scheduler.own_id,
+            "@TIMEOUT@": f"{policy.timeout:g}" if policy.timeout else "",
         }.items():
             guard = guard.replace(mark, value)
-        lines = []
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(policy.envs.items())]
         for task, gpu, wait in zip(tasks, parts.gpu_prefixes, parts.waits, strict=True):
             words = [str(task.index), str(task.attempt), self.folder.task_name(task.index), task.command]
             lines.append(f"( {gpu} dpgen2_hpc_run {shlex.join(words)} ) &")
@@ -100,6 +129,11 @@ class Site:
     def began(self, task: TaskState) -> bool:
         """Whether a task's program was started: it has a log."""
         return (self.root / self.folder.task_name(task.index) / "task.log").exists()
+
+    def ending(self, name: str) -> str | None:
+        """Return how the queue ended a job, if the job's output says that it did."""
+        found = ending_of(self.scheduler.endings, tail(self.root / "jobs" / f"{name}.out"))
+        return found[0] if found else None
 
     def live(self, names: Sequence[str]) -> list[Entry]:
         """Ask the queue, once, which of these names it knows.

@@ -78,7 +78,7 @@ def held_back(value: Mapping[str, Any], held: Sequence[Change]) -> dict[str, Any
 
 def _differences(argument: Any, old: Any, new: Any, path: KeyPath, above: str) -> Iterator[Change]:
     rule = rule_of(argument, above)
-    if old == new:
+    if old == new or {id(old), id(new)} == {id(ABSENT), id(None)}:  # an older version did not write the key out
         return
     if isinstance(old, dict) and isinstance(new, dict):
         members = _members(argument, old, new)

@@ -1,34 +1,63 @@
 """``machine.json``: where each step runs, and how many failures it bears."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dargs
 
 from dpgen2_hpc.errors import Fault, InputError
+from dpgen2_hpc.inputs import policy
+from dpgen2_hpc.inputs.arranged import DEFAULT, SECTIONS, Arranged, arranged
+from dpgen2_hpc.inputs.faults import found, quoted
+from dpgen2_hpc.inputs.forward import backward_problems, forwarded
+from dpgen2_hpc.inputs.policy import Said
 from dpgen2_hpc.inputs.read import Document, KeyPath, read_json
 from dpgen2_hpc.inputs.tree import normalize
 from dpgen2_hpc.kinds import Key
 
-SECTIONS = ("train", "explore", "fp")
+NOTHING = type(None)
 
 Check = Callable[[Mapping[str, Any], Mapping[str, Any]], list[tuple[tuple[str, ...], str]]]
+
+HEADER: KeyPath = ("resources", "strategy", "customized_script_header_template_file")
+
+NEEDED_VERSION = (1, 0)
 
 
 @dataclass(frozen=True)
 class MachineTrees:
-    """What the queue's side knows of a section: the trees of its parts, and a check across them."""
+    """What the queue's side knows of a section: the trees of its parts, and a check across them.
 
-    machine: Any
-    resources: Any
-    policy: Sequence[dargs.Argument]
+    ``resources`` makes the tree for a ``batch_type``, which has keys of its own; ``later`` are the contexts that
+    ``machine`` does not offer yet.
+    """
+
+    machine: Callable[[], Any]
+    resources: Callable[[str | None], Any]
     check: Check
+    later: Sequence[str] = ()
 
 
-def load_machine(path: Path, trees: MachineTrees) -> dict[str, dict[str, Any]]:
-    """Read ``machine.json`` and return its three sections, ``default`` filled in.
+@dataclass(frozen=True)
+class MachineFile:
+    """``machine.json``, understood.
+
+    ``sections`` are the three sections as JSON with ``default`` and every other default filled in; ``said`` has, for
+    each, the words of the policy and where they stand; ``places`` tells for each where a path below it stands.
+    """
+
+    sections: Mapping[str, Mapping[str, Any]]
+    said: Mapping[str, Mapping[str, Said]]
+    notify: str | None
+    meaningless: tuple[str, ...]
+    places: Mapping[str, policy.Place]
+
+
+def load_machine(path: Path, trees: MachineTrees) -> MachineFile:
+    """Read ``machine.json`` in either form.
 
     Raises
     ------
@@ -36,84 +65,186 @@ def load_machine(path: Path, trees: MachineTrees) -> dict[str, dict[str, Any]]:
         Everything that is wrong with it.
     """
     written = read_json(path)
-    document = merged(written)
-    value, faults = normalize(_root(trees), document)
-    if not faults:
-        faults = list(_across(document, value, trees.check))
+    form = arranged(written)
+    value, faults = _walked(form, trees)
+    wrong = {*(fault.path[0] for fault in faults), *form.broken}
+    whole = [name for name in SECTIONS if name in value and name not in wrong]
+    sections, more = _completed(form, value, whole, path.parent.absolute())
+    faults += more
+    faults += [
+        form.fault((name, *place), text)
+        for name in whole
+        for place, text in trees.check(sections[name]["machine"], sections[name]["resources"])
+    ]
+    faults += _version_faults(written)
+    said, more = _policies(form)
+    faults = [*form.faults, *map(form.in_file, faults), *more]
     if faults:
-        raise InputError(list(dict.fromkeys(_at_its_origin(written, fault) for fault in faults)))
-    return value
+        raise InputError(_in_order(faults))
+    for name, section in sections.items():
+        section |= {key: said[name][key].value if key in said[name] else None for key in policy.PLAIN}
+    places = {name: form.below(name) for name in SECTIONS}
+    return MachineFile(sections, said, value["notify"], tuple(_meaningless(form)), places)
 
 
-def _at_its_origin(written: Document, fault: Fault) -> Fault:
-    """Return the fault with the path that the file has: what three sections inherit is one fault of ``default``."""
-    places = {place for path, place in written.places.items() if path[:1] == ("default",)}
-    inherited = (fault.line, fault.column) in places
-    return replace(fault, path=("default", *fault.path[1:])) if inherited else fault
+def _in_order(faults: list[Fault]) -> list[Fault]:
+    """Return the faults in the order of the file, each once: what three sections inherit is one fault."""
+    return sorted(dict.fromkeys(faults), key=lambda fault: (fault.line or 0, fault.column or 0))
 
 
-def merged(document: Document) -> Document:
-    """Return the document with ``default`` put into each section, and DP-GEN's name ``model_devi`` replaced.
+# ---- the tree -------------------------------------------------------------------------------------------------------
 
-    What comes from ``default`` keeps its place in the file, so that a fault in it points there.
+
+def _walked(form: Arranged, trees: MachineTrees) -> tuple[dict[str, Any], list[Fault]]:
+    """Return what the arranged file means, and its faults.
+
+    ``default`` is walked as a section too, with what it lacks taken from another one: so that what no section inherits
+    is checked as well.
     """
-    value = {"explore" if key == "model_devi" else key: entry for key, entry in document.value.items()}
-    if "explore" in document.value and "model_devi" in document.value:
-        place = document.places.get(("model_devi",), (None, None))
-        text = "'explore' and 'model_devi' are the same section: give only one of them"
-        raise InputError([Fault(document.file, ("model_devi",), text, *place)])
-    renamed = {_renamed(path): place for path, place in document.places.items()}
-    default, places = value.get("default"), dict(renamed)
-    if isinstance(default, dict):
-        del value["default"]
-        for section in SECTIONS:
-            value[section] = _overlaid(default, value.get(section, {}))
-        for path, place in renamed.items():
-            for section in SECTIONS if path[:1] == ("default",) else ():
-                places.setdefault((section, *path[1:]), place)
-    return Document(document.file, value, places)
+    names = [*SECTIONS, *([DEFAULT] if DEFAULT in form.document.value else [])]
+    tree = dargs.Argument("machine", dict, [*(section_keys(name, form.document, trees) for name in names), *top_keys()])
+    value, faults = normalize(tree, form.document, {"machine": trees.later})
+    wrong = [
+        fault
+        for fault in faults
+        if fault.path[0] not in form.broken and (fault.path[0] != DEFAULT or fault.path in form.origin)
+    ]
+    return value, wrong
 
 
-def _renamed(path: KeyPath) -> KeyPath:
-    return ("explore", *path[1:]) if path[:1] == ("model_devi",) else path
+def top_keys() -> list[Key]:
+    """Return the keys beside the sections."""
+    return [
+        Key(
+            "notify",
+            [str, NOTHING],
+            "A shell command that gets the status as JSON on its standard input: when the run is blocked or complete, "
+            "and after each iteration.",
+            optional=True,
+            default=None,
+            change="now",
+            extra_check=_says_something,
+            extra_check_errmsg="is empty: write the command, or leave the key out",
+        ),
+        Key("api_version", object, "The format of DP-GEN's file: 1.0 or newer.", optional=True, default=None),
+        Key("deepmd_version", object, "No meaning here.", optional=True, default=None),
+    ]
 
 
-def _overlaid(default: Mapping[str, Any], section: Any) -> Any:
-    """Return ``default`` with the keys of ``section`` over it; objects one level down are overlaid in turn."""
-    if not isinstance(section, dict):
-        return section
-    result = {**default, **section}
-    for key in ("machine", "resources"):
-        if isinstance(default.get(key), dict) and isinstance(section.get(key), dict):
-            result[key] = {**default[key], **section[key]}
-    return result
-
-
-def _root(trees: MachineTrees) -> dargs.Argument:
-    return dargs.Argument("machine", dict, sub_fields=[_section(name, trees) for name in SECTIONS])
-
-
-def _section(name: str, trees: MachineTrees) -> Key:
-    nothing = type(None)
+def section_keys(name: str, document: Document, trees: MachineTrees) -> Key:
+    """Return the key of one section, for the batch system that ``document`` names."""
+    batch_type = policy.entry_at(document.value, (name, "machine", "batch_type"))
     return Key(
         name,
         dict,
         f"Where {name} runs.",
         change="now",
+        alias=["model_devi"] if name == "explore" else [],
         sub_fields=[
-            Key("command", [str, nothing], "The program; comes before param.json's.", optional=True, default=None),
-            trees.machine,
-            trees.resources,
-            *trees.policy,
-            Key("user_forward_files", list, "", optional=True, default=[], available=False),
-            Key("user_backward_files", list, "", optional=True, default=[], available=False),
+            Key(
+                "command",
+                [str, NOTHING],
+                "The program; comes before param.json's.",
+                optional=True,
+                default=None,
+                extra_check=_says_something,
+                extra_check_errmsg="is empty: write the command, or leave the key out to have param.json's",
+            ),
+            trees.machine(),
+            trees.resources(batch_type if isinstance(batch_type, str) else None),
+            *policy.arguments(),
+            Key(
+                "user_forward_files",
+                list[str],
+                "Files and folders that each task finds in its folder: paths or patterns, relative to machine.json.",
+                optional=True,
+                default=[],
+                change="now",
+            ),
+            Key(
+                "user_backward_files",
+                list[str],
+                "Has no effect: everything that a task wrote comes back anyway.",
+                optional=True,
+                default=[],
+                change="now",
+            ),
         ],
     )
 
 
-def _across(document: Document, value: Mapping[str, Any], check: Check) -> Iterator[Fault]:
-    for section in SECTIONS:
-        for place, text in check(value[section]["machine"], value[section]["resources"]):
-            path = (section, *place)
-            where = document.places.get(path) or document.places.get((section,)) or (None, None)
-            yield Fault(document.file, path, text, *where)
+def _says_something(text: Any) -> bool:
+    return text is None or bool(text.strip())
+
+
+# ---- what the tree does not show ------------------------------------------------------------------------------------
+
+
+def _version_faults(written: Document) -> Iterator[Fault]:
+    """Yield what is wrong with ``api_version``."""
+    given = written.value.get("api_version")
+    text = None
+    if given is None:
+        return
+    if not isinstance(given, str):
+        text = f'expected a string such as "1.0", found {found(given)}'
+    elif not re.fullmatch(r"\d+(\.\d+)*", given):
+        text = f'{quoted(given)} is no version: write "1.0", or leave the key out'
+    elif tuple(map(int, given.split("."))) < NEEDED_VERSION:
+        text = (
+            f"{quoted(given)} is DP-GEN's format before dpdispatcher, which is not read: give each of train, "
+            'model_devi and fp a "machine" and a "resources" as in machine_examples/dpgen-slurm.json, then write "1.0"'
+        )
+    if text:
+        yield Fault(written.file, ("api_version",), text, *written.places[("api_version",)])
+
+
+def _completed(
+    form: Arranged, value: Mapping[str, Any], names: list[str], folder: Path
+) -> tuple[dict[str, dict[str, Any]], list[Fault]]:
+    """Return the sections with absolute paths, and what is wrong with the files that they name."""
+    sections: dict[str, dict[str, Any]] = {}
+    faults: list[Fault] = []
+    for name in names:
+        section = value[name]
+        files, problems = forwarded(section["user_forward_files"], folder)
+        problems += backward_problems(section["user_backward_files"])
+        resources, more = _with_header(section["resources"], folder)
+        problems += more
+        machine = {key: entry for key, entry in section["machine"].items() if key != "retry_count"}
+        sections[name] = {**section, "machine": machine, "resources": resources, "user_forward_files": files}
+        faults += [form.fault((name, *place), text) for place, text in problems]
+    return sections, faults
+
+
+def _with_header(resources: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[tuple[KeyPath, str]]]:
+    """Return the resources with an absolute path to the user's own script header, if there is one."""
+    file = policy.entry_at({"resources": resources}, HEADER)
+    if file is None:
+        return resources, []
+    path = folder / file
+    if not path.is_file():
+        return resources, [(HEADER, f"there is no file '{path}'")]
+    return {**resources, "strategy": {**resources["strategy"], HEADER[-1]: str(path)}}, []
+
+
+# ---- the policy -----------------------------------------------------------------------------------------------------
+
+
+def _policies(form: Arranged) -> tuple[dict[str, Mapping[str, Said]], list[Fault]]:
+    """Return for each section the words of the policy that hold, its own before those of ``default``."""
+    said: dict[str, Mapping[str, Said]] = {}
+    inherited, faults = policy.words(form.own.get(DEFAULT), form.below(DEFAULT))
+    for name in SECTIONS:
+        own, more = policy.words(form.own.get(name), form.below(name))
+        said[name] = policy.nearest(own, inherited)
+        faults = [*faults, *more, *policy.contradictions(said[name])]
+    return said, faults
+
+
+def _meaningless(form: Arranged) -> Iterator[str]:
+    """Yield the keys that were given and have no meaning here."""
+    if form.document.value.get("deepmd_version") is not None:
+        yield "deepmd_version"
+    for name in (DEFAULT, *SECTIONS):
+        yield from policy.meaningless(form.own.get(name), form.below(name))

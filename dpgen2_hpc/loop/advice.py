@@ -3,21 +3,17 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from dpgen2_hpc.loop.schedule import Decision
 from dpgen2_hpc.state import results
-from dpgen2_hpc.state.files import read_json
+from dpgen2_hpc.state.files import read_json, tail
 from dpgen2_hpc.state.ledger import BROKEN, Ledger, TaskState
 from dpgen2_hpc.state.results import SelectResult
 from dpgen2_hpc.state.workdir import Place, task_key
 
 SHOWN = 3
 """Failed tasks that a message shows in full; the others are counted."""
-
-TAIL = 10
-"""Lines of a log that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -98,22 +94,12 @@ def progress(ledger: Ledger) -> str:
     return ", ".join(parts)
 
 
-def log_tail(directory: Path, lines: int = TAIL) -> list[str]:
-    """Return the last lines of a task's log; only its end is read."""
-    try:
-        with (directory / "task.log").open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - 200 * lines))
-            return file.read().decode(errors="replace").splitlines()[-lines:]
-    except FileNotFoundError:
-        return []
-
-
 def _task_lines(place: Place, step: str, task: TaskState) -> list[str]:
-    directory = place.folder(step).task(task.index)
-    tail = log_tail(directory)
+    log = place.folder(step).task(task.index) / "task.log"
+    last = tail(log).splitlines()
     lines = [f"{task_key(place.iteration, step, task.index)}: {task.why} (attempt {task.attempt})"]
-    lines.append(f"  the last lines of {directory / 'task.log'}:" if tail else f"  {directory} has no task.log")
-    return lines + [f"    {line}" for line in tail]
+    lines.append(f"  the last lines of {log}:" if last else f"  {log.parent} has no task.log")
+    return lines + [f"    {line}" for line in last]
 
 
 def _refused(place: Place, step: str) -> Sequence[str]:

@@ -2,6 +2,8 @@
 
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import numpy as np
 
 from dpgen2_hpc.data.dataset import read_frames
 from dpgen2_hpc.data.frame import Frame
-from dpgen2_hpc.errors import InputError, StateError, UserError
+from dpgen2_hpc.dispatch.batch import cancel
+from dpgen2_hpc.errors import InputError, QueueDown, StateError, UserError
 from dpgen2_hpc.inputs.changes import APPEND, LABELS, NEXT, NOW, Change, changes, held_back
 from dpgen2_hpc.inputs.param import Settings, root
 from dpgen2_hpc.loop.plan import Plan, remote_name
@@ -25,10 +28,13 @@ CONFIGURATIONS = 9
 """Stands where other keys of generators have the number of a step; there is no step 9."""
 
 
-def open_run(workdir: WorkDir, plan: Plan, file: RecordFile, *, new_identity: bool = False) -> tuple[Record, Plan]:
+def open_run(
+    workdir: WorkDir, plan: Plan, file: RecordFile, *, new_identity: bool = False, requeue_waiting: bool = False
+) -> tuple[Record, Plan]:
     """Begin a run in an empty directory, or take up the one that is there; a copy only with ``new_identity``.
 
-    The plan that is returned is what the run follows now: see :func:`follow`.
+    With ``requeue_waiting`` jobs that still wait in the queue are cancelled; the driver submits their tasks anew. The
+    plan that is returned is what the run follows now: see :func:`follow`.
 
     Raises
     ------
@@ -47,6 +53,8 @@ def open_run(workdir: WorkDir, plan: Plan, file: RecordFile, *, new_identity: bo
         _refuse_other_contents(workdir)
         plan = follow(workdir, plan, record)
         _follow_machine(workdir, plan)
+        if requeue_waiting:
+            _cancel_waiting(workdir, plan, record, "it waited, and was to be submitted anew (--requeue-waiting)")
     elif (record.iteration, record.step, record.phase) == (0, "train", "pending"):
         write_inputs(workdir, plan)
     else:
@@ -202,23 +210,52 @@ def _come_home(workdir: WorkDir, plan: Plan, file: RecordFile, record: Record, *
     return file.commit(replace(record, home=now))
 
 
-def _refuse_live_jobs(workdir: WorkDir, plan: Plan, record: Record) -> None:
-    """Refuse to go on in a new place while jobs still work with the old one's paths.
+@contextmanager
+def _answered() -> Iterator[None]:
+    """Turn a queue that does not answer into words for the person who waits for one."""
+    try:
+        yield
+    except QueueDown as error:
+        raise UserError(f"the queue does not answer, so that nothing was changed: {error}. Try again later.") from error
+
+
+def _cancel_waiting(workdir: WorkDir, plan: Plan, record: Record, why: str) -> None:
+    """Cancel the jobs of the step that still wait in the queue.
 
     Raises
     ------
     UserError
-        There are such jobs.
+        The queue does not answer.
     """
     if record.phase == "submitted":
-        jobs = Ledger.read(workdir.step(record.iteration, record.step).ledger).open_jobs()
-        live = plan.site(workdir, record).live([job.name for job in jobs])
-        if live:
-            names = ", ".join(f"{entry.name} ({entry.id})" for entry in live)
-            raise UserError(
-                f"the directory was moved from {record.home.path} while jobs run there: {names}. "
-                "Wait until they have ended, or end them, then type the same command again."
-            )
+        ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger)
+        with _answered():
+            cancelled = cancel(plan.site(workdir, record), ledger, why, waiting_only=True)
+        if cancelled:
+            names = ", ".join(f"{entry.name} ({entry.id})" for entry in cancelled)
+            log.info("cancelled, to be submitted anew: %s", names)
+
+
+def _refuse_live_jobs(workdir: WorkDir, plan: Plan, record: Record) -> None:
+    """Refuse to go on in a new place while jobs still work with the old one's paths; those that wait are cancelled.
+
+    Raises
+    ------
+    UserError
+        There are such jobs, or the queue does not answer.
+    """
+    if record.phase != "submitted":
+        return
+    _cancel_waiting(workdir, plan, record, "its directory was moved while it waited")
+    jobs = Ledger.read(workdir.step(record.iteration, record.step).ledger).open_jobs()
+    with _answered():
+        live = plan.site(workdir, record).live([job.name for job in jobs if job.cancelled is None])
+    if live:
+        names = ", ".join(f"{entry.name} ({entry.id})" for entry in live)
+        raise UserError(
+            f"the directory was moved from {record.home.path} while jobs run there: {names}. "
+            "Wait until they have ended, or end them (dpgen2-hpc stop --jobs), then type the same command again."
+        )
 
 
 def _forget_jobs(workdir: WorkDir, record: Record) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from dpgen2_hpc.dispatch.poll import Pace
 from dpgen2_hpc.errors import DONE, STILL_RUNNING, Blocked, QueueDown, SubmissionRefused
 from dpgen2_hpc.loop import advice
 from dpgen2_hpc.loop.begin import follow
+from dpgen2_hpc.loop.forward import forwarded
 from dpgen2_hpc.loop.plan import Plan
 from dpgen2_hpc.loop.schedule import COMPLETE, GO_ON, Decision, decide
 from dpgen2_hpc.loop.signals import Signals
@@ -55,6 +56,7 @@ class Driver:
     """Advances one run.
 
     ``once``: as far as it goes without waiting. ``upcoming``: what was given, all of it from the next iteration on.
+    ``on_iteration`` is called after each iteration.
     """
 
     def __init__(
@@ -67,7 +69,9 @@ class Driver:
         *,
         once: bool = False,
         upcoming: Plan | None = None,
+        on_iteration: Callable[[], None] | None = None,
     ) -> None:
+        self.on_iteration = on_iteration
         self.workdir, self.plan, self.file, self.record = workdir, plan, file, record
         self.signals, self.once, self.upcoming = signals, once, upcoming or plan
         self.steps = plan.steps()
@@ -125,7 +129,7 @@ class Driver:
 
     def _prepare(self) -> None:
         """Pending: write the tasks, then the ledger that names them."""
-        prepare(self.step, self.place)
+        prepare(self.step, self.place, self.plan.forward_files(self.step.name))
         tasks = len(Ledger.read(self.folder.ledger).tasks)
         if tasks:
             log.info("%s: %d tasks prepared", self.where, tasks)
@@ -166,6 +170,8 @@ class Driver:
         elif result.usable < result.total:
             log.info("%s: %d of %d usable", self.where, result.usable, result.total)
         self._commit(record)
+        if self.step.name == "collect" and self.on_iteration is not None:
+            self.on_iteration()
 
     def _next(self) -> int | None:
         """Harvested: the next step; after the last one, what the schedule says."""
@@ -216,26 +222,34 @@ class Driver:
         for host in sorted(batch.elsewhere()):
             log.info("%s: waiting for jobs on %s; from this host only what they write can be seen", self.where, host)
         while not batch.finished:
-            try:
-                changed = batch.advance()
-                outage.over()
-            except QueueDown as error:
-                outage.lasts(error)
-                changed = False
-                if self.once:
-                    return STILL_RUNNING
-            except SubmissionRefused as error:
-                self._block(advice.refused(self.where, str(error)))
+            changed = self._look(batch, outage)
             if changed:
                 pace.changed()
                 due = batch.finished or time.monotonic() - shown > PROGRESS_INTERVAL
                 log.log(logging.INFO if due else PROGRESS, "%s: %s", self.where, advice.progress(batch.ledger))
                 shown = time.monotonic() if due else shown
-            if self.once and not changed and not batch.unsure and not batch.finished:
+            if batch.finished:
+                break
+            if self.once and (outage.pause or not (changed or batch.unsure)):
                 return STILL_RUNNING
-            if not batch.finished:
-                self.signals.wait(outage.pause or (0.0 if changed and self.once else pace.wait()))
+            self.signals.wait(outage.pause or (0.0 if changed and self.once else pace.wait()))
         return None
+
+    def _look(self, batch: Batch, outage: "Outage") -> bool:
+        """Advance a batch by one look; return whether anything has changed."""
+        known = batch.ledger.trouble
+        try:
+            changed = batch.advance()
+        except QueueDown as error:
+            outage.lasts(error)
+            return False
+        except SubmissionRefused as error:
+            self._block(advice.refused(self.where, str(error)))
+        outage.over()
+        trouble = batch.ledger.trouble
+        if trouble is not None and trouble != known:
+            log.warning("%s: the queue takes no more jobs for now: %s", self.where, trouble.words)
+        return changed
 
     # ---- blocked
 
@@ -293,11 +307,11 @@ class Outage:
         self.pause = 0.0
 
 
-def prepare(step: Step, place: Place) -> None:
-    """Write the tasks of a step, from the start, and at last the ledger."""
+def prepare(step: Step, place: Place, forward: Sequence[str] = ()) -> None:
+    """Write the tasks of a step, from the start, and at last the ledger; each task gets the files ``forward`` too."""
     folder = place.folder(step.name)
     fresh_folder(folder.path)
-    tasks = step.prepare(place)
+    tasks = forwarded(step.prepare(place), [Path(path) for path in forward], folder)
     for number in range(len(tasks)):
         write_attempt(folder.task(number), 1)
     Ledger.create(folder.ledger, tasks)

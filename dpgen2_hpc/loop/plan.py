@@ -1,21 +1,22 @@
 """The user's two files, understood: what the driver follows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dpgen2_hpc.collect.step import CollectStep
 from dpgen2_hpc.dispatch import machine as layer
-from dpgen2_hpc.dispatch import policy
 from dpgen2_hpc.dispatch.machine import StepMachine
 from dpgen2_hpc.dispatch.policy import Policy
 from dpgen2_hpc.dispatch.site import Site
 from dpgen2_hpc.errors import Fault, InputError
 from dpgen2_hpc.explore.step import ExploreStep
 from dpgen2_hpc.fp.step import FpStep
-from dpgen2_hpc.inputs.machine import MachineTrees, load_machine
+from dpgen2_hpc.inputs.machine import MachineFile, MachineTrees, load_machine
 from dpgen2_hpc.inputs.param import Param, load_param
+from dpgen2_hpc.inputs.policy import Said, agreed, env_faults
+from dpgen2_hpc.inputs.step_configs import StepConfigs, read_step_configs
 from dpgen2_hpc.loop.schedule import Limits
 from dpgen2_hpc.loop.step import Step
 from dpgen2_hpc.select.step import SelectStep
@@ -26,12 +27,18 @@ from dpgen2_hpc.train.step import TrainStep
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run follows: the parameters, and for each step with tasks its machine and policy."""
+    """What a run follows: the parameters, and for each step with tasks its machine and policy.
+
+    ``notify`` is a shell command that gets the status as JSON; ``meaningless`` names each key that was given and is not
+    followed, with its file.
+    """
 
     param: Param
     machine_value: Mapping[str, Any]
     machines: Mapping[str, StepMachine]
     policies: Mapping[str, Policy]
+    notify: str | None = None
+    meaningless: tuple[str, ...] = ()
 
     @property
     def limits(self) -> Limits:
@@ -39,6 +46,10 @@ class Plan:
         settings = self.param.settings
         levels = settings.convergence.levels()
         return Limits(len(settings.stages), settings.max_numb_iter, settings.fatal_at_max, levels)
+
+    def forward_files(self, step: str) -> Sequence[str]:
+        """Return the paths of the user's own files that go with each task of a step."""
+        return self.machine_value[step]["user_forward_files"] if step in self.machines else ()
 
     def site(self, workdir: WorkDir, record: Record) -> Site:
         """Return the machine of the step that the run stands in, bound to the step's folder."""
@@ -75,23 +86,56 @@ def load_plan(param: Path, machine: Path, *, old_compatible: bool = False) -> Pl
         Everything that is wrong with either.
     """
     faults: list[Fault] = []
-    value: dict[str, dict[str, Any]] = {}
+    where: MachineFile | None = None
     understood: Param | None = None
+    configs = read_step_configs(param)
     try:
-        value = load_machine(machine, _trees())
+        where = load_machine(machine, machine_trees())
     except InputError as error:
         faults += error.faults
+    said, more = _policies(where, configs)
+    faults = [*more, *faults]
     try:
-        commands = {name: section["command"] for name, section in value.items()}
-        understood = load_param(param, commands, old_compatible=old_compatible)
+        understood = load_param(param, _commands(where), old_compatible=old_compatible)
     except InputError as error:
         faults = [*error.faults, *faults]
-    if faults or understood is None:
-        raise InputError(faults)
-    machines = {name: StepMachine(section["machine"], section["resources"]) for name, section in value.items()}
-    policies = {name: Policy.from_settings(name, section) for name, section in value.items()}
-    return Plan(understood, value, machines, policies)
+    if faults or understood is None or where is None:
+        raise InputError(list(dict.fromkeys(faults)))
+    return _plan(understood, where, said, configs)
 
 
-def _trees() -> MachineTrees:
-    return MachineTrees(layer.machine_arguments(), layer.resources_arguments(), policy.arguments(), layer.faults)
+def _commands(machine: MachineFile | None) -> dict[str, str | None]:
+    return {name: section["command"] for name, section in machine.sections.items()} if machine else {}
+
+
+def _policies(machine: MachineFile | None, configs: StepConfigs) -> tuple[dict[str, dict[str, Said]], list[Fault]]:
+    """Return the words of both files for each step, and where they disagree."""
+    faults = list(configs.faults)
+    result: dict[str, dict[str, Said]] = {}
+    if machine is None:
+        return result, faults
+    for step, section in machine.sections.items():
+        result[step], more = agreed(machine.said[step], configs.said[step])
+        faults += [*more, *env_faults(result[step], section["resources"]["envs"], machine.places[step])]
+    return result, faults
+
+
+def _plan(param: Param, machine: MachineFile, said: Mapping[str, Mapping[str, Said]], configs: StepConfigs) -> Plan:
+    sections = machine.sections
+    settings = {step: {name: word.value for name, word in words.items()} for step, words in said.items()}
+    return Plan(
+        param,
+        sections,
+        {name: StepMachine(section["machine"], section["resources"]) for name, section in sections.items()},
+        {name: Policy.from_settings(name, settings[name]) for name in sections},
+        machine.notify,
+        (
+            *(f"param.json: '{key}'" for key in (*param.meaningless, *configs.meaningless)),
+            *(f"machine.json: '{key}'" for key in machine.meaningless),
+        ),
+    )
+
+
+def machine_trees() -> MachineTrees:
+    """Return what the queue's side knows of a section of ``machine.json``."""
+    return MachineTrees(layer.machine_arguments, layer.resources_arguments, layer.faults, layer.other_contexts())

@@ -51,7 +51,7 @@ def _next_step(workdir: WorkDir, plan: Plan, record: Record) -> str:
     """Prepare the step in ``workdir``, which is not the real one, and tell what came out."""
     step = plan.steps()[record.step]
     place = Place(workdir, record.seed, record.iteration, record.stage, record.index_in_stage)
-    prepare(step, place)
+    prepare(step, place, plan.forward_files(record.step))
     folder = place.folder(record.step)
     tasks = Ledger.read(folder.ledger).tasks
     where = f"{folder.path.parent.name}/{folder.path.name}"
@@ -66,7 +66,7 @@ def _next_step(workdir: WorkDir, plan: Plan, record: Record) -> str:
     return (
         f"would prepare {len(tasks)} tasks in {where} and submit {-(-len(tasks) // size)} jobs of at most {size} tasks "
         f"to {site.machine.machine['batch_type']}; the first task runs:\n  {tasks[0].command}\n"
-        f"the first job's script:\n\n{site.script(job, first)}"
+        f"the first job's script:\n\n{site.script(job, first, plan.policies[record.step])}"
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.dispatch.schedulers import Entry
 from dpgen2_hpc.errors import Fault, spelled
 from dpgen2_hpc.explore.configurations.geometry import density, nearest_distance
 from dpgen2_hpc.inputs.read import KeyPath
@@ -83,7 +84,7 @@ def survey(plan: Plan, machine_file: Path) -> Survey:
     settings = plan.param.settings
     pools = [starting_frames(settings, entry) for entry in range(len(settings.configurations))]
     faults: list[Fault] = []
-    notices = [f"'{key}' has no meaning here and is not followed" for key in plan.param.meaningless]
+    notices = [f"{key} has no meaning here and is not followed" for key in plan.meaningless]
     lines = [f"elements: {_elements(plan)}", *map(_data_line, plan.param.patterns)]
     for entry, frames in enumerate(pools):
         looks = Look.at(frames, dict(zip(settings.type_map, settings.masses, strict=True)))
@@ -191,7 +192,11 @@ def _scheduler_programs(machine: Any) -> list[str]:
     found = machine.scheduler
     if found.own_host:
         return []
-    lines = (found.submit("name", "script"), found.list_live(["name"]), found.cancel(["1"]))
+    lines = (
+        found.submit("name", "script"),
+        found.list_live(["name"]),
+        found.cancel([Entry("name", "1", running=False)]),
+    )
     return sorted({program for line in lines for program, _ in programs(line)})
 
 

@@ -5,13 +5,14 @@ from typing import Any
 
 import dargs
 
-from dpgen2_hpc.dispatch import machine as layer
-from dpgen2_hpc.dispatch import policy
+from dpgen2_hpc.dispatch.machine import CONTEXTS
 from dpgen2_hpc.dispatch.schedulers import SCHEDULERS
 from dpgen2_hpc.inputs.dialects import tree
+from dpgen2_hpc.inputs.machine import section_keys, top_keys
+from dpgen2_hpc.inputs.read import Document
 from dpgen2_hpc.kinds import Key
+from dpgen2_hpc.loop.plan import machine_trees
 
-NOTHING = type(None)
 SECTIONS = {
     "default": "What the three steps have in common; each of them may override any key.",
     "train": "Where training runs.",
@@ -30,31 +31,27 @@ def machine_tree(names: Sequence[str] = tuple(SECTIONS)) -> dargs.Argument:
 
     ``names`` are the sections that it has; all of them have the same keys.
     """
-    sections = [
-        Key(name, dict, doc, optional=True, change="now", alias=["model_devi"] if name == "explore" else [],
-            sub_fields=_section())
-        for name, doc in SECTIONS.items()
-        if name in names
-    ]  # fmt: skip
-    return dargs.Argument("machine", dict, sub_fields=sections)
+    nothing = Document("machine.json", {}, {})
+    sections = []
+    for name in names:
+        section = section_keys(name, nothing, machine_trees())
+        section.doc, section.optional = SECTIONS[name], True
+        _opened(section)
+        sections.append(section)
+    return dargs.Argument("machine", dict, sub_fields=[*sections, *top_keys()])
 
 
-def _section() -> list[Any]:
-    machine, resources = layer.machine_arguments(), layer.resources_arguments()
+def _opened(section: Key) -> None:
+    """Let a section leave out what ``default`` gives, and offer the contexts that there are."""
+    machine, resources = section.sub_fields["machine"], section.sub_fields["resources"]
     machine.doc = "The batch system, and how files get to it: dpdispatcher's machine."
     machine.sub_fields["batch_type"].doc = f"The batch system: {', '.join(SCHEDULERS)}."
     resources.doc = "What a job asks for, and what it loads: dpdispatcher's resources."
     for variant in machine.sub_variants.values():
-        _only(variant, layer.CONTEXTS)
+        _only(variant, [name for name in CONTEXTS if name in variant.choice_dict])
     for part in (machine, resources):
         part.optional = True
         _loosened(part)
-    return [
-        Key("command", [str, NOTHING], "The program; comes before param.json's.", optional=True, default=None),
-        machine,
-        resources,
-        *policy.arguments(),
-    ]
 
 
 def _only(variant: Any, names: Sequence[str]) -> None:

@@ -1,15 +1,19 @@
 """Where a run stands: the contract of ``status --json``, and the manual's table. Reads the record and one ledger."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dpgen2_hpc.state.ledger import BROKEN, Ledger
+from dpgen2_hpc.state.ledger import BROKEN, DOWN, Ledger, Trouble
 from dpgen2_hpc.state.lock import Holder, describe, holder_of
 from dpgen2_hpc.state.record import Record, read_record
 from dpgen2_hpc.state.workdir import FOLDERS, WorkDir, iteration_name, task_key
 
 NO_TASKS = {"total": 0, "waiting": 0, "running": 0, "done": 0, "broken": 0}
+
+ASKED = 10
+"""Tasks that ``why`` names; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,14 @@ class Status:
     def as_text(self) -> str:
         """Return the manual's table and what runs, what failed, what comes next."""
         return "\n".join([*self._table(), "", *self._now()])
+
+    def why(self) -> str:
+        """Return why the run stands where it does, and which keys to ask about."""
+        named = (self.record.blocked or {}).get("tasks", ())
+        keys = [key for key, _ in self.broken] or list(named)
+        lines = [*self._now(), *(f"ask: dpgen2-hpc why {key}" for key in keys[:ASKED])]
+        more = len(keys) - ASKED
+        return "\n".join([*lines, f"... and {more} more"] if more > 0 else lines)
 
     def _table(self) -> list[str]:
         lines = ["#  stage  id_stg.  iter.      accu.      cand.      fail."]
@@ -104,6 +116,8 @@ def read_status(workdir: WorkDir) -> Status:
     jobs = sum(job.id is not None for job in ledger.open_jobs())
     holder = holder_of(workdir.lock)
     status, reason = _status(record, holder, jobs)
+    if status == "running" and ledger.trouble is not None:
+        reason = _in_words(ledger.trouble)
     return Status(
         record=record,
         status=status,
@@ -125,6 +139,12 @@ def _status(record: Record, holder: Holder | None, jobs: int) -> tuple[str, str 
     if record.blocked is not None and holder is None:  # a driver that has taken it up again is at work on it
         return "blocked", record.blocked["reason"]
     return ("running" if holder or jobs else "stopped"), None
+
+
+def _in_words(trouble: Trouble) -> str:
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(trouble.since))
+    what = "degraded, the queue does not answer" if trouble.state == DOWN else "the queue takes no more jobs for now"
+    return f"{what} since {since}: {trouble.words}"
 
 
 def _row(row: Mapping[str, Any]) -> str:

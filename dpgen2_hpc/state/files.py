@@ -76,6 +76,16 @@ def read_json(path: Path) -> Any:
         raise StateError(f"'{path}', line {error.lineno}: this is not JSON ({error.msg}).") from error
 
 
+def tail(path: Path, lines: int = 10) -> str:
+    """Return the last lines of somebody's log, the empty string if there is none; only its end is read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 200 * lines))
+            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ""
+
+
 def read_lines(path: Path) -> list[Any]:
     """Read a file of JSON lines that was written whole."""
     rows = []

@@ -1,6 +1,7 @@
 """``batch.jsonl``: what happened to one step's jobs and tasks. Append-only; the state is the fold over its lines."""
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +15,11 @@ Event = dict[str, Any]
 VERDICTS = DONE, LOST, FAILED, BROKEN = "done", "lost", "failed", "broken"
 """Verdicts on an attempt: usable; ended by the queue; ended by its own program; the last of all attempts failed."""
 
-
 SEEN = ("submitted", "running", "gone")
 """What a look may find a job to be; beside these it may be missing."""
+
+QUEUE = DOWN, FULL, ANSWERS = "down", "full", "answers"
+"""What a batch may notice of its queue: it does not answer; it takes no more jobs for now; all is well again."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class JobState:
 
     ``state`` is *intended* before the queue has accepted it, then *submitted*, *running*, *gone*. ``missing_since``
     (s since the epoch) is set while looks at the queue do not find it: "gone" is believed when said twice.
+    ``cancelled`` says why we asked the queue to end it, if we did.
     """
 
     index: int
@@ -67,6 +71,16 @@ class JobState:
     host: str | None = None
     state: str = "intended"
     missing_since: float | None = None
+    cancelled: str | None = None
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A queue that does not answer (*down*) or takes no more jobs (*full*), since when (s), in its own words."""
+
+    state: str
+    since: float
+    words: str
 
 
 @dataclass
@@ -77,6 +91,7 @@ class Ledger:
     tasks: list[TaskState] = field(default_factory=list)
     jobs: list[JobState] = field(default_factory=list)
     rounds: int = 1
+    trouble: Trouble | None = None
 
     @classmethod
     def create(cls, path: Path, tasks: Sequence[Task]) -> None:
@@ -101,8 +116,8 @@ class Ledger:
         return ledger
 
     def append(self, events: Iterable[Event]) -> None:
-        """Make events durable, all in one write and one fsync, then let them count."""
-        rows = list(events)
+        """Make events durable, all in one write and one fsync, then let them count; each gets its time (s)."""
+        rows = [{**event, "at": round(time.time(), 3)} for event in events]
         if rows:
             append_durable(self.path, "".join(json.dumps(row) + "\n" for row in rows))
             for row in rows:
@@ -117,6 +132,8 @@ class Ledger:
             "state": self._state,
             "verdict": self._verdict,
             "round": self._round,
+            "cancel": self._cancel,
+            "queue": self._queue,
         }
         handlers[event["event"]](event)
 
@@ -193,6 +210,15 @@ class Ledger:
             task = self.tasks[_index(number)]
             task.verdict, task.lost, task.failed = task.cause or FAILED, 0, 0
 
+    def _cancel(self, event: Event) -> None:
+        self._job(event).cancelled = str(event["why"])
+
+    def _queue(self, event: Event) -> None:
+        if event["state"] not in QUEUE:
+            raise ValueError(f"unknown state of the queue {event['state']!r}")
+        over = event["state"] == ANSWERS
+        self.trouble = None if over else Trouble(event["state"], float(event["at"]), str(event["words"]))
+
     def _job(self, event: Event) -> JobState:
         return self.jobs[_index(event["job"])]
 
@@ -205,6 +231,11 @@ def _index(number: int) -> int:
 
 def _task_row(task: Task) -> Event:
     return {"identity": task.identity, "command": task.command, "inputs": list(task.inputs)}
+
+
+def events(path: Path) -> list[Event]:
+    """Return all that happened, in the order of time: for people; what counts is the fold."""
+    return [json.loads(line) for line in _whole_lines(path)]
 
 
 def _whole_lines(path: Path) -> list[bytes]:

@@ -1,5 +1,6 @@
 """The batch: what it decides from the ledger, the claims and the queue's answers, with a queue that a test can lame."""
 
+import json
 import socket
 from types import SimpleNamespace
 
@@ -10,8 +11,8 @@ from dpgen2_hpc.dispatch.attempts import write_attempt
 from dpgen2_hpc.dispatch.batch import Batch
 from dpgen2_hpc.dispatch.policy import Policy
 from dpgen2_hpc.dispatch.schedulers import Entry
-from dpgen2_hpc.dispatch.site import Claim
-from dpgen2_hpc.errors import OutputError, QueueDown, StateError
+from dpgen2_hpc.dispatch.site import Claim, Ended
+from dpgen2_hpc.errors import OutputError, QueueDown, QueueFull, StateError
 from dpgen2_hpc.state.ledger import Ledger, Task
 from dpgen2_hpc.state.workdir import StepFolder
 
@@ -33,9 +34,15 @@ class Queue:
         self.questions: list[list[str]] = []
         self.down = False
         self.lose_reply = 0
+        self.room = 1000
         self.idle: set[int] = set()
+        self.underway: set[str] = set()
+        self.words: dict[str, str] = {}
+        self.seconds = 1
 
-    def submit(self, job, tasks):
+    def submit(self, job, tasks, policy):
+        if len(self.submissions) >= self.room:
+            raise QueueFull("job submit limit")
         self.submissions.append(job.name)
         self.attempts.append([(task.index, task.attempt) for task in tasks])
         identifier = str(100 + len(self.submissions))
@@ -55,6 +62,12 @@ class Queue:
     def claim(self, name):
         return self.claims.get(name)
 
+    def submitting(self, names):
+        return self.underway & set(names)
+
+    def ending(self, name):
+        return self.words.get(name)
+
     def began(self, task):
         return task.index not in self.idle
 
@@ -72,7 +85,7 @@ class Queue:
         claim = self.claims.setdefault(name, Claim("7", HERE))
         tasks = self.attempts[self.submissions.index(name)]
         for task, code in zip(tasks, codes, strict=False):
-            claim.ended[task] = code
+            claim.ended[task] = Ended(code, self.seconds)
         if leave:
             self.vanish(name)
 
@@ -187,7 +200,7 @@ def test_each_job_is_submitted_once_and_its_id_is_written_down(bench):
 def test_an_id_is_durable_before_the_next_job_is_submitted(bench):
     bench.open(3)
     seen, real = [], bench.queue.submit
-    bench.queue.submit = lambda job, tasks: seen.append(len(bench.events("id"))) or real(job, tasks)
+    bench.queue.submit = lambda *job: seen.append(len(bench.events("id"))) or real(*job)
     batch = bench.again()
     batch.advance()
     batch.advance()
@@ -250,7 +263,7 @@ def test_a_submitted_job_whose_id_was_lost_is_adopted_from_the_queue(bench):
 
 def test_a_submitted_job_that_the_queue_has_forgotten_is_adopted_from_its_claim(bench):
     bench.open(1)
-    bench.queue.claims["dname0"] = Claim("77", "node5", {(0, 1): 0})
+    bench.queue.claims["dname0"] = Claim("77", "node5", {(0, 1): Ended(0, 9)})
     batch = bench.again()
     batch.advance()
     assert bench.queue.submissions == []
@@ -370,7 +383,7 @@ def test_a_line_about_an_older_attempt_is_no_verdict_on_the_newest(bench):
     bench.queue.end("dname0", 1)
     batch.advance()
     bench.worker.bad.clear()
-    bench.queue.claims["dname1"] = Claim("8", HERE, {(0, 1): 0})
+    bench.queue.claims["dname1"] = Claim("8", HERE, {(0, 1): Ended(0, 9)})
     batch.advance()
     assert states(batch) == [None]
 
@@ -385,7 +398,8 @@ def test_a_queue_that_does_not_answer_is_no_reason_to_conclude_anything_of_a_sil
         bench.clock.now += 1000
         with pytest.raises(QueueDown):
             batch.advance()
-    assert bench.folder.ledger.read_text() == before
+    noted = bench.folder.ledger.read_text().removeprefix(before).splitlines()
+    assert [json.loads(line)["event"] for line in noted] == ["queue"]
 
 
 # ---- silence
@@ -479,7 +493,7 @@ def test_the_silence_of_a_job_of_another_host_proves_nothing_and_its_lines_are_b
         bench.clock.now += 1000
         batch.advance()
     assert (states(batch), bench.queue.submissions) == ([None], [])
-    bench.queue.claims["dname0"] = Claim("9", "login2", {(0, 1): 0})
+    bench.queue.claims["dname0"] = Claim("9", "login2", {(0, 1): Ended(0, 9)})
     batch.advance()
     assert states(batch) == ["done"]
 
@@ -599,3 +613,119 @@ def test_one_look_asks_the_queue_once_however_many_jobs_there_are(bench):
     bench.queue.questions.clear()
     batch.advance()
     assert len(bench.queue.questions) == 1
+
+
+# ---- a queue in trouble
+
+
+def test_an_outage_is_noted_once_with_its_words_and_ends_with_the_first_answer(bench):
+    batch = bench.submitted(1)
+    bench.queue.down = True
+    began = bench.clock.now
+    for _ in range(3):
+        with pytest.raises(QueueDown):
+            batch.advance()
+        bench.clock.now += 100
+    trouble = bench.again().ledger.trouble
+    assert (trouble.state, trouble.since, trouble.words) == ("down", began, "no answer")
+    bench.queue.down = False
+    batch.advance()
+    assert bench.again().ledger.trouble is None
+    assert len(bench.events("queue")) == 2
+
+
+def test_a_queue_that_is_full_gets_the_next_job_later_and_what_runs_is_seen_meanwhile(bench):
+    bench.open(3)
+    batch = bench.again()
+    bench.queue.room = 2
+    for _ in range(3):
+        batch.advance()
+    assert (bench.queue.submissions, batch.ledger.trouble.state) == (["dname0", "dname1"], "full")
+    bench.queue.end("dname0", 0)
+    batch.advance()
+    assert states(batch) == ["done", None, None]
+    bench.queue.room = 3
+    batch.advance()
+    assert (bench.queue.submissions[2:], batch.ledger.trouble) == (["dname2"], None)
+    assert len(bench.events("queue")) == 2
+
+
+def test_a_full_queue_has_surely_not_taken_the_job_so_that_no_look_is_lost_on_it(bench):
+    bench.open(1)
+    bench.queue.room = 0
+    batch = bench.again()
+    for _ in range(2):
+        batch.advance()
+    bench.queue.room = 1
+    batch.advance()
+    assert bench.queue.submissions == ["dname0"]
+
+
+def test_a_job_is_in_doubt_for_as_long_as_a_dead_drivers_submit_command_lives(bench):
+    bench.open(1)
+    bench.queue.underway = {"dname0"}
+    batch = bench.again()
+    for _ in range(5):
+        batch.advance()
+    assert bench.queue.submissions == []
+    bench.queue.entries = [Entry("dname0", "77", running=False)]
+    bench.queue.underway = set()
+    batch.advance()
+    assert (bench.queue.submissions, batch.ledger.jobs[0].id) == ([], "77")
+
+
+# ---- who ended an attempt
+
+
+@pytest.mark.parametrize("code", [137, 143, 129])
+def test_a_program_that_was_killed_is_lost_and_not_its_own_failure(bench, code):
+    """Out of memory, a walltime: a training goes on from its checkpoint instead of getting other seeds."""
+    bench.worker.bad[0] = "no model"
+    batch = bench.submitted(1)
+    drive(bench, batch, lambda name: bench.queue.end(name, code))
+    task = batch.ledger.tasks[0]
+    assert (task.lost, task.failed, len(bench.queue.submissions)) == (3, 0, 4)
+    assert task.why == f"signal {code - 128} ended it: by hand, or for want of memory; no model"
+    assert bench.worker.codes == [None]
+
+
+@pytest.mark.parametrize("code", [139, 134, 1])
+def test_a_crash_is_the_programs_own_failure(bench, code):
+    bench.worker.bad[0] = "no model"
+    batch = bench.submitted(1)
+    drive(bench, batch, lambda name: bench.queue.end(name, code))
+    assert (batch.ledger.tasks[0].lost, len(bench.queue.submissions)) == (0, 2)
+
+
+@pytest.mark.parametrize("end", [lambda queue: queue.vanish("dname0"), lambda queue: queue.end("dname0", 143)])
+def test_the_queues_own_words_say_why_an_attempt_was_lost(bench, end):
+    batch = bench.submitted(1)
+    bench.queue.words["dname0"] = "the queue ended its job at the walltime"
+    end(bench.queue)
+    batch.advance()
+    batch.advance()
+    assert json.loads(bench.events("verdict")[0])["why"] == "the queue ended its job at the walltime"
+
+
+def test_a_task_over_its_timeout_is_the_programs_own_failure_unless_it_is_said_to_be_transient(bench):
+    bench.worker.bad[0] = "no model"
+    batch = bench.submitted(1, policy=Policy(timeout=60))
+    bench.queue.seconds = 60
+    drive(bench, batch, lambda name: bench.queue.end(name, 124))
+    task = batch.ledger.tasks[0]
+    assert (task.why, len(bench.queue.submissions)) == ("it took longer than its timeout of 60 s; no model", 2)
+
+
+def test_a_transient_timeout_is_lost_to_the_queue(bench):
+    bench.worker.bad[0] = "no model"
+    batch = bench.submitted(1, policy=Policy(timeout=60, timeout_is_transient=True, retry_count=2))
+    bench.queue.seconds = 61
+    drive(bench, batch, lambda name: bench.queue.end(name, 137))
+    assert (batch.ledger.tasks[0].lost, len(bench.queue.submissions)) == (2, 3)
+
+
+def test_an_exit_code_like_that_of_a_timeout_before_its_time_is_the_programs_own(bench):
+    bench.worker.bad[0] = "no model"
+    batch = bench.submitted(1, policy=Policy(timeout=60, timeout_is_transient=True))
+    drive(bench, batch, lambda name: bench.queue.end(name, 124))
+    assert (batch.ledger.tasks[0].lost, batch.ledger.tasks[0].why) == (0, "no model")

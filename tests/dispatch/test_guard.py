@@ -1,5 +1,6 @@
 """The script of a job: what runs, what leaves, and what it says of itself. Real scripts, run by a real shell."""
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 from dpgen2_hpc.dispatch.attempts import write_attempt
 from dpgen2_hpc.dispatch.machine import StepMachine
-from dpgen2_hpc.dispatch.site import Claim, Site
+from dpgen2_hpc.dispatch.policy import Policy
+from dpgen2_hpc.dispatch.site import Claim, Ended, Site
 from dpgen2_hpc.state.ledger import JobState, TaskState
 from dpgen2_hpc.state.workdir import WorkDir
 
@@ -19,7 +21,8 @@ NAME = "dtest"
 class Job:
     """A job with one task for each command; its script is generated as for the queue and run by hand."""
 
-    def __init__(self, root, **resources):
+    def __init__(self, root, policy=None, **resources):
+        self.policy = policy or Policy()
         self.folder = WorkDir(root).step(0, "train")
         self.folder.jobs.mkdir(parents=True)
         machine = {"batch_type": "Shell", "context_type": "LazyLocalContext"}
@@ -33,7 +36,7 @@ class Job:
                 write_attempt(self.folder.task(task.index), attempt)
         job = JobState(0, name, tuple((task.index, attempt) for task in tasks))
         script = self.folder.jobs / f"{name}.sub"
-        script.write_text(self.site.script(job, tasks))
+        script.write_text(self.site.script(job, tasks, self.policy))
         return script
 
     def start(self, script: Path) -> subprocess.Popen:
@@ -50,6 +53,11 @@ class Job:
 
     def file(self, task, name):
         return (self.folder.task(task) / name).read_text()
+
+
+def codes(claim):
+    """The exit codes that a claim tells, by task and attempt."""
+    return {attempt: ended.exit_code for attempt, ended in claim.ended.items()}
 
 
 @pytest.fixture
@@ -82,7 +90,7 @@ def test_the_claim_names_the_process_and_the_host_and_leaves_no_litter(job):
     process = job.start(job.write("true"))
     process.wait(20)
     host = subprocess.run(["uname", "-n"], capture_output=True, text=True, check=True).stdout.strip()
-    assert job.site.claim(NAME) == Claim(str(process.pid), host, {(0, 1): 0})
+    assert job.site.claim(NAME) == Claim(str(process.pid), host, {(0, 1): Ended(0, 0)})
     assert sorted(path.name for path in job.folder.jobs.iterdir()) == [f"{NAME}.claim", f"{NAME}.sub"]
 
 
@@ -101,12 +109,12 @@ def test_a_job_that_has_not_started_has_no_claim_and_half_a_line_is_none(job):
 
 def test_a_torn_last_line_of_a_claim_does_not_count(job):
     (job.folder.jobs / f"{NAME}.claim").write_text("12 node\n0 1 0 5\n1 1 0")
-    assert job.site.claim(NAME) == Claim("12", "node", {(0, 1): 0})
+    assert job.site.claim(NAME) == Claim("12", "node", {(0, 1): Ended(0, 5)})
 
 
 def test_a_line_that_a_full_disk_tore_in_the_middle_hides_only_what_it_spoilt(job):
     (job.folder.jobs / f"{NAME}.claim").write_text("12 node\n0 1 0 5\n1 12 1 0 7\n3 1 2 9\n")
-    assert job.site.claim(NAME) == Claim("12", "node", {(0, 1): 0, (3, 1): 2})
+    assert job.site.claim(NAME) == Claim("12", "node", {(0, 1): Ended(0, 5), (3, 1): Ended(2, 9)})
 
 
 # ---- attempts
@@ -116,7 +124,7 @@ def test_a_task_whose_folder_belongs_to_a_newer_attempt_is_left_alone(job):
     job.folder.task(0).mkdir()
     write_attempt(job.folder.task(0), 2)
     claim = job.run("echo 1 > ran", "echo 1 > ran", attempt=1)
-    assert claim.ended == {(1, 1): 0}
+    assert codes(claim) == {(1, 1): 0}
     assert sorted(path.name for path in job.folder.task(0).iterdir()) == ["attempt"]
     assert job.file(1, "ran") == "1\n"
 
@@ -126,7 +134,7 @@ def test_a_task_whose_folder_is_missing_is_passed_over(job):
     (job.folder.task(0) / "attempt").rename(job.folder.path / "attempt")  # the command must not run up here
     job.folder.task(0).rmdir()
     job.start(script).communicate(timeout=20)
-    assert job.site.claim(NAME).ended == {(1, 1): 0}
+    assert codes(job.site.claim(NAME)) == {(1, 1): 0}
 
 
 # ---- commands
@@ -134,11 +142,11 @@ def test_a_task_whose_folder_is_missing_is_passed_over(job):
 
 @pytest.mark.parametrize("code", [0, 1, 7, 255])
 def test_the_exit_code_of_a_command_is_in_the_claim(job, code):
-    assert job.run(f"exit {code}").ended == {(0, 1): code}
+    assert codes(job.run(f"exit {code}")) == {(0, 1): code}
 
 
 def test_a_command_that_a_signal_ends_has_the_code_of_shells(job):
-    assert job.run("kill -9 $BASHPID").ended == {(0, 1): 137}
+    assert codes(job.run("kill -9 $BASHPID")) == {(0, 1): 137}
 
 
 @pytest.mark.parametrize(
@@ -155,14 +163,14 @@ def test_a_command_that_a_signal_ends_has_the_code_of_shells(job):
     ],
 )
 def test_a_command_is_run_as_it_was_written(job, command, expected):
-    assert job.run(command).ended == {(0, 1): 0}
+    assert codes(job.run(command)) == {(0, 1): 0}
     assert job.file(0, "out") == expected
 
 
 @pytest.mark.parametrize("prepended", [[], ["set -e"]])
 def test_a_command_that_wants_to_stop_at_its_first_error_does(tmp_path, prepended):
     job = Job(tmp_path, prepend_script=prepended)
-    assert job.run("set -e; false; echo 1 > out", "true").ended == {(0, 1): 1, (1, 1): 0}
+    assert codes(job.run("set -e; false; echo 1 > out", "true")) == {(0, 1): 1, (1, 1): 0}
     assert not (job.folder.task(0) / "out").exists()
 
 
@@ -177,7 +185,7 @@ def test_what_one_command_changes_in_its_shell_is_not_seen_by_the_next(job):
 
 
 def test_a_group_goes_on_after_a_task_that_fails(job):
-    assert job.run("exit 3", "true", "exit 4", "true").ended == {(0, 1): 3, (1, 1): 0, (2, 1): 4, (3, 1): 0}
+    assert codes(job.run("exit 3", "true", "exit 4", "true")) == {(0, 1): 3, (1, 1): 0, (2, 1): 4, (3, 1): 0}
 
 
 def test_the_tasks_of_a_group_run_one_after_another(job):
@@ -190,14 +198,14 @@ def test_a_parallel_degree_of_two_runs_two_tasks_at_once_and_the_third_after_the
     job = Job(tmp_path, para_deg=2)
     meet = "touch ../here{0}; until [ -e ../here{1} ]; do sleep 0.05; done; sleep 0.2; touch ../over{0}"
     claim = job.run(meet.format(0, 1), meet.format(1, 0), "ls .. > seen")
-    assert claim.ended == {(0, 1): 0, (1, 1): 0, (2, 1): 0}
+    assert codes(claim) == {(0, 1): 0, (1, 1): 0, (2, 1): 0}
     assert {"over0", "over1"} <= set(job.file(2, "seen").split())
 
 
 def test_a_job_goes_on_to_its_end_only_when_its_last_parallel_task_has_ended(tmp_path):
     count = "wc -l < $DPGEN2_HPC_ROOT/jobs/$DPGEN2_HPC_JOB.claim > $DPGEN2_HPC_ROOT/lines"
     job = Job(tmp_path, para_deg=4, append_script=[count])
-    assert job.run("sleep 0.3; exit 5", "true").ended == {(0, 1): 5, (1, 1): 0}
+    assert codes(job.run("sleep 0.3; exit 5", "true")) == {(0, 1): 5, (1, 1): 0}
     assert int((job.folder.path / "lines").read_text()) == 3
 
 
@@ -228,10 +236,37 @@ def test_modules_sources_variables_and_prepended_lines_come_before_the_tasks_and
 @pytest.mark.parametrize("option", ["set -e", "set -u", "set -eo pipefail", "set -f", "cd /"])
 def test_options_that_the_sites_lines_set_do_not_keep_a_task_from_telling_its_end(tmp_path, option):
     job = Job(tmp_path, prepend_script=[option])
-    assert job.run("exit 3", "true").ended == {(0, 1): 3, (1, 1): 0}
+    assert codes(job.run("exit 3", "true")) == {(0, 1): 3, (1, 1): 0}
 
 
 def test_a_folder_with_blanks_and_quotes_in_its_name_is_found(tmp_path):
     root = tmp_path / "a 'quoted' \"name\" $HOME"
     root.mkdir()
-    assert Job(root).run("echo 1 > out").ended == {(0, 1): 0}
+    assert codes(Job(root).run("echo 1 > out")) == {(0, 1): 0}
+
+
+# ---- the policy's part of a script
+
+
+def test_a_task_that_takes_longer_than_its_timeout_is_ended_and_the_next_one_runs(tmp_path):
+    job = Job(tmp_path, Policy(timeout=1))
+    claim = job.run("sleep 30; echo late > late", "echo 1 > ran")
+    assert codes(claim) == {(0, 1): 124, (1, 1): 0}
+    assert 1 <= claim.ended[0, 1].seconds <= 3
+    assert not (job.folder.task(0) / "late").exists()
+
+
+def test_variables_of_the_policy_reach_a_task_as_they_are(tmp_path):
+    value = "a b'c\"d $HOME `id` #\\"
+    job = Job(tmp_path, Policy(envs={"ASKED": value}))
+    job.run('printf %s "$ASKED" > said')
+    assert job.file(0, "said") == value
+
+
+def test_a_job_does_not_pass_for_the_command_that_submitted_it(job):
+    """On a host that both submits and computes, a task would else keep a job in doubt for ever."""
+    job.run("env > environment")
+    script = job.folder.jobs / f"{NAME}2.sub"
+    script.write_text((job.folder.jobs / f"{NAME}.sub").read_text().replace(NAME, f"{NAME}2"))
+    subprocess.run(["bash", str(script)], cwd=job.folder.path, env={**os.environ, "DPGEN2_HPC_SUBMIT": "x"}, check=True)
+    assert "DPGEN2_HPC_SUBMIT" not in job.file(0, "environment")

@@ -11,6 +11,7 @@ from project import Project
 
 from dpgen2_hpc.dispatch.attempts import ensure_attempt, write_attempt
 from dpgen2_hpc.dispatch.machine import StepMachine, library
+from dpgen2_hpc.dispatch.policy import Policy
 from dpgen2_hpc.dispatch.site import Site
 from dpgen2_hpc.state.ledger import JobState, TaskState
 from dpgen2_hpc.state.workdir import WorkDir
@@ -141,7 +142,7 @@ class Elsewhere:
         task = self.task(number, attempt)
         ensure_attempt(self.folder, task, carry_over)
         name = f"dtest{number}x{attempt}"
-        self.site().submit(JobState(0, name, ((number, attempt),)), [task])
+        self.site().submit(JobState(0, name, ((number, attempt),)), [task], Policy())
         return name
 
     def run(self, number, attempt=1, **more):
@@ -155,7 +156,7 @@ class Elsewhere:
             assert time.monotonic() < end, "the job does not end"
             time.sleep(0.02)
         site.fetch([self.task(number, attempt)])
-        return claim.ended[number, attempt]
+        return claim.ended[number, attempt].exit_code
 
     @property
     def there(self):
@@ -258,7 +259,7 @@ def test_a_late_job_of_the_first_attempt_finds_another_number_and_leaves(elsewhe
     site = elsewhere_batch.site()
     site.scheduler.submit("dlate", "jobs/dlate.sub")
     (elsewhere_batch.there / "jobs" / "dlate.sub").write_text(
-        site.script(JobState(0, "dlate", ((0, 1),)), [elsewhere_batch.task(0)])
+        site.script(JobState(0, "dlate", ((0, 1),)), [elsewhere_batch.task(0)], Policy())
     )
     assert site.call("bash jobs/dlate.sub").code == 0
     assert site.claim("dlate").ended == {}

@@ -3,7 +3,8 @@
 import dargs
 import pytest
 
-from dpgen2_hpc.dispatch.policy import Policy, arguments, cores
+from dpgen2_hpc.dispatch.policy import Policy, cores
+from dpgen2_hpc.inputs.policy import arguments
 
 
 def policy(step="fp", **settings):
@@ -53,6 +54,12 @@ def test_null_is_the_same_as_nothing():
 def test_the_users_numbers_arrive():
     given = policy(parallelism=7, retry_count=0, poll_interval=5.0)
     assert (given.parallelism, given.retry_count, given.poll_interval) == (7, 0, 5.0)
+
+
+def test_the_users_words_for_a_task_arrive():
+    given = policy(timeout=3600, timeout_is_transient=True, envs={"OMP_NUM_THREADS": "4"})
+    assert (given.timeout, given.timeout_is_transient, given.envs) == (3600, True, {"OMP_NUM_THREADS": "4"})
+    assert (Policy().timeout, Policy().timeout_is_transient, Policy().envs) == (None, False, {})
 
 
 def test_words_of_the_section_that_are_no_policy_are_passed_over():

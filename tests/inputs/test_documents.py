@@ -97,7 +97,11 @@ def test_our_inputs_are_valid_under_their_schema(path):
     assert complaints(value, dialect=dialect) == []
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("machine_examples/*.json")), ids=lambda path: path.stem)
+MACHINES = [path for path in sorted(ROOT.glob("machine_examples/*.json")) if "default" in json.loads(path.read_text())]
+"""The schema knows our form alone, not DP-GEN's own, whose sections are lists."""
+
+
+@pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.stem)
 def test_our_machines_are_valid_under_their_schema(path):
     assert complaints(json.loads(path.read_text()), "machine") == []
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from compare import assert_equal
-from project import Project
+from project import Project, wait_for
 
 
 def output(done) -> str:
@@ -104,8 +104,6 @@ def test_a_killed_training_goes_on_from_its_checkpoint_and_the_record_says_so(pr
 
 
 def _wait_for_calls(project, number: int) -> None:
-    from test_killed import wait_for
-
     wait_for(lambda: len(project.calls()) >= number)
 
 
@@ -129,9 +127,9 @@ def test_a_record_cut_short_stops_the_program_with_its_name_and_is_not_overwritt
 def test_a_ledger_cut_anywhere_submits_nothing_twice(tmp_path):
     stopped = Project(tmp_path / "stopped")
     stopped.param["train"]["numb_models"] = 3
-    stopped.env["FAKE_DP_SLEEP"] = "0.1"
+    stopped.env["FAKE_DP_SLEEP"] = "2"  # so that none ends while the driver looks
     assert stopped.run("--once").returncode == 3
-    _wait_for_calls(stopped, 4)  # two trained and frozen; the third waits for a core
+    wait_for(lambda: stopped.ended() == 2)  # the third waits for a core
     ledger = stopped.work / "iter-000000/00.train/batch.jsonl"
     lines = ledger.read_text().splitlines(keepends=True)
     assert len(lines) >= 8
@@ -216,7 +214,7 @@ def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(tmp_path, small_disk):
     for leave in (0, 8192, 40960, None):  # full at once, in the inputs, in the first step, and once its tasks are done
         if leave is None:
             assert project.run("--once").returncode == 3
-            _wait_for_calls(project, 4)
+            wait_for(lambda: project.ended() == 2)
         _fill(small_disk, leave or 0)
         full = project.run("--once")
         assert full.returncode == 4, output(full)

@@ -4,12 +4,11 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from compare import assert_equal
-from project import Project
+from project import Project, wait_for
 
 CHAIN = Path(__file__).resolve().parent.parent / "chain.py"
 
@@ -106,10 +105,3 @@ def test_a_second_driver_is_refused_and_touches_nothing(project):
     driver.communicate(timeout=60)
     assert driver.returncode == 0
     each_call_once(project)
-
-
-def wait_for(condition, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)

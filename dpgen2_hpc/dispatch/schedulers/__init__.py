@@ -5,6 +5,7 @@ queue. To add one: one file here and one line in :data:`SCHEDULERS`.
 """
 
 import importlib
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,12 @@ class Scheduler(Protocol):
     forbidden: str
     """Pattern of words that a user's directives must not begin with: names and arrays, which are ours to say."""
 
+    directive: str
+    """What such a line begins with; empty where there are none."""
+
+    endings: Sequence[tuple[str, str, str]]
+    """How a queue that ends a job says so in the job's output: (pattern, sentence, remedy), as a kind's ``causes``."""
+
     def submit(self, name: str, script: str) -> str:
         """Return the command that submits ``script`` under ``name``, never to be requeued."""
 
@@ -68,6 +75,8 @@ class Scheduler(Protocol):
         ------
         QueueDown
             It cannot be told whether the job was accepted.
+        QueueFull
+            It was not, and will be later.
         SubmissionRefused
             It was not, and asking again will not help.
         """
@@ -84,8 +93,19 @@ class Scheduler(Protocol):
             The answer is none.
         """
 
-    def cancel(self, ids: Sequence[str]) -> str:
-        """Return the command that ends these jobs."""
+    def cancel(self, entries: Sequence[Entry]) -> str:
+        """Return the command that ends these jobs; those that have ended meanwhile are nobody's loss."""
+
+
+LONGER = "Give the step's jobs more walltime in machine.json (custom_flags), or fewer tasks (group_size)."
+MORE_MEMORY = "Give the step's jobs more memory in machine.json (custom_flags), or run fewer tasks at once (para_deg)."
+NOTHING = "Nothing is wrong with the task: it is tried again by itself."
+"""Remedies that all batch systems share."""
+
+
+def ending_of(known: Sequence[tuple[str, str, str]], text: str) -> tuple[str, str] | None:
+    """Return sentence and remedy of the first pattern that ``text`` shows, or ``None``."""
+    return next(((sentence, remedy) for pattern, sentence, remedy in known if re.search(pattern, text)), None)
 
 
 def quoted(word: str) -> str:

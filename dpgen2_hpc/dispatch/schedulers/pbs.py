@@ -4,16 +4,23 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dpgen2_hpc.dispatch.schedulers import Entry, Reply, quoted
-from dpgen2_hpc.errors import QueueDown, SubmissionRefused
+from dpgen2_hpc.dispatch.schedulers import LONGER, MORE_MEMORY, NOTHING, Entry, Reply, quoted
+from dpgen2_hpc.errors import QueueDown, QueueFull, SubmissionRefused
 
 _ID = re.compile(r"^(\d+(?:\.\S+)?)$", re.MULTILINE)
 _REFUSED = re.compile(
     r"unknown queue|invalid|illegal|unauthorized|not allowed|cannot exceed|exceeds|bad uid|unknown resource|"
-    r"cannot be satisfied|no default queue|requested",
+    r"cannot be satisfied|no default queue|requested|violates queue",
     re.IGNORECASE,
 )
-_PASSING = re.compile(r"limit|maximum|cannot connect|timed? ?out|busy|communication|server", re.IGNORECASE)
+_PASSING = re.compile(r"cannot connect|timed? ?out|busy|communication|pbs_iff|end of file", re.IGNORECASE)
+_FULL = re.compile(
+    r"(per-user|per-group|user's|generic|overall) limit|queue limit|maximum number of jobs|job limit|"
+    r"limit on (number of )?(queued )?jobs",
+    re.IGNORECASE,
+)
+"""Words of a queue that has enough jobs of this user for now."""
+
 _JOB = re.compile(r"^Job Id: (\S+)$(.*?)(?=^Job Id: |\Z)", re.MULTILINE | re.DOTALL)
 _FIELD = re.compile(r"^\s+(Job_Name|job_state) = (\S+)", re.MULTILINE)
 _ENDED = {"C", "F", "X"}
@@ -34,6 +41,17 @@ class Pbs:
     own_host: bool = False
     own_id: str = '"$PBS_JOBID"'
     forbidden: str = r"-[NJtr]"
+    directive: str = "#PBS"
+    endings: tuple[tuple[str, str, str], ...] = (
+        (r"job killed: (walltime|cput)", "the queue ended its job at the walltime", LONGER),
+        (
+            r"job killed: (v?mem|pv?mem|rss)|[Oo]ut [Oo]f [Mm]emory",
+            "the queue ended it for want of memory",
+            MORE_MEMORY,
+        ),
+        (r"job killed: node \d+|node failure", "the node of its job failed", NOTHING),
+        (r"job killed|[Jj]ob deleted|aborted by PBS", "its job was cancelled", NOTHING),
+    )
 
     def submit(self, name: str, script: str) -> str:
         """Return the command; what stands on the command line comes before the script's own lines."""
@@ -45,6 +63,8 @@ class Pbs:
         if reply.code == 0 and found:
             return str(found[-1])
         words = reply.err.strip() or reply.out.strip() or f"qsub ended with exit code {reply.code}"
+        if reply.code != 0 and _FULL.search(words):
+            raise QueueFull(words)
         if reply.code != 0 and _REFUSED.search(words) and not _PASSING.search(words):
             raise SubmissionRefused(words)
         raise QueueDown(words)
@@ -67,9 +87,9 @@ class Pbs:
             if name in set(names) and state not in _ENDED
         ]
 
-    def cancel(self, ids: Sequence[str]) -> str:
+    def cancel(self, entries: Sequence[Entry]) -> str:
         """Return the command that ends these jobs."""
-        return f"qdel {' '.join(quoted(identifier) for identifier in ids)}"
+        return f"qdel {' '.join(quoted(entry.id) for entry in entries)}"
 
 
 PBS = Pbs()

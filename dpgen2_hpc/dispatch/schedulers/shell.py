@@ -24,6 +24,8 @@ class Shell:
     own_host: bool = True
     own_id: str = "$$"
     forbidden: str = r"(?!)"
+    directive: str = ""
+    endings: tuple[tuple[str, str, str], ...] = ()
 
     def submit(self, name: str, script: str) -> str:
         """Return the command: the shell that prints its pid becomes the leader of the job's session."""
@@ -50,9 +52,11 @@ class Shell:
             found.setdefault(name, pid)
         return [Entry(name, found[name], running=True) for name in names if name in found]
 
-    def cancel(self, ids: Sequence[str]) -> str:
-        """Return the command that ends the sessions of these jobs."""
-        return f"kill -TERM {' '.join(f'-{int(identifier)}' for identifier in ids)}"
+    def cancel(self, entries: Sequence[Entry]) -> str:
+        """Return the command that ends every process of these jobs."""
+        names = "|".join(entry.name for entry in entries)
+        find = f"grep -lzsE '^DPGEN2_HPC_JOB=({names})$' /proc/[0-9]*/environ | cut -d/ -f3"
+        return f"kill -TERM $({find}) 2> /dev/null; true"
 
 
 SHELL = Shell()

@@ -4,17 +4,20 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dpgen2_hpc.dispatch.schedulers import Entry, Reply, quoted, rows_of
-from dpgen2_hpc.errors import QueueDown, SubmissionRefused
+from dpgen2_hpc.dispatch.schedulers import LONGER, MORE_MEMORY, NOTHING, Entry, Reply, quoted, rows_of
+from dpgen2_hpc.errors import QueueDown, QueueFull, SubmissionRefused
 
 _ID = re.compile(r"^(\d+)(;\S+)?$", re.MULTILINE)
 _REFUSED = re.compile(r"(?:Batch job submission failed|sbatch: error): (.*)")
 _PASSING = re.compile(
-    r"socket timed out|unable to contact|zero bytes|connection (refused|reset|timed out)|temporarily|limit|"
+    r"socket timed out|unable to contact|zero bytes|connection (refused|reset|timed out)|temporarily|"
     r"receive failure|send failure|authentication|communication|transport endpoint|i/o error|slurmctld",
     re.IGNORECASE,
 )
 """Words of answers that say nothing about the job itself: it may have been accepted, or will be later."""
+
+_FULL = re.compile(r"job submit limit|(QOS|Assoc)\w*(Submit|Jobs)\w*Limit|MaxJobCount", re.IGNORECASE)
+"""Words of a queue that has enough jobs of this user for now."""
 
 _ENDED = {"CA", "CD", "F", "TO", "NF", "OOM", "BF", "DL", "PR"}
 """States that ``squeue`` may show of jobs that are over; every other one is alive, unknown ones too."""
@@ -31,6 +34,18 @@ class Slurm:
     own_host: bool = False
     own_id: str = '"$SLURM_JOB_ID"'
     forbidden: str = r"--(array|job-name|requeue|chdir)\b|-[aJD]"
+    directive: str = "#SBATCH"
+    endings: tuple[tuple[str, str, str], ...] = (
+        (r"DUE TO TIME LIMIT", "the queue ended its job at the walltime", LONGER),
+        (
+            r"oom_kill event|oom-kill event|[Ee]xceeded (job|step) memory limit|OUT_OF_MEMORY",
+            "the queue ended it for want of memory",
+            MORE_MEMORY,
+        ),
+        (r"DUE TO NODE FAILURE|NODE_FAIL", "the node of its job failed", NOTHING),
+        (r"DUE TO PREEMPTION", "its job was preempted by another", NOTHING),
+        (r"CANCELLED AT", "its job was cancelled", NOTHING),
+    )
 
     def submit(self, name: str, script: str) -> str:
         """Return the command; what stands on the command line comes before the script's own lines."""
@@ -46,6 +61,8 @@ class Slurm:
             return str(found[-1][0])
         words = reply.err.strip() or reply.out.strip() or f"sbatch ended with exit code {reply.code}"
         reason = _REFUSED.search(reply.err)
+        if reply.code != 0 and _FULL.search(words):
+            raise QueueFull(words)
         if reply.code != 0 and reason and not _PASSING.search(words):
             raise SubmissionRefused(words)
         raise QueueDown(words)
@@ -61,9 +78,9 @@ class Slurm:
         rows = [row for row in rows_of(reply.out, 3) if row[2] in set(names) and row[1] not in _ENDED]
         return [Entry(name, identifier, running=state not in _PENDING) for identifier, state, name in rows]
 
-    def cancel(self, ids: Sequence[str]) -> str:
+    def cancel(self, entries: Sequence[Entry]) -> str:
         """Return the command that ends these jobs."""
-        return f"scancel {' '.join(quoted(identifier) for identifier in ids)}"
+        return f"scancel {' '.join(quoted(entry.id) for entry in entries)}"
 
 
 SLURM = Slurm()

@@ -7,6 +7,7 @@ import dargs
 
 from dpgen2_hpc import kinds
 from dpgen2_hpc.inputs.read import KeyPath
+from dpgen2_hpc.inputs.step_configs import step_config_arguments
 from dpgen2_hpc.kinds import Key
 
 NOTHING = type(None)
@@ -68,16 +69,8 @@ def common_keys() -> list[Key]:
     """Return the keys at the top that say how DPGEN2's workflow is executed, not what it computes."""
     return [
         later("parallelism", [int, NOTHING], None, "Most jobs in the queue at once; give it in machine.json."),
-        *step_keys(),
+        *step_config_arguments(),
         *meaningless_keys(),
-    ]
-
-
-def step_keys() -> list[Key]:
-    """Return the keys with DPGEN2's settings for the execution of each step."""
-    return [
-        later("step_configs", dict, {}, "How each step of the workflow is executed."),
-        later("default_step_config", dict, {}, "How steps without an entry in step_configs are executed."),
     ]
 
 

@@ -1,0 +1,854 @@
+"""machine.json, and the same words in param.json: what they mean together, and what a tired person reads."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+from project import MACHINE, PARAM, write_initial_data
+
+from dpgen2_hpc.dispatch.machine import StepMachine, bound_context, script_parts
+from dpgen2_hpc.dispatch.policy import Policy
+from dpgen2_hpc.errors import InputError
+from dpgen2_hpc.inputs.changes import changes
+from dpgen2_hpc.inputs.param import root
+from dpgen2_hpc.inputs.policy import RETRIES
+from dpgen2_hpc.loop.plan import load_plan
+
+DEFAULT = {
+    "machine": {"batch_type": "Slurm", "context_type": "LazyLocalContext"},
+    "resources": {"group_size": 1},
+}
+SECTIONS = ("train", "explore", "fp")
+
+
+def lines(error, folder):
+    """The faults without the name of the folder."""
+    return [line.replace(f"{folder}/", "") for line in str(error.value).splitlines()]
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A function that reads a param.json and a machine.json, and gives the plan."""
+    write_initial_data(tmp_path / "data")
+
+    def plan(machine, **param):
+        (tmp_path / "param.json").write_text(json.dumps({**PARAM, **param}, indent=1))
+        (tmp_path / "machine.json").write_text(machine if isinstance(machine, str) else json.dumps(machine, indent=1))
+        return load_plan(tmp_path / "param.json", tmp_path / "machine.json")
+
+    return plan
+
+
+def machine(*, default=None, **sections):
+    """A machine.json with a default that is enough, and these sections."""
+    whole = {"default": {**DEFAULT, **(default or {})}, "train": {}, "explore": {}, "fp": {}, **sections}
+    return copy.deepcopy(whole)
+
+
+def resources(**keys):
+    return machine(fp={"resources": keys})
+
+
+def place(**keys):
+    return machine(default={"machine": {**DEFAULT["machine"], **keys}})
+
+
+# ---- what is wrong
+
+FORWARD = "train.user_forward_files"
+
+BROKEN = {
+    "nothing in it": (
+        {},
+        [
+            "train: this key is missing: expected an object",
+            "explore: this key is missing: expected an object",
+            "fp: this key is missing: expected an object",
+        ],
+    ),
+    "a step without machine and resources": (
+        {"train": DEFAULT, "explore": DEFAULT, "fp": {"command": "vasp"}},
+        [
+            "fp.machine: this key is missing: expected an object",
+            "fp.resources: this key is missing: expected an object",
+        ],
+    ),
+    "a default that lacks what all need": (
+        {"default": {"machine": DEFAULT["machine"], "resources": {}}, "train": {}, "explore": {}, "fp": {}},
+        ["default.resources.group_size: this key is missing: expected a whole number"],
+    ),
+    "a default that is no object": (
+        {"default": 3, "train": DEFAULT, "explore": DEFAULT, "fp": DEFAULT},
+        ["default: expected an object, found the number 3"],
+    ),
+    "an empty list": (
+        machine(train=[]),
+        ["train: a list must have exactly one entry here (one machine for the step), and this one has none"],
+    ),
+    "a list of two": (
+        {"train": [DEFAULT, DEFAULT], "model_devi": [DEFAULT], "fp": [DEFAULT]},
+        ["train: a list must have exactly one entry here (one machine for the step), and this one has 2"],
+    ),
+    "a list of a word": (machine(train=["slurm"]), ["train[0]: expected an object, found the string 'slurm'"]),
+    "a section that is a number": (machine(fp=3), ["fp: expected an object, found the number 3"]),
+    "a section's name misspelt": (machine(trian={}), ["trian: unknown key 'trian'; did you mean 'train'?"]),
+    "DP-GEN's name misspelt": (
+        machine(model_dev={}),
+        ["model_dev: unknown key 'model_dev'; did you mean 'model_devi'?"],
+    ),
+    "one section under two names": (
+        machine(model_devi={}),
+        ["model_devi: 'explore' and 'model_devi' are the same key: give only one of them"],
+    ),
+    "a version as a number": (
+        machine(api_version=1.0),
+        ['api_version: expected a string such as "1.0", found the number 1.0'],
+    ),
+    "a version of long ago": (
+        machine(api_version="0.9"),
+        [
+            (
+                "api_version: '0.9' is DP-GEN's format before dpdispatcher, which is not read: give each of train, "
+                'model_devi and fp a "machine" and a "resources" as in machine_examples/dpgen-slurm.json, then write "1.0"'
+            )
+        ],
+    ),
+    "no version": (
+        machine(api_version="latest"),
+        ["api_version: 'latest' is no version: write \"1.0\", or leave the key out"],
+    ),
+    "another local_root": (
+        place(local_root="/home/me/run"),
+        [
+            (
+                "default.machine.local_root: is this program's to say: the work directory (-C). Leave the key out, or "
+                "write './'"
+            )
+        ],
+    ),
+    "a batch system misspelt": (
+        place(batch_type="Slrum"),
+        [
+            (
+                "default.machine.batch_type: 'Slrum' is not available yet in this version; did you mean 'Slurm'? there "
+                "is: Shell, Slurm, PBS, Torque, LSF"
+            )
+        ],
+    ),
+    "a batch system that is not there": (
+        place(batch_type="Bohrium"),
+        [
+            (
+                "default.machine.batch_type: 'Bohrium' is not available yet in this version; there is: Shell, Slurm, PBS, "
+                "Torque, LSF"
+            )
+        ],
+    ),
+    "a context that is not there": (
+        place(context_type="SSHContext"),
+        ["default.machine.context_type: 'SSHContext' is not available yet in this version"],
+    ),
+    "a context misspelt": (
+        place(context_type="LazyLocalContex"),
+        [
+            (
+                "default.machine.context_type: unknown context_type 'LazyLocalContex'; did you mean 'LazyLocalContext'? "
+                "Known here: LazyLocalContext, LocalContext."
+            )
+        ],
+    ),
+    "a copy without a place": (
+        place(context_type="local"),
+        ["default.machine.remote_root: must be an absolute path with LocalContext: the folder in which the jobs run"],
+    ),
+    "a key of the machine misspelt": (
+        place(bacth_type="Slurm"),
+        ["default.machine.bacth_type: unknown key 'bacth_type'; did you mean 'batch_type'?"],
+    ),
+    "fewer retries than none": (
+        place(retry_count=-1),
+        ["default.machine.retry_count: must be at least 0, found -1"],
+    ),
+    "no node": (resources(number_node=0), ["fp.resources.number_node: must be at least 1, found 0"]),
+    "no core": (resources(cpu_per_node=0), ["fp.resources.cpu_per_node: must be at least 1, found 0"]),
+    "cores in quotes": (
+        resources(cpu_per_node="4"),
+        ["fp.resources.cpu_per_node: expected a whole number, found the string '4'"],
+    ),
+    "half a node too many": (
+        resources(number_node=1.5),
+        ["fp.resources.number_node: expected a whole number, found the number 1.5"],
+    ),
+    "fewer GPUs than none": (resources(gpu_per_node=-1), ["fp.resources.gpu_per_node: must be at least 0, found -1"]),
+    "groups of fewer than none": (resources(group_size=-5), ["fp.resources.group_size: must be at least 0, found -5"]),
+    "none at a time": (resources(para_deg=0), ["fp.resources.para_deg: must be at least 1, found 0"]),
+    "a wait of less than no time": (resources(wait_time=-1), ["fp.resources.wait_time: must be at least 0, found -1"]),
+    "a key of the resources misspelt": (
+        resources(queue_nam="gpu"),
+        ["fp.resources.queue_nam: unknown key 'queue_nam'; did you mean 'queue_name'?"],
+    ),
+    "a queue with a space": (
+        resources(queue_name="my queue"),
+        ["fp.resources.queue_name: 'my queue' cannot be a queue: a name has no spaces, quotes or shell characters"],
+    ),
+    "a queue in quotes": (
+        resources(queue_name="'gpu'"),
+        ["fp.resources.queue_name: \"'gpu'\" cannot be a queue: a name has no spaces, quotes or shell characters"],
+    ),
+    "a queue that brings its own line": (
+        resources(queue_name="gpu\n#SBATCH --array=1-9"),
+        ["fp.resources.queue_name: 'gpu\\n#SBATCH --array=1-9' cannot be a queue: a name has no spaces, quotes"],
+    ),
+    "a module that is no list": (
+        resources(module_list="deepmd-kit"),
+        ["fp.resources.module_list: expected a list of strings, found the string 'deepmd-kit'"],
+    ),
+    "flags that are no list": (
+        resources(custom_flags="#SBATCH --time=1:00:00"),
+        ["fp.resources.custom_flags: expected a list of strings, found the string '#SBATCH --time=1:00:00'"],
+    ),
+    "a flag that names the job": (
+        resources(custom_flags=["#SBATCH --time=1:00:00", "#SBATCH --job-name=mine"]),
+        [
+            (
+                "fp.resources.custom_flags: '#SBATCH --job-name=mine' gives the job another name, or makes it several: that "
+                "is this program's to say"
+            )
+        ],
+    ),
+    "a flag that makes an array": (
+        resources(custom_flags=["#SBATCH -a 0-9"]),
+        [
+            (
+                "fp.resources.custom_flags: '#SBATCH -a 0-9' gives the job another name, or makes it several: that is this "
+                "program's to say"
+            )
+        ],
+    ),
+    "an array on the second line of a flag": (
+        resources(custom_flags=["#SBATCH --time=1\n#SBATCH --array=0-9"]),
+        ["fp.resources.custom_flags: '#SBATCH --array=0-9' gives the job another name, or makes it several"],
+    ),
+    "a flag without its beginning": (
+        resources(custom_flags=["--time=1:00:00"]),
+        ["fp.resources.custom_flags: '--time=1:00:00' would be run as a command, and is none: begin it with #SBATCH"],
+    ),
+    "a flag of another batch system": (
+        resources(custom_flags=["#PBS -t 0-9"]),
+        ["fp.resources.custom_flags: '#PBS -t 0-9' is not for Slurm, whose lines begin with '#SBATCH '"],
+    ),
+    "a flag that the queue takes for a comment": (
+        resources(custom_flags=["# SBATCH --time=1:00:00"]),
+        ["fp.resources.custom_flags: '# SBATCH --time=1:00:00' is not for Slurm, whose lines begin with '#SBATCH '"],
+    ),
+    "a GPU line that names the job": (
+        resources(kwargs={"custom_gpu_line": "#SBATCH --gres=gpu:1 -J mine"}),
+        ["fp.resources.kwargs.custom_gpu_line: '#SBATCH --gres=gpu:1 -J mine' gives the job another name"],
+    ),
+    "a key of the batch system's own misspelt": (
+        resources(kwargs={"custom_gpu_lin": "x"}),
+        ["fp.resources.kwargs.custom_gpu_lin: unknown key 'custom_gpu_lin'; did you mean 'custom_gpu_line'?"],
+    ),
+    "a key of a batch system that has none": (
+        {**resources(kwargs={"gpu_usage": True}), "default": {**DEFAULT, "machine": {**MACHINE["default"]["machine"]}}},
+        ["fp.resources.kwargs: Shell has no keys of its own here: leave kwargs empty, or out"],
+    ),
+    "a strategy misspelt": (
+        resources(strategy={"if_cuda_multi_device": True}),
+        ["fp.resources.strategy.if_cuda_multi_device: unknown key 'if_cuda_multi_device'; did you mean 'if_cuda_multi"],
+    ),
+    "a strategy that is a word": (
+        resources(strategy="cuda"),
+        ["fp.resources.strategy: expected an object, found the string 'cuda'"],
+    ),
+    "dpdispatcher's own ratio": (
+        resources(strategy={"ratio_unfinished": 0.1}),
+        ["fp.resources.strategy.ratio_unfinished: has no meaning here; use continue_on_success_ratio"],
+    ),
+    "a variable's name": (
+        resources(envs={"OMP-THREADS": 1}),
+        ["fp.resources.envs.OMP-THREADS: is no name of a variable: letters, digits and _, and no digit first"],
+    ),
+    "a variable that is true": (
+        resources(envs={"DEBUG": True}),
+        ["fp.resources.envs.DEBUG: expected a number or a string or a list of numbers or strings, found true"],
+    ),
+    "a quote that is open": (
+        resources(source_list=["/opt/it's/env.sh"]),
+        ['fp.resources.source_list: "/opt/it\'s/env.sh" has a quote that is not closed'],
+    ),
+    "a ratio in percent": (
+        machine(fp={"continue_on_success_ratio": 80}),
+        ["fp.continue_on_success_ratio: must be at most 1, found 80"],
+    ),
+    "a truth in quotes": (
+        machine(fp={"continue_on_failed": "yes"}),
+        ["fp.continue_on_failed: expected true or false or null, found the string 'yes'"],
+    ),
+    "no job at once": (machine(fp={"parallelism": 0}), ["fp.parallelism: must be at least 1, found 0"]),
+    "a key of the policy misspelt": (
+        machine(fp={"continue_on_sucess_ratio": 0.9}),
+        [
+            "fp.continue_on_sucess_ratio: unknown key 'continue_on_sucess_ratio'; did you mean 'continue_on_success_ratio'"
+        ],
+    ),
+    "a key of the default that every step replaces": (
+        machine(default={"poll_interval": "often"}, **{name: {"poll_interval": 5} for name in SECTIONS}),
+        ["default.poll_interval: expected a number or null, found the string 'often'"],
+    ),
+    "a time with a unit": (
+        machine(fp={"template_config": {"timeout": "1h"}}),
+        ["fp.template_config.timeout: expected a whole number or null, found the string '1h'"],
+    ),
+    "a key of the template misspelt": (
+        machine(fp={"template_config": {"time_out": 60}}),
+        ["fp.template_config.time_out: unknown key 'time_out'; did you mean 'timeout'?"],
+    ),
+    "a variable that is null": (
+        machine(fp={"template_config": {"envs": {"A": None}}}),
+        ["fp.template_config.envs.A: expected a number or a string, found null"],
+    ),
+    "a variable that no shell could export": (
+        machine(fp={"template_config": {"envs": {"A=1; rm": "x", "1A": 2, "_A1": 3}}}),
+        [
+            "fp.template_config.envs.A=1; rm: is no name of a variable: letters, digits and _, and no digit first",
+            "fp.template_config.envs.1A: is no name of a variable: letters, digits and _, and no digit first",
+        ],
+    ),
+    "two numbers of retries": (
+        machine(fp={"retry_count": 2, "template_config": {"retry_on_transient_error": True}}),
+        [
+            (
+                "fp.template_config.retry_on_transient_error: is true, but fp.retry_count on line 14, which means the same, "
+                "is 2: remove one of them, or make them equal"
+            )
+        ],
+    ),
+    "DP-GEN's place for retries and ours": (
+        machine(fp={"retry_count": 2, "machine": {"retry_count": 5}}),
+        [
+            (
+                "fp.machine.retry_count: is 5, but fp.retry_count on line 14, which means the same, is 2: remove one of "
+                "them, or make them equal"
+            )
+        ],
+    ),
+    "whatever is usable, and most of it": (
+        machine(fp={"continue_on_failed": True, "continue_on_success_ratio": 0.8}),
+        [
+            (
+                "fp.continue_on_failed: true goes on with whatever is usable, but fp.continue_on_success_ratio on line 15 "
+                "asks for 0.8: remove one of them"
+            )
+        ],
+    ),
+    "one variable with two values": (
+        machine(fp={"template_config": {"envs": {"T": 4}}, "resources": {"envs": {"T": "8"}}}),
+        [
+            (
+                'fp.template_config.envs.T: is 4, but fp.resources.envs.T on line 21, which means the same, is "8": remove '
+                "one of them, or make them equal"
+            )
+        ],
+    ),
+    "an empty command": (
+        machine(fp={"command": " "}),
+        ["fp.command: is empty: write the command, or leave the key out to have param.json's"],
+    ),
+    "nobody to notify": (machine(notify=""), ["notify: is empty: write the command, or leave the key out"]),
+    "a list to notify": (machine(notify=["mail"]), ["notify: expected a string or null, found a list"]),
+    "a file that is no list": (
+        machine(train={"user_forward_files": "x"}),
+        [f"{FORWARD}: expected a list of strings, found the string 'x'"],
+    ),
+    "files that are not there": (
+        machine(train={"user_forward_files": ["no.txt", "*.no"]}),
+        [
+            f"{FORWARD}[0]: 'no.txt' is not there: looked for 'no.txt'",
+            f"{FORWARD}[1]: '*.no' is not there: looked for '*.no'",
+        ],
+    ),
+    "two files of one name": (
+        machine(train={"user_forward_files": ["a/x", "b/x"]}),
+        [f"{FORWARD}[1]: 'b/x' and 'a/x' have the same name, and a task can have only one of them: rename one"],
+    ),
+    "two files of one name in a pattern": (
+        machine(train={"user_forward_files": ["?/x"]}),
+        [f"{FORWARD}[0]: 'b/x' and 'a/x' have the same name, and a task can have only one of them: rename one"],
+    ),
+    "files with names of ours": (
+        machine(train={"user_forward_files": [".hidden", "attempt", "task.log"]}),
+        [
+            f"{FORWARD}[{index}]: '{name}' cannot be in a task's folder under the name '{name}': that is the program's; "
+            "rename it"
+            for index, name in enumerate([".hidden", "attempt", "task.log"])
+        ],
+    ),
+    "the folder above": (
+        machine(train={"user_forward_files": [".."]}),
+        [f"{FORWARD}[0]: '..' cannot be in a task's folder under the name '..': that is the program's; rename it"],
+    ),
+    "files to bring back from elsewhere": (
+        machine(train={"user_backward_files": ["/etc/passwd", "../x", "a/../../x", ""]}),
+        [
+            "train.user_backward_files[0]: '/etc/passwd' is no path inside of a task's folder",
+            "train.user_backward_files[1]: '../x' is no path inside of a task's folder",
+            "train.user_backward_files[2]: 'a/../../x' is no path inside of a task's folder",
+            "train.user_backward_files[3]: '' is no path inside of a task's folder",
+        ],
+    ),
+    "a header that is not there": (
+        resources(strategy={"customized_script_header_template_file": "head.txt"}),
+        ["fp.resources.strategy.customized_script_header_template_file: there is no file 'head.txt'"],
+    ),
+    "faults of several kinds in several steps": (
+        machine(train={"parallelism": 0}, explore={"resources": {"custom_flags": ["-t 1"]}}, api_version="0.1"),
+        [
+            "train.parallelism: must be at least 1, found 0",
+            "explore.resources.custom_flags: '-t 1' would be run as a command",
+            "api_version: '0.1' is DP-GEN's format before dpdispatcher",
+        ],
+    ),
+}
+
+
+def made(folder):
+    """The files that the table speaks of."""
+    for name in ("a/x", "b/x", ".hidden", "attempt", "task.log"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_file_is_refused_in_these_words(files, tmp_path, case):
+    given, expected = BROKEN[case]
+    made(tmp_path)
+    with pytest.raises(InputError) as error:
+        files(given)
+    found = [line.split(": ", 1)[1] for line in lines(error, tmp_path)]
+    assert [line[: len(begin)] for line, begin in zip(found, expected, strict=True)] == expected
+
+
+def test_the_table_is_long_enough():
+    assert len(BROKEN) >= 40
+
+
+def test_a_fault_has_the_line_and_the_path_of_the_file_in_the_list_form(files, tmp_path):
+    text = """{
+"default": {"machine": {"batch_type": "Slurm", "context_type": "local"},
+  "resources": {"group_size": 1}},
+"train": [
+  {"machine": {"context_type": "LazyLocal"}, "resources": {"cpu_per_node": 0}}],
+"model_devi": [
+  {"resources": {"queue_name": "a b"},
+   "template_config": {"retry_on_transient_error": 1}, "retry_count": 2}],
+"fp": [{}]
+}"""
+    with pytest.raises(InputError) as error:
+        files(text)
+    assert [line.split(": ")[:2] for line in lines(error, tmp_path)] == [
+        ["machine.json:2:13", "default.machine.remote_root"],
+        ["machine.json:5:60", "train[0].resources.cpu_per_node"],
+        ["machine.json:7:18", "model_devi[0].resources.queue_name"],
+        ["machine.json:8:24", "model_devi[0].template_config.retry_on_transient_error"],
+    ]
+
+
+def test_the_faults_of_both_files_come_at_once(files, tmp_path):
+    with pytest.raises(InputError) as error:
+        files(
+            machine(fp={"parallelism": 0}),
+            fp={"type": "ase"},
+            default_step_config={"continue_on_failed": True, "continue_on_num_success": 3},
+        )
+    text = "\n".join(lines(error, tmp_path))
+    assert "param.json" in text
+    assert "fp.inputs_config: this key is missing" in text
+    assert "default_step_config.continue_on_failed: true goes on with whatever is usable" in text
+    assert "fp.parallelism: must be at least 1" in text
+
+
+# ---- the two forms
+
+
+def test_dp_gens_lists_mean_what_the_objects_mean(files):
+    sections = {
+        "train": {"command": "dp", "resources": {"cpu_per_node": 4}},
+        "explore": {"command": "lmp -i in.lammps", "parallelism": 3},
+        "fp": {"resources": {"group_size": 5}, "machine": {"retry_count": 7}},
+    }
+    objects = files(machine(**sections))
+    listed = files(
+        {
+            "api_version": "1.0",
+            "deepmd_version": "2.2.7",
+            "default": copy.deepcopy(DEFAULT),
+            "train": [sections["train"]],
+            "model_devi": [sections["explore"]],
+            "fp": [sections["fp"]],
+        }
+    )
+    assert listed.machine_value == objects.machine_value
+    assert listed.policies == objects.policies
+    assert (objects.policies["fp"].retry_count, objects.policies["train"].retry_count) == (7, 3)
+    assert objects.meaningless == ()
+    assert listed.meaningless == ("machine.json: 'deepmd_version'",)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1", "2", "10.3.1", None])
+def test_a_version_from_1_on_is_read(files, version):
+    files(machine(api_version=version))
+
+
+@pytest.mark.parametrize("root", [".", "./", None])
+def test_local_root_may_say_the_work_directory(files, root):
+    assert files(place(local_root=root)).machine_value["fp"]["machine"]["local_root"] in (root, "./")
+
+
+@pytest.mark.parametrize("name", ["local", "Local", "LocalContext", "localcontext"])
+def test_a_copy_may_be_spelled_in_these_ways(files, name):
+    value = files(place(context_type=name, remote_root="/scratch", clean_asynchronously=True)).machine_value
+    assert value["fp"]["machine"]["context_type"] == "LocalContext"
+    assert value["fp"]["machine"]["clean_asynchronously"] is True
+
+
+@pytest.mark.parametrize("batch_type", ["Shell", "Slurm", "PBS", "Torque", "LSF"])
+def test_what_was_understood_makes_a_script(files, tmp_path, batch_type):
+    section = files(place(batch_type=batch_type)).machine_value["fp"]
+    step = StepMachine(section["machine"], section["resources"])
+    (tmp_path / "batch").mkdir()
+    context = bound_context(step, str(tmp_path), "batch", "name")
+    assert script_parts(step, context, "dname", 1).header.startswith("#!/bin/bash")
+
+
+def test_the_users_own_header_is_found_beside_the_file(files, tmp_path):
+    (tmp_path / "head.txt").write_text("#!/bin/sh\n#SBATCH --time=1\n")
+    given = resources(strategy={"customized_script_header_template_file": "head.txt"})
+    strategy = files(given).machine_value["fp"]["resources"]["strategy"]
+    assert strategy["customized_script_header_template_file"] == str(tmp_path / "head.txt")
+    (tmp_path / "head.txt").write_text("#!/bin/sh\n#SBATCH --array=1-3\n")
+    with pytest.raises(InputError, match="'#SBATCH --array=1-3' gives the job another name"):
+        files(given)
+
+
+def test_what_is_kept_is_json_and_has_all_that_finds_a_job(files):
+    value = json.loads(json.dumps(files(machine(fp={"retry_count": 1})).machine_value))
+    assert list(value) == list(SECTIONS)
+    for section in value.values():
+        assert section["machine"]["batch_type"] == "Slurm"
+        assert section["machine"]["context_type"] == "LazyLocalContext"
+        assert section["resources"]["group_size"] == 1
+        assert section["resources"]["kwargs"] == {"custom_gpu_line": None}
+        assert "retry_count" not in section["machine"]
+    assert value["fp"]["retry_count"] == 1
+
+
+def test_null_gives_nothing_over_what_is_inherited(files):
+    queue = {"resources": {"group_size": 2, "queue_name": "normal"}}
+    null = {"command": None, "resources": {"queue_name": None}, "machine": {"batch_type": None}}
+    value = files(machine(default={"command": "vasp", **queue}, fp=null)).machine_value["fp"]
+    assert (value["command"], value["machine"]["batch_type"]) == ("vasp", "Slurm")
+    assert (value["resources"]["queue_name"], value["resources"]["group_size"]) == ("normal", 2)
+
+
+def test_what_is_kept_are_the_words_that_hold(files):
+    own = {"continue_on_success_ratio": 0.7, "machine": {"retry_count": 1}}
+    kept = files(machine(default={"continue_on_failed": True, "retry_count": 9}, fp=own)).machine_value
+    assert (kept["fp"]["continue_on_failed"], kept["fp"]["retry_count"]) == (None, 1)
+    assert (kept["train"]["continue_on_failed"], kept["train"]["retry_count"]) == (True, 9)
+
+
+# ---- the policy
+
+
+def given(policy):
+    """A policy as a dictionary of what differs from the default of the fp step."""
+    usual = Policy(success_ratio=0.9)
+    return {name: value for name, value in vars(policy).items() if value != getattr(usual, name)}
+
+
+ONE_FILE = [
+    ({}, {}, {}),
+    ({"parallelism": 3}, {}, {"parallelism": 3}),
+    ({"parallelism": 3}, {"parallelism": 5}, {"parallelism": 5}),
+    ({"parallelism": 3}, {"parallelism": None}, {"parallelism": 3}),
+    ({"retry_count": 0}, {}, {"retry_count": 0}),
+    ({"machine": {"retry_count": 9}}, {}, {"retry_count": 9}),
+    ({"machine": {"retry_count": 9}}, {"retry_count": 1}, {"retry_count": 1}),
+    ({"retry_count": 9}, {"machine": {"retry_count": 1}}, {"retry_count": 1}),
+    ({"retry_count": 9}, {"template_config": {"retry_on_transient_error": False}}, {"retry_count": 0}),
+    ({"retry_count": 9}, {"template_config": {"retry_on_transient_error": True}}, {}),
+    ({"retry_count": 9}, {"template_config": {"retry_on_transient_error": 1}}, {"retry_count": 1}),
+    ({}, {"retry_count": 1, "template_config": {"retry_on_transient_error": 1}}, {"retry_count": 1}),
+    ({}, {"retry_count": 3, "template_config": {"retry_on_transient_error": True}}, {}),
+    ({}, {"retry_count": 0, "template_config": {"retry_on_transient_error": False}}, {"retry_count": 0}),
+    ({"template_config": {"timeout": 60}}, {"template_config": {"envs": {"A": 1}}}, {"timeout": 60, "envs": {"A": "1"}}),
+    ({"template_config": {"timeout": 60}}, {"template_config": {"timeout": None}}, {"timeout": 60}),
+    ({"template_config": {"timeout": 60}}, {"template_config": None}, {"timeout": 60}),
+    ({"template_config": {"timeout_as_transient_error": True}}, {}, {"timeout_is_transient": True}),
+    (
+        {"template_config": {"timeout_as_transient_error": True}},
+        {"template_config": {"timeout_as_transient_error": False}},
+        {},
+    ),
+    ({"template_config": {"envs": {"A": 1.5, "B": "x"}}}, {}, {"envs": {"A": "1.5", "B": "x"}}),
+    ({"template_config": {"envs": {"A": 1}}}, {"resources": {"envs": {"A": "1", "B": 2}}}, {"envs": {"A": "1"}}),
+    ({"continue_on_failed": True}, {}, {"success_ratio": 0.0}),
+    ({"continue_on_failed": True}, {"continue_on_failed": False}, {}),
+    ({"continue_on_failed": True}, {"continue_on_success_ratio": 0.7}, {"success_ratio": 0.7}),
+    ({"continue_on_success_ratio": 0.7}, {"continue_on_failed": True}, {"success_ratio": 0.0}),
+    ({"continue_on_success_ratio": 0.7}, {"continue_on_failed": False}, {"success_ratio": 0.7}),
+    ({"continue_on_num_success": 7}, {"continue_on_failed": True}, {"success_ratio": 0.0}),
+    (
+        {"continue_on_num_success": 7},
+        {"continue_on_success_ratio": 0.6},
+        {"success_ratio": 0.6, "success_number": 7},
+    ),
+    ({}, {"continue_on_failed": True, "continue_on_num_success": 1}, {"success_ratio": 0.0}),
+    ({}, {"continue_on_failed": True, "continue_on_success_ratio": 0}, {"success_ratio": 0.0}),
+    ({"poll_interval": 5, "grace": 0}, {}, {"poll_interval": 5.0, "grace": 0.0}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("default", "step", "expected"), ONE_FILE)
+def test_what_a_step_says_comes_before_what_it_inherits(files, default, step, expected):
+    """machine.json: a section and ``default``."""
+    merged = {
+        key: {**DEFAULT.get(key, {}), **entry} if isinstance(entry, dict) else entry for key, entry in default.items()
+    }
+    plan = files(machine(default=merged, fp=step))
+    assert given(plan.policies["fp"]) == expected
+
+
+IN_PARAM = [case for case in ONE_FILE if not {"retry_count", "machine", "resources", "grace"} & {*case[0], *case[1]}]
+
+
+@pytest.mark.parametrize(("default", "step", "expected"), IN_PARAM)
+def test_the_same_holds_in_param_json(files, default, step, expected):
+    plan = files(machine(), default_step_config=default, step_configs={"run_fp_config": step})
+    assert given(plan.policies["fp"]) == expected
+    assert {name: plan.policies[name] for name in ("train", "explore")} == {
+        name: files(machine(), default_step_config=default).policies[name] for name in ("train", "explore")
+    }
+
+
+def test_most_words_can_stand_in_either_file():
+    assert len(IN_PARAM) >= 15
+
+
+def test_each_member_of_step_configs_speaks_of_its_own_step(files):
+    members = {f"run_{step}_config": {"parallelism": number} for number, step in enumerate(SECTIONS, start=1)}
+    assert {step: policy.parallelism for step, policy in files(machine(), step_configs=members).policies.items()} == {
+        "train": 1,
+        "explore": 2,
+        "fp": 3,
+    }
+
+
+def test_the_two_files_complete_each_other(files):
+    plan = files(
+        machine(default={"parallelism": 4}, fp={"template_config": {"timeout": 60}}),
+        default_step_config={"template_config": {"retry_on_transient_error": 1}},
+        step_configs={"run_fp_config": {"continue_on_num_success": 2}},
+    )
+    assert given(plan.policies["fp"]) == {
+        "parallelism": 4,
+        "timeout": 60,
+        "retry_count": 1,
+        "success_ratio": 0.0,
+        "success_number": 2,
+    }
+
+
+def test_the_two_files_may_say_the_same(files):
+    plan = files(
+        machine(fp={"retry_count": 3, "template_config": {"envs": {"A": "1"}}}),
+        step_configs={"run_fp_config": {"template_config": {"retry_on_transient_error": True, "envs": {"A": 1}}}},
+    )
+    assert given(plan.policies["fp"]) == {"envs": {"A": "1"}}
+
+
+NOT_THE_SAME = [
+    (
+        {"parallelism": 4},
+        {"step_configs": {"run_fp_config": {"parallelism": 5}}},
+        ["fp.parallelism: is 4, but step_configs.run_fp_config.parallelism on line"],
+    ),
+    (
+        {"retry_count": 2},
+        {"default_step_config": {"template_config": {"retry_on_transient_error": True}}},
+        ["fp.retry_count: is 2, but default_step_config.template_config.retry_on_transient_error on line"],
+    ),
+    (
+        {"continue_on_failed": False},
+        {"default_step_config": {"continue_on_failed": True}},
+        ["fp.continue_on_failed: is false, but default_step_config.continue_on_failed on line"],
+    ),
+    (
+        {"continue_on_failed": True},
+        {"default_step_config": {"continue_on_success_ratio": 0.8}},
+        [("fp.continue_on_failed: true goes on with whatever is usable, but default_step_config.continue_on_success_ratio"
+         " on line")],
+    ),
+    (
+        {"template_config": {"envs": {"A": 1}}},
+        {"default_step_config": {"template_config": {"envs": {"A": 2}}}},
+        ['fp.template_config.envs: is {"A": 1}, but default_step_config.template_config.envs on line'],
+    ),
+    (
+        {"resources": {"envs": {"A": 1}}},
+        {"default_step_config": {"template_config": {"envs": {"A": 2}}}},
+        ["default_step_config.template_config.envs.A: is 2, but fp.resources.envs.A on line 16 of machine.json, which"],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("machines", "params", "expected"), NOT_THE_SAME)
+def test_the_two_files_must_not_contradict_each_other(files, tmp_path, machines, params, expected):
+    with pytest.raises(InputError) as error:
+        files(machine(fp=machines), **params)
+    found = [line.split(": ", 1)[1] for line in lines(error, tmp_path)]
+    assert [line[: len(begin)] for line, begin in zip(found, expected, strict=True)] == expected
+
+
+def test_a_fault_across_the_files_names_both_places_and_values(files, tmp_path):
+    text = json.dumps(PARAM)[:-1] + ',\n"step_configs": {\n "run_fp_config": {\n "parallelism": 5}}}'
+    files(machine())
+    (tmp_path / "param.json").write_text(text)
+    (tmp_path / "machine.json").write_text(json.dumps(machine(fp={"parallelism": 4})))
+    with pytest.raises(InputError) as error:
+        load_plan(tmp_path / "param.json", tmp_path / "machine.json")
+    (line,) = lines(error, tmp_path)
+    assert line.startswith("machine.json:1:")
+    assert line.endswith(
+        "fp.parallelism: is 4, but step_configs.run_fp_config.parallelism on line 4 of param.json, which means the same, "
+        "is 5: remove one of them, or make them equal"
+    )
+
+
+def test_what_both_defaults_say_differently_is_one_fault(files, tmp_path):
+    with pytest.raises(InputError) as error:
+        files(machine(default={"parallelism": 4}), default_step_config={"parallelism": 5})
+    assert len(lines(error, tmp_path)) == 1
+    assert "default.parallelism: is 4, but default_step_config.parallelism" in str(error.value)
+
+
+def test_true_is_as_many_retries_as_there_are_without_a_word():
+    assert Policy().retry_count == RETRIES
+
+
+BAD_STEP_CONFIGS = [
+    ({"run_fp_confg": {}}, "step_configs.run_fp_confg: unknown key 'run_fp_confg'; did you mean 'run_fp_config'?"),
+    ({"run_fp_config": {"retry_count": 2}}, "step_configs.run_fp_config.retry_count: unknown key 'retry_count'"),
+    ({"run_fp_config": {"parallelism": -1}}, "step_configs.run_fp_config.parallelism: must be at least 1, found -1"),
+    ({"prep_fp_config": {"parallelism": "all"}}, "step_configs.prep_fp_config.parallelism: expected a whole number"),
+    ({"run_fp_config": [{}]}, "step_configs.run_fp_config: expected an object or null, found a list"),
+    (
+        {"run_fp_config": {"template_config": {"envs": {"A B": 1}}}},
+        "step_configs.run_fp_config.template_config.envs.A B: is no name of a variable",
+    ),
+    (
+        {"run_fp_config": {"continue_on_failed": True, "continue_on_num_success": 2}},
+        "step_configs.run_fp_config.continue_on_failed: true goes on with whatever is usable, but",
+    ),
+]
+
+
+@pytest.mark.parametrize(("configs", "expected"), BAD_STEP_CONFIGS)
+def test_step_configs_are_checked_by_the_same_tree(files, tmp_path, configs, expected):
+    with pytest.raises(InputError) as error:
+        files(machine(), step_configs=configs)
+    (line,) = lines(error, tmp_path)
+    assert line.split(": ", 1)[1].startswith(expected)
+
+
+# ---- what has no meaning here
+
+
+def test_keys_of_argo_are_accepted_and_named_once_each(files):
+    argo = {
+        "template_config": {"image": "dptechnology/dpgen2:latest", "timeout": None},
+        "executor": {"type": "dispatcher"},
+        "template_slice_config": {"group_size": 4},
+        "continue_on_failed": False,
+    }
+    plan = files(
+        machine(default={"executor": {}, "template_config": {"image": "x"}}, fp={"executor": {"type": "dispatcher"}}),
+        default_step_config=argo,
+        step_configs={
+            "run_fp_config": {"executor": None, "template_config": {"_note": "x", "image": "y"}},
+            "select_confs_config": {"_note": 1, "parallelism": 3, "template_config": {"timeout": 5, "envs": None}},
+            "cl_step_config": {"executor": {"type": "lebesgue_v2"}, "continue_on_failed": False},
+        },
+    )
+    assert plan.meaningless == (
+        "param.json: 'default_step_config.executor'",
+        "param.json: 'default_step_config.template_slice_config'",
+        "param.json: 'default_step_config.template_config.image'",
+        "param.json: 'step_configs.run_fp_config.template_config.image'",
+        "param.json: 'step_configs.select_confs_config.parallelism'",
+        "param.json: 'step_configs.select_confs_config.template_config.timeout'",
+        "param.json: 'step_configs.cl_step_config.executor'",
+        "machine.json: 'default.template_config.image'",
+        "machine.json: 'fp.executor'",
+    )
+    assert given(plan.policies["fp"]) == {}
+
+
+def test_the_command_line_says_what_is_not_followed(project):
+    project.machine["deepmd_version"] = "2.0"
+    project.param["dflow_config"] = {}
+    project.write()
+    done = project.verb("check", "param.json", "machine.json")
+    assert done.returncode == 0, done.stderr
+    assert "param.json: 'dflow_config' has no meaning here and is not followed" in done.stdout
+    assert "machine.json: 'deepmd_version' has no meaning here and is not followed" in done.stdout
+
+
+def test_policy_in_param_json_may_change_at_any_time(files):
+    old = files(machine()).param.value
+    config = {"parallelism": 2, "template_config": {"envs": {"A": 1}}}
+    new = files(machine(), default_step_config=config, step_configs={"run_fp_config": config}).param.value
+    found = changes(root(), old, new)
+    assert found
+    assert {change.rule for change in found} == {"now"}
+    assert changes(root(), {**old, "step_configs": {}, "default_step_config": {}}, old) == []
+
+
+# ---- files of the user's own, and who is told
+
+
+def test_files_are_found_beside_the_machine_file_and_kept_with_their_whole_paths(files, tmp_path):
+    for name in ("plumed.dat", "tables/a.table", "tables/b.table", "odd[1].txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    value = files(
+        machine(
+            default={"user_forward_files": ["plumed.dat"], "user_backward_files": ["COLVAR", "out/*.xyz"]},
+            explore={
+                "user_forward_files": ["tables/*.table", "tables/a.table", "odd[1].txt", "./tables", str(outside)]
+            },
+        )
+    ).machine_value
+    assert value["train"]["user_forward_files"] == [str(tmp_path / "plumed.dat")]
+    assert value["explore"]["user_forward_files"] == [
+        str(tmp_path / name) for name in ("tables/a.table", "tables/b.table", "odd[1].txt", "tables", "outside")
+    ]
+    assert value["fp"]["user_backward_files"] == ["COLVAR", "out/*.xyz"]
+
+
+def test_a_relative_path_to_the_machine_file_gives_absolute_paths(files, tmp_path, monkeypatch):
+    (tmp_path / "x").touch()
+    files(machine(fp={"user_forward_files": ["x"]}))
+    monkeypatch.chdir(tmp_path)
+    plan = load_plan(Path("param.json"), Path("machine.json"))
+    assert plan.machine_value["fp"]["user_forward_files"] == [str(tmp_path / "x")]
+
+
+def test_who_is_told(files):
+    assert files(machine(notify="mail me")).notify == "mail me"
+    assert files(machine(notify=None)).notify is None
+    assert files(machine()).notify is None
