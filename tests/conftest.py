@@ -16,6 +16,12 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.fixture(autouse=True)
+def _no_task_is_held(tmp_path: Path):
+    yield
+    (tmp_path / "hold").unlink(missing_ok=True)
+
+
+@pytest.fixture(autouse=True)
 def _no_driver_is_left():
     yield
     end_started()

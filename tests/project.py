@@ -83,6 +83,7 @@ class Project:
             "PATH": f"{FAKES}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "FAKE_LEDGER": str(self.ledger),
             "FAKE_DEVIATIONS": "0.2 0.02",
+            "FAKE_DP_HOLD": str(folder / "hold"),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         write_initial_data(folder / "data")
@@ -120,6 +121,13 @@ class Project:
         return subprocess.run(
             self.command(*words), cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=60
         )
+
+    def hold(self) -> None:
+        """Let trainings wait until :meth:`release`: whatever a test does meanwhile, none of them ends."""
+        (self.folder / "hold").touch()
+
+    def release(self) -> None:
+        (self.folder / "hold").unlink()
 
     def status(self) -> dict:
         return json.loads(self.verb("status", "-C", str(self.work), "--json").stdout)

@@ -52,7 +52,7 @@ class SlurmProject(Project):
 
     def job_env(self, **more: str) -> None:
         """What jobs find in their environment: a login shell forgets ours."""
-        names = ("FAKE_LEDGER", "FAKE_DEVIATIONS", "SLURM_CONF")
+        names = ("FAKE_LEDGER", "FAKE_DEVIATIONS", "FAKE_DP_HOLD", "SLURM_CONF")
         envs = {
             "PATH": f"{FAKES}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             **{name: self.env[name] for name in names},

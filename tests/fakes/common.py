@@ -23,8 +23,11 @@ def attempt():
 
 
 def nap(program):
-    """Sleep, if FAKE_<PROGRAM>_SLEEP says so."""
+    """Sleep, if FAKE_<PROGRAM>_SLEEP says so, and then as long as the file that FAKE_<PROGRAM>_HOLD names is there."""
     time.sleep(float(os.environ.get(f"FAKE_{program.upper()}_SLEEP", "0")))
+    hold, end = os.environ.get(f"FAKE_{program.upper()}_HOLD", ""), time.monotonic() + 180
+    while os.path.exists(hold) and time.monotonic() < end:
+        time.sleep(0.02)
 
 
 def maybe_fail(program):

@@ -12,6 +12,7 @@ from project import TEMPLATE, write_initial_data
 from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.inputs.param import load_param
+from dpgen2_hpc.inputs.step_configs import read_step_configs
 from dpgen2_hpc.kinds import Key
 
 STAGE = {"_idx": 0, "ensemble": "nvt", "nsteps": 20, "press": None, "temps": [50, 100], "trj_freq": 10, "n_sample": 3}
@@ -369,3 +370,17 @@ def test_the_trees_have_no_key_without_a_word_on_it():
         bare = [path for path, key in keys(tree(name), ()) if not key.doc]
         assert bare == []
     assert isinstance(tree("old"), dargs.Argument)
+
+
+@pytest.mark.usefixtures("vasp")
+def test_the_policy_of_the_older_dialect_is_followed(folder):
+    """There it stands at the top level: ``run_fp_config`` for ``step_configs.run_fp_config``."""
+    content = {**OLD, "run_fp_config": {"continue_on_success_ratio": 0.7}, "default_config": {"parallelism": 3}}
+    assert (
+        load(folder, content, old_compatible=True).value["step_configs"]["run_fp_config"]["continue_on_success_ratio"]
+        == 0.7
+    )
+    configs = read_step_configs(folder / "param.json")
+    assert configs.faults == ()
+    assert configs.said["fp"]["continue_on_success_ratio"].value == 0.7
+    assert configs.said["train"]["parallelism"].value == 3

@@ -90,12 +90,12 @@ def test_an_absurd_label_is_refused_by_the_gate(project):
 
 @pytest.mark.slow
 def test_a_killed_training_goes_on_from_its_checkpoint_and_the_record_says_so(project):
-    project.env["FAKE_DP_SLEEP"] = "3"
+    project.hold()
     assert project.run("--once").returncode == 3
     _wait_for_calls(project, 2)
     pid = (next(project.work.glob("iter-000000/00.train/jobs/*.claim"))).read_text().split()[0]
     os.killpg(int(pid), signal.SIGKILL)
-    project.env["FAKE_DP_SLEEP"] = "0"
+    project.release()
     done = project.run()
     assert done.returncode == 0, output(done)
     assert project.record()["iterations"][0]["continued"] == [{"model": 0, "step": 10}] or project.record()[
@@ -127,8 +127,9 @@ def test_a_record_cut_short_stops_the_program_with_its_name_and_is_not_overwritt
 def test_a_ledger_cut_anywhere_submits_nothing_twice(tmp_path):
     stopped = Project(tmp_path / "stopped")
     stopped.param["train"]["numb_models"] = 3
-    stopped.env["FAKE_DP_SLEEP"] = "2"  # so that none ends while the driver looks
+    stopped.hold()
     assert stopped.run("--once").returncode == 3
+    stopped.release()
     wait_for(lambda: stopped.ended() == 2)  # the third waits for a core
     ledger = stopped.work / "iter-000000/00.train/batch.jsonl"
     lines = ledger.read_text().splitlines(keepends=True)
@@ -264,7 +265,7 @@ def test_a_moved_directory_goes_on(project):
 
 @pytest.mark.slow
 def test_a_directory_that_was_moved_while_its_jobs_run_is_refused_until_they_have_ended(project):
-    project.env["FAKE_DP_SLEEP"] = "2"
+    project.hold()
     assert project.run("--once").returncode == 3
     _wait_for_calls(project, 2)
     project.work.rename(project.folder / "elsewhere")
@@ -272,11 +273,12 @@ def test_a_directory_that_was_moved_while_its_jobs_run_is_refused_until_they_hav
     done = project.run()
     assert done.returncode == 4
     assert "while jobs run there" in output(done)
+    project.release()
 
 
 @pytest.mark.slow
 def test_a_copy_is_refused_until_it_is_made_a_run_of_its_own(project):
-    project.env["FAKE_DP_SLEEP"] = "1"
+    project.hold()
     assert project.run("--once").returncode == 3
     shutil.copytree(project.work, project.folder / "copy", symlinks=True)
     original = project.work
@@ -284,6 +286,7 @@ def test_a_copy_is_refused_until_it_is_made_a_run_of_its_own(project):
     done = project.run()
     assert done.returncode == 4
     assert "is a copy of" in output(done)
+    project.release()
     done = project.run("--new-identity")
     assert done.returncode == 0, output(done)
     assert project.record()["identity"] != json.loads((original / "record.json").read_text())["identity"]

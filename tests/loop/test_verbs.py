@@ -158,7 +158,7 @@ def test_a_refused_label_is_tried_again_only_by_retry(project):
 
 
 def test_nothing_is_retried_while_a_driver_works(project):
-    project.env["FAKE_DP_SLEEP"] = "30"
+    project.hold()
     driver = project.start()
     wait_for(lambda: len(project.calls()) == 2)
     done = verb(project, "retry", "iter-000000--run-train-0000")
@@ -172,11 +172,12 @@ def test_nothing_is_retried_while_a_driver_works(project):
 
 @pytest.mark.slow
 def test_stop_ends_the_driver_leaves_the_jobs_and_the_run_goes_on(project):
-    project.env["FAKE_DP_SLEEP"] = "2"
+    project.hold()
     driver = project.start()
     wait_for(lambda: len(project.calls()) == 2)
     done = verb(project, "stop")
     assert done.returncode == 0, output(done)
+    project.release()
     assert driver.wait(10) == 128 + signal.SIGTERM
     assert not (project.work / "lock").exists()
     assert project.run().returncode == 0
@@ -185,7 +186,7 @@ def test_stop_ends_the_driver_leaves_the_jobs_and_the_run_goes_on(project):
 
 @pytest.mark.slow
 def test_stop_jobs_cancels_them_and_the_run_goes_on_without_a_lost_attempt(project):
-    project.env["FAKE_DP_SLEEP"] = "60"
+    project.hold()
     driver = project.start()
     wait_for(lambda: len(project.calls()) == 2)
     done = verb(project, "stop", "--jobs")
@@ -193,7 +194,7 @@ def test_stop_jobs_cancels_them_and_the_run_goes_on_without_a_lost_attempt(proje
     assert driver.wait(10) == 128 + signal.SIGTERM
     assert "a person has cancelled 2 jobs" in done.stdout
     wait_for(lambda: "sleep" not in _alive(project))
-    project.env["FAKE_DP_SLEEP"] = "0"
+    project.release()
     assert project.run().returncode == 0
     assert trained(project) == ["task.0000 1", "task.0000 2", "task.0001 1", "task.0001 2"]
     card = verb(project, "why", "iter-000000--run-train-0000").stdout
@@ -202,24 +203,26 @@ def test_stop_jobs_cancels_them_and_the_run_goes_on_without_a_lost_attempt(proje
 
 @pytest.mark.slow
 def test_stop_dry_run_says_what_it_would_do_and_does_nothing(project):
-    project.env["FAKE_DP_SLEEP"] = "2"
+    project.hold()
     driver = project.start()
     wait_for(lambda: len(project.calls()) == 2)
     done = verb(project, "stop", "--jobs", "--dry-run")
     assert f"would end the driver: process {driver.pid}" in done.stdout
     assert "would cancel 2 jobs" in done.stdout
+    project.release()
     driver.communicate(timeout=60)
     assert driver.returncode == 0
     assert trained(project) == ["task.0000 1", "task.0001 1"]
 
 
 def test_stop_jobs_in_a_copy_leaves_the_originals_jobs_alone(project):
-    project.env["FAKE_DP_SLEEP"] = "2"
+    project.hold()
     assert project.run("--once").returncode == 3
     copy_work(project.work, project.folder / "copy")
     done = project.verb("stop", "--jobs", "-C", str(project.folder / "copy"))
     assert done.returncode == 4
     assert "copy" in done.stderr
+    project.release()
     assert project.run().returncode == 0
     assert trained(project) == ["task.0000 1", "task.0001 1"]
 
@@ -246,13 +249,14 @@ def _alive(project) -> str:
 
 
 def test_submit_returns_at_once_and_the_run_goes_on_without_a_terminal(project):
-    project.env["FAKE_DP_SLEEP"] = "1"
+    project.hold()
     project.write()
     done = project.verb("submit", "-C", str(project.work), "param.json", "machine.json")
     assert done.returncode == 0, output(done)
     pid = int(done.stdout.split("process ")[1].split()[0])
     assert os.getsid(pid) == pid
     assert project.status()["status"] == "running"
+    project.release()
     wait_for(lambda: project.status()["status"] == "complete")
     wait_for(lambda: not (project.work / "lock").exists())
     assert "complete: " in (project.work / "dpgen2_hpc.log").read_text()
@@ -269,7 +273,7 @@ def test_submit_of_a_wrong_input_says_so_on_the_terminal_and_leaves_nothing(proj
 
 
 def test_submit_of_a_directory_that_a_driver_holds_is_refused_on_the_terminal(project):
-    project.env["FAKE_DP_SLEEP"] = "3"
+    project.hold()
     driver = project.start()
     wait_for(lambda: (project.work / "lock").exists())
     done = project.verb("submit", "-C", str(project.work), "param.json", "machine.json")

@@ -82,7 +82,7 @@ def test_a_driver_killed_at_many_points_submits_each_job_once(project):
 
 
 def test_a_job_that_the_queue_ends_is_a_new_attempt(project):
-    project.env["FAKE_DP_SLEEP"] = "3"
+    project.hold()
     assert project.run("--once").returncode == 3
     wait_for(lambda: len(project.calls()) >= 3)
     job = json.loads((project.queue / "1.json").read_text())
@@ -90,7 +90,7 @@ def test_a_job_that_the_queue_ends_is_a_new_attempt(project):
 
     ender = {"LSF": "bkill"}.get(project.batch_type, "qdel")
     subprocess.run([str(FAKES / "emulated" / ender), job["id"]], env=project.env, check=True)
-    project.env["FAKE_DP_SLEEP"] = "0"
+    project.release()
     complete(project, project.run())
     trained = Counter(call.split()[2] for call in project.calls() if call.startswith("dp train"))
     assert sorted(trained.values()) == [1, 1, 2]

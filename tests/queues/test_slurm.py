@@ -117,7 +117,7 @@ def test_a_controller_that_is_down_for_a_while_is_waited_out(project, cluster):
 
 
 def test_the_ledger_is_cut_and_the_queue_tells_what_was_lost(project):
-    project.job_env(FAKE_DP_SLEEP="6")
+    project.hold()
     assert project.run("--once").returncode == 3
     ledger = project.work / "iter-000000/00.train/batch.jsonl"
     lines = ledger.read_text().splitlines(keepends=True)
@@ -127,26 +127,29 @@ def test_the_ledger_is_cut_and_the_queue_tells_what_was_lost(project):
         if '"task"' in line and "verdict" not in line and '"intent"' not in line or '"intent"' in line
     ]
     ledger.write_text("".join(kept) + '{"event": "id", "jo')
+    project.release()
     complete(project, project.run())
     exactly_once(project)
 
 
 def test_a_record_read_from_another_current_directory_is_the_same_run(project):
     """dpdispatcher alone: 4 for 2."""
-    project.job_env(FAKE_DP_SLEEP="2")
+    project.hold()
     assert project.run("--once").returncode == 3
     project.write()
+    project.release()
     words = project.command("run", "-C", "work", "param.json", "machine.json")
     complete(project, subprocess.run(words, cwd=project.folder, env=project.env, capture_output=True, text=True))
     exactly_once(project)
 
 
 def test_a_job_cancelled_by_an_admin_is_a_new_attempt_and_nothing_else(project):
-    project.job_env(FAKE_DP_SLEEP="5")
+    project.hold()
     assert project.run("--once").returncode == 3
     wait_for(lambda: len(project.calls()) >= 4)
     victim = next(identifier for identifier, name, _ in project.cluster.queue() if name in project.names())
     subprocess.run(["scancel", victim], env=project.env, check=True)
+    project.release()
     complete(project, project.run())
     assert set(project.entries().values()) == {1}
     trained = Counter(call.split()[2] for call in project.calls() if call.startswith("dp train"))
@@ -156,7 +159,7 @@ def test_a_job_cancelled_by_an_admin_is_a_new_attempt_and_nothing_else(project):
 
 def test_a_driver_killed_after_a_retry_finds_the_second_job_and_not_the_first(project):
     """dpdispatcher alone: 3 entries for 2, since its file still names the first."""
-    project.job_env(FAKE_DP_SLEEP="4")
+    project.hold()
     assert project.run("--once").returncode == 3
     wait_for(lambda: len(project.calls()) >= 4)
     first = project.names()
@@ -167,12 +170,13 @@ def test_a_driver_killed_after_a_retry_finds_the_second_job_and_not_the_first(pr
     time.sleep(0.3)
     driver.kill()
     driver.wait()
+    project.release()
     complete(project, project.run())
     exactly_once(project)
 
 
 def test_a_requeue_by_an_admin_is_refused_by_the_scheduler(project):
-    project.job_env(FAKE_DP_SLEEP="4")
+    project.hold()
     assert project.run("--once").returncode == 3
     wait_for(lambda: len(project.calls()) >= 4)
     for identifier, name, _ in project.cluster.queue():
@@ -181,6 +185,7 @@ def test_a_requeue_by_an_admin_is_refused_by_the_scheduler(project):
                 ["scontrol", "requeue", identifier], env=project.env, capture_output=True, check=False
             )
             assert done.returncode != 0
+    project.release()
     complete(project, project.run())
     exactly_once(project)
 
@@ -197,12 +202,13 @@ def test_a_job_that_the_queue_refuses_blocks_with_its_own_words_and_goes_on_when
 
 
 def test_a_second_entry_of_one_name_leaves_without_touching_a_task(project):
-    project.job_env(FAKE_DP_SLEEP="1.5")
+    project.hold()
     assert project.run("--once").returncode == 3
     folder = project.work / "iter-000000/00.train"
     script = next((folder / "jobs").glob("*.sub"))
     again = ["sbatch", "--parsable", f"--job-name={script.stem}", f"jobs/{script.name}"]
     subprocess.run(again, cwd=folder, env=project.env, check=True, capture_output=True)
+    project.release()
     complete(project, project.run())
     assert project.entries()[script.stem] == 2
     assert len(project.calls()) == len(set(project.calls()))
@@ -243,13 +249,13 @@ def test_jobs_that_wait_while_the_directory_is_moved_are_submitted_again_from_th
 
 
 def test_stop_jobs_cancels_what_waits_and_what_runs_and_no_attempt_is_lost(project):
-    project.job_env(FAKE_DP_SLEEP="60")
+    project.hold()
     assert project.run("--once").returncode == 3
     wait_for(lambda: len(project.calls()) >= 4)
     done = project.verb("stop", "--jobs", "-C", str(project.work))
     assert "a person has cancelled 4 jobs" in done.stdout, done.stdout + done.stderr
     project.cluster.wait_until_idle()
-    project.job_env(FAKE_DP_SLEEP="0")
+    project.release()
     complete(project, project.run())
     exactly_once(project)
     ledger = (project.work / "iter-000000/00.train/batch.jsonl").read_text()
@@ -258,7 +264,7 @@ def test_stop_jobs_cancels_what_waits_and_what_runs_and_no_attempt_is_lost(proje
 
 def test_a_job_at_its_walltime_is_told_from_a_program_that_fails_and_goes_on(project):
     """The controller enforces a limit twice a minute."""
-    project.job_env(FAKE_DP_SLEEP="90")
+    project.hold()
     project.machine["default"]["grace"] = 1
     assert project.run("--once").returncode == 3
     wait_for(lambda: len(project.calls()) >= 4)
@@ -268,7 +274,7 @@ def test_a_job_at_its_walltime_is_told_from_a_program_that_fails_and_goes_on(pro
             words = ["scontrol", "update", f"JobId={identifier}", f"EndTime={end}"]
             subprocess.run(words, env=project.env, check=True)
     project.cluster.wait_until_idle(90)
-    project.job_env(FAKE_DP_SLEEP="0")
+    project.release()
     complete(project, project.run())
     card = project.verb("why", "-C", str(project.work), "iter-000000--run-train-0000").stdout
     assert "attempt 1 is lost: the queue ended its job at the walltime" in card
@@ -300,7 +306,7 @@ def test_the_scheduler_is_called_a_few_times_however_many_tasks(project):
 
 
 def test_jobs_left_behind_by_a_moved_directory_are_named(project):
-    project.job_env(FAKE_DP_SLEEP="4")
+    project.hold()
     assert project.run("--once").returncode == 3
     wait_for(lambda: len(project.calls()) >= 4)
     shutil.move(project.work, project.folder / "elsewhere")
@@ -308,5 +314,6 @@ def test_jobs_left_behind_by_a_moved_directory_are_named(project):
     done = project.run()
     assert done.returncode == 4
     assert "while jobs run there" in done.stdout + done.stderr
+    project.release()
     project.cluster.wait_until_idle()
     assert project.run().returncode == 0
