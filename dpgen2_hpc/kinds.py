@@ -13,10 +13,11 @@ Our own kinds stand in :data:`OWN` (loaded when named); a package of yours offer
 ``dpgen2_hpc.<kind>``, for example ``dpgen2_hpc.fp``.
 """
 
+import functools
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol, Self, cast
 
@@ -66,6 +67,16 @@ not as a typing error."""
 # ---- arguments ------------------------------------------------------------------------------------------------------
 
 
+CHANGES: Mapping[str, str] = {
+    "now": "followed at once",
+    "next": "followed from the next iteration on",
+    "append": "new entries at the end are followed at once, other changes refused",
+    "labels": "followed until fp has been given its first frame, then refused",
+    "refused": "refused: what has been computed would be falsified",
+}
+"""What a changed key of ``param.json`` does to a run that has begun."""
+
+
 class Key(dargs.Argument):
     """A key of an input file: a dargs ``Argument`` that also knows its bounds and what a later change of it means.
 
@@ -75,11 +86,12 @@ class Key(dargs.Argument):
         Inclusive bounds of a number, or of each number in a list.
     above, below
         Exclusive bounds.
-    choices
-        The words that are allowed.
+    choices, later
+        The words that are allowed, and those that DPGEN2 knows and this version does not act on yet.
     change
-        What happens when the value differs on resume: ``"now"``, ``"append"`` (entries may be added at the end) or
-        ``"refused"``.
+        What happens when the value differs on resume: ``"now"``, ``"next"`` (from the next iteration on), ``"append"``
+        (entries may be added at the end), ``"labels"`` (free until the first frame was given to fp, then refused) or
+        ``"refused"``. ``None``: what holds for the key above.
     available
         ``False``: DPGEN2 knows the key, this version does not act on it yet, and refuses it by name.
     """
@@ -95,13 +107,15 @@ class Key(dargs.Argument):
         above: float | None = None,
         below: float | None = None,
         choices: Sequence[str] | None = None,
-        change: str = "refused",
+        later: Sequence[str] = (),
+        change: str | None = None,
         available: bool = True,
         **more: Any,
     ) -> None:
         super().__init__(name, dtype, doc=doc, **more)
         self.minimum, self.maximum, self.above, self.below = minimum, maximum, above, below
-        self.choices, self.change, self.available = choices, change, available
+        self.choices, self.later = choices, later
+        self.change, self.available = change, available
 
 
 @dataclass(frozen=True)
@@ -278,7 +292,10 @@ class TaskGroup(Kind, Protocol):
 
 
 class Configurations(Kind, Protocol):
-    """A source of starting configurations."""
+    """A source of starting configurations.
+
+    ``files_read()``, where it is there, lists the files that they come from: on resume they must be what they were.
+    """
 
     def generate(self, type_map: Sequence[str], rng: np.random.Generator) -> list[Frame]:
         """Return the configurations; the same ``rng`` gives the same ones."""
@@ -353,9 +370,15 @@ class Labeler(Kind, Protocol):
 # ---- the registry ---------------------------------------------------------------------------------------------------
 
 
+@functools.cache
+def _installed(kind: str) -> tuple[EntryPoint, ...]:
+    """Return what other packages offer; looked for once, since it takes 10 ms and more."""
+    return tuple(entry_points(group=f"dpgen2_hpc.{kind}"))
+
+
 def names(kind: str) -> list[str]:
     """Return the types of ``kind`` that can be used, our own first."""
-    found = {point.name for point in entry_points(group=f"dpgen2_hpc.{kind}")}
+    found = {point.name for point in _installed(kind)}
     return [*OWN[kind], *sorted(found - set(OWN[kind]))]
 
 
@@ -370,6 +393,7 @@ def load(kind: str, name: str) -> type[Kind]:
     if name in OWN[kind]:
         module, _, attribute = OWN[kind][name].partition(":")
         return cast(type[Kind], getattr(importlib.import_module(module), attribute))
-    for point in entry_points(group=f"dpgen2_hpc.{kind}", name=name):
-        return cast(type[Kind], point.load())
+    for point in _installed(kind):
+        if point.name == name:
+            return cast(type[Kind], point.load())
     raise InputError(f"there is no {kind} type '{name}'; there are: {', '.join(names(kind))}")

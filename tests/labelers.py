@@ -14,8 +14,8 @@ from project import FAKES
 
 from dpgen2_hpc import kinds
 from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.inputs.param import with_texts
 from dpgen2_hpc.inputs.read import read_json
-from dpgen2_hpc.inputs.texts import with_texts
 from dpgen2_hpc.inputs.tree import normalize
 from dpgen2_hpc.kinds import CheckContext
 
@@ -45,8 +45,8 @@ def understood(kind: str, settings: dict, folder: Path) -> dict:
     root = dargs.Argument("", dict, sub_fields=[dargs.Argument("fp", dict, sub_variants=[variant])])
     value, faults = normalize(root, document)
     assert faults == []
-    result, problems = with_texts(value["fp"], getattr(kinds.load("fp", kind), "text_files", ()), folder)
-    assert problems == []
+    result, faults = with_texts(value["fp"], document)
+    assert faults == []
     return result
 
 

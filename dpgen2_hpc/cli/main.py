@@ -15,6 +15,7 @@ from dpgen2_hpc.state.workdir import WorkDir
 
 PARAM_HELP = "what to learn: DPGEN2's input"
 MACHINE_HELP = "where to run: DP-GEN's machine file"
+DIALECT_HELP = "param.json as DPGEN2 has it today, as its manual of 2022 has it, or as the option -o is for"
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -63,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="for scripts: a stable form")
     _config_and_id(status)
     _config_and_id(_verb(verbs, "showkey", "list the keys of the finished steps"))
+    _about_inputs(verbs)
     why = _verb(verbs, "why", "say why a task failed, or why the run stands where it does, and what helps")
     why.add_argument("keys", nargs="*", metavar="KEY", help="a task, such as iter-000001--run-fp-000002")
     retry = _verb(verbs, "retry", "let broken tasks, or refused labels, of the present step run again")
@@ -97,6 +99,21 @@ def _dry_run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
 
 
+def _about_inputs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the commands that explain the input files, and begin them."""
+    doc = _verb(verbs, "doc", "explain the keys of the input files")
+    doc.add_argument("path", nargs="?", metavar="KEY", help="for example explore.convergence; default: list all keys")
+    doc.add_argument("--machine", action="store_true", help="those of machine.json")
+    doc.add_argument("--markdown", action="store_true", help="all of them as the table docs/arguments.md")
+    schema = _verb(verbs, "schema", "print the JSON Schema of an input file, for editors")
+    schema.add_argument("file", choices=["param", "machine"], help="which file")
+    for verb in (doc, schema):
+        verb.add_argument("--dialect", choices=["today", "manual", "old"], default="today", help=DIALECT_HELP)
+    init = _verb(verbs, "init", "write input files to begin with, their open places marked")
+    init.add_argument("--fp", default="ase", metavar="TYPE", help="the first-principles code (default: ase)")
+    init.add_argument("--scheduler", default="Shell", metavar="NAME", help="Shell, Slurm, PBS, Torque or LSF")
+
+
 def _verb(
     verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
 ) -> argparse.ArgumentParser:
@@ -108,6 +125,7 @@ def _verb(
 def _two_files(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("param", type=Path, metavar="PARAM", help=PARAM_HELP)
     verb.add_argument("machine", type=Path, metavar="MACHINE", help=MACHINE_HELP)
+    verb.add_argument("-o", "--old-compatible", action="store_true", help="accept PARAM as DPGEN2 before 0.0.6 had it")
 
 
 def _config_and_id(verb: argparse.ArgumentParser) -> None:

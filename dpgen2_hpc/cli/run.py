@@ -9,12 +9,13 @@ from functools import partial
 
 from dpgen2_hpc.cli.console import logging_to
 from dpgen2_hpc.cli.main import work_directory
-from dpgen2_hpc.errors import BLOCKED, DONE, STILL_RUNNING, Blocked, Interrupted
+from dpgen2_hpc.errors import BLOCKED, DONE, STILL_RUNNING, Blocked, InputError, Interrupted
 from dpgen2_hpc.loop.begin import open_run
 from dpgen2_hpc.loop.driver import Driver
 from dpgen2_hpc.loop.plan import Plan, load_plan
 from dpgen2_hpc.loop.rehearsal import describe_next
 from dpgen2_hpc.loop.signals import Signals
+from dpgen2_hpc.loop.survey import survey
 from dpgen2_hpc.report.status import read_status
 from dpgen2_hpc.state.lock import Lock
 from dpgen2_hpc.state.record import RecordFile
@@ -29,19 +30,21 @@ NOTIFY_SECONDS = 60.0
 def run(arguments: argparse.Namespace) -> int:
     """Run the verb and return its exit code."""
     if arguments.dry_run:
-        print(describe_next(WorkDir(work_directory(arguments)), load_plan(arguments.param, arguments.machine)))
+        plan, workdir, notices = _given(arguments)
+        print("\n".join([*notices, describe_next(workdir, plan)]))
         return DONE
     return drive(arguments, lambda: None)
 
 
 def drive(arguments: argparse.Namespace, begun: Callable[[], None]) -> int:
     """Be the driver; call ``begun`` once the inputs are good, the lock is taken and the run is begun or taken up."""
-    plan = load_plan(arguments.param, arguments.machine)
-    workdir = WorkDir(work_directory(arguments))
+    plan, workdir, notices = _given(arguments)
     workdir.root.mkdir(parents=True, exist_ok=True)
     lock = Lock.acquire(workdir.lock, take_over=arguments.take_over)
     try:
         with Signals() as signals, logging_to(workdir.log):
+            for notice in notices:
+                log.info("notice: %s", notice)
             driver = _take_up(arguments, workdir, plan, lock, signals)
             begun()
             before = driver.record.sequence
@@ -55,15 +58,32 @@ def drive(arguments: argparse.Namespace, begun: Callable[[], None]) -> int:
         lock.release()
 
 
+def _given(arguments: argparse.Namespace) -> tuple[Plan, WorkDir, list[str]]:
+    """Return what the command line names, and the notices of a run that is about to begin.
+
+    Raises
+    ------
+    InputError
+        Something that the inputs name is not as it must be.
+    """
+    plan = load_plan(arguments.param, arguments.machine, old_compatible=arguments.old_compatible)
+    workdir = WorkDir(work_directory(arguments))
+    if workdir.record.exists():
+        return plan, workdir, []
+    found = survey(plan, arguments.machine)
+    if found.faults:
+        raise InputError(found.faults)
+    return plan, workdir, list(found.notices)
+
+
 def _take_up(arguments: argparse.Namespace, workdir: WorkDir, plan: Plan, lock: Lock, signals: Signals) -> Driver:
     file = RecordFile(workdir.record, lock)
-    record = open_run(
+    record, now = open_run(
         workdir, plan, file, new_identity=arguments.new_identity, requeue_waiting=arguments.requeue_waiting
     )
-    for key in plan.meaningless:
-        log.info("%s has no meaning here and is not followed", key)
     each = None if plan.notify is None else partial(notify, plan.notify, workdir)
-    return Driver(workdir, plan, file, record, signals, once=getattr(arguments, "once", False), on_iteration=each)
+    once = getattr(arguments, "once", False)
+    return Driver(workdir, now, file, record, signals, once=once, upcoming=plan, on_iteration=each)
 
 
 def _to_its_end(driver: Driver) -> int:

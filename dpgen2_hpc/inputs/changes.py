@@ -1,6 +1,7 @@
-"""A changed ``param.json`` on resume: field by field, and whether it may."""
+"""A changed ``param.json`` on resume: field by field, and what becomes of it."""
 
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,20 +10,31 @@ import dargs
 from dpgen2_hpc.errors import spelled
 from dpgen2_hpc.inputs.read import KeyPath
 
-NOW, APPEND, REFUSED = "now", "append", "refused"
+NOW, NEXT, APPEND, LABELS, REFUSED = "now", "next", "append", "labels", "refused"
+"""The classes of a change, see :data:`dpgen2_hpc.kinds.CHANGES`."""
+
+
+class _Absent:
+    """Stands for a value that is not there."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+ABSENT = _Absent()
 
 
 @dataclass(frozen=True)
 class Change:
-    """One field that differs; ``allowed`` by its class."""
+    """One field that differs, and the class of its change."""
 
     path: KeyPath
     old: Any
     new: Any
-    allowed: bool
+    rule: str
 
     def __str__(self) -> str:
-        return f"{spelled(self.path)}: {_short(self.old)} → {_short(self.new)}"
+        return f"{spelled(self.path)}: {_contrast(self.old, self.new)}"
 
 
 def changes(tree: dargs.Argument, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
@@ -30,19 +42,90 @@ def changes(tree: dargs.Argument, old: Mapping[str, Any], new: Mapping[str, Any]
     return list(_differences(tree, old, new, (), REFUSED))
 
 
-def _differences(argument: Any, old: Any, new: Any, path: KeyPath, rule: str) -> Iterator[Change]:
-    rule = getattr(argument, "change", rule)
-    if old == new:
+def rules(tree: dargs.Argument) -> Iterator[tuple[KeyPath, Any, str]]:
+    """Yield path, argument and class of every argument below ``tree``; a type's name stands in the path as ``[dp]``."""
+    yield from _rules(tree, (), REFUSED)
+
+
+def _rules(argument: Any, path: KeyPath, rule: str) -> Iterator[tuple[KeyPath, Any, str]]:
+    for member in argument.sub_fields.values():
+        own = rule_of(member, rule)
+        yield (*path, member.name), member, own
+        yield from _rules(member, (*path, member.name), REFUSED if own == APPEND else own)
+    for variant in argument.sub_variants.values():
+        for choice in variant.choice_dict.values():
+            yield from _rules(choice, (*path, f"[{choice.name}]"), rule)
+
+
+def rule_of(argument: Any, above: str) -> str:
+    """Return the class of an argument: its own, or that of the key above it."""
+    return getattr(argument, "change", None) or above
+
+
+def held_back(value: Mapping[str, Any], held: Sequence[Change]) -> dict[str, Any]:
+    """Return an understood input in which some changes have not been made."""
+    result: dict[str, Any] = copy.deepcopy(dict(value))
+    for change in held:
+        part: Any = result
+        for step in change.path[:-1]:
+            part = part[step]
+        if change.old is ABSENT:
+            del part[change.path[-1]]
+        else:
+            part[change.path[-1]] = copy.deepcopy(change.old)
+    return result
+
+
+def _differences(argument: Any, old: Any, new: Any, path: KeyPath, above: str) -> Iterator[Change]:
+    rule = rule_of(argument, above)
+    if old == new or {id(old), id(new)} == {id(ABSENT), id(None)}:  # an older version did not write the key out
         return
     if isinstance(old, dict) and isinstance(new, dict):
-        members = getattr(argument, "sub_fields", {})
+        members = _members(argument, old, new)
         for name in dict.fromkeys([*old, *new]):
-            inner = members.get(name)
-            yield from _differences(inner, old.get(name), new.get(name), (*path, name), REFUSED if inner else rule)
-    elif rule == APPEND and isinstance(old, list) and isinstance(new, list) and new[: len(old)] == old:
-        yield Change(path, f"{len(old)} entries", f"{len(new)} entries", allowed=True)
+            yield from _differences(
+                members.get(name), old.get(name, ABSENT), new.get(name, ABSENT), (*path, name), rule
+            )
+    elif _is_structure(old) and _is_structure(new) and (rule == APPEND or len(old) == len(new)):
+        yield from _list_differences(argument, old, new, path, rule)
     else:
-        yield Change(path, old, new, allowed=rule == NOW)
+        yield Change(path, old, new, REFUSED if rule == APPEND else rule)
+
+
+def _list_differences(argument: Any, old: list[Any], new: list[Any], path: KeyPath, rule: str) -> Iterator[Change]:
+    """Yield what differs between the entries of two lists, and whether there are more of them or fewer."""
+    inside = REFUSED if rule == APPEND else rule
+    for index, (before, after) in enumerate(zip(old, new, strict=False)):
+        for change in _differences(argument, before, after, (*path, index), inside):
+            yield Change(change.path, change.old, change.new, inside if rule == APPEND else change.rule)
+    if len(old) != len(new):
+        counts = f"{len(old)} entries", f"{len(new)} entries"
+        yield Change(path, *counts, APPEND if len(new) > len(old) else REFUSED)
+
+
+def _is_structure(value: Any) -> bool:
+    """Whether a value is a list that has objects or lists in it, which are compared one by one."""
+    return isinstance(value, list) and any(isinstance(entry, dict | list) for entry in value)
+
+
+def _members(argument: Any, *values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of an object by name, those of the types included that the values have."""
+    members = dict(getattr(argument, "sub_fields", {}))
+    for variant in getattr(argument, "sub_variants", {}).values():
+        for value in values:
+            choice = variant.choice_dict.get(value.get(variant.flag_name, variant.default_tag))
+            members |= choice.sub_fields if choice else {}
+    return members
+
+
+def _contrast(old: Any, new: Any) -> str:
+    """Return both values, of long texts the first line that differs."""
+    if isinstance(old, str) and isinstance(new, str) and "\n" in old + new:
+        lines = [[*text.splitlines(), ABSENT] for text in (old, new)]
+        for number, (before, after) in enumerate(zip(*lines, strict=False), 1):
+            if before != after:
+                return f"line {number}: {_short(before)} → {_short(after)}"
+    return f"{_short(old)} → {_short(new)}"
 
 
 def _short(value: Any) -> str:

@@ -65,6 +65,8 @@ def alternatives(types: Iterable[Any]) -> tuple[Any, ...]:
 def expected(types: Iterable[Any], *, plural: bool = False) -> str:
     """Return in words what any of ``types`` would be: ``a number or a list of numbers``."""
     options = alternatives(types)
+    if plural:
+        options = tuple(sorted(options, key=lambda kind: _base(kind) is list))  # "objects or lists of strings"
     return " or ".join(_word(kind, plural=plural) for kind in options if kind is not int or float not in options)
 
 

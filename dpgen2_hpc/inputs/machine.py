@@ -102,7 +102,7 @@ def _walked(form: Arranged, trees: MachineTrees) -> tuple[dict[str, Any], list[F
     is checked as well.
     """
     names = [*SECTIONS, *([DEFAULT] if DEFAULT in form.document.value else [])]
-    tree = dargs.Argument("machine", dict, [*(_section(name, form.document, trees) for name in names), *_top()])
+    tree = dargs.Argument("machine", dict, [*(section_keys(name, form.document, trees) for name in names), *top_keys()])
     value, faults = normalize(tree, form.document, {"machine": trees.later})
     wrong = [
         fault
@@ -112,7 +112,8 @@ def _walked(form: Arranged, trees: MachineTrees) -> tuple[dict[str, Any], list[F
     return value, wrong
 
 
-def _top() -> list[Key]:
+def top_keys() -> list[Key]:
+    """Return the keys beside the sections."""
     return [
         Key(
             "notify",
@@ -130,7 +131,8 @@ def _top() -> list[Key]:
     ]
 
 
-def _section(name: str, document: Document, trees: MachineTrees) -> Key:
+def section_keys(name: str, document: Document, trees: MachineTrees) -> Key:
+    """Return the key of one section, for the batch system that ``document`` names."""
     batch_type = policy.entry_at(document.value, (name, "machine", "batch_type"))
     return Key(
         name,

@@ -1,8 +1,7 @@
-"""``param.json``: its argument tree, and what it means."""
+"""``param.json``: what it means, and what no key of it shows alone."""
 
-import glob
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,22 +9,12 @@ import dargs
 
 from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import Fault, InputError
+from dpgen2_hpc.inputs import systems
+from dpgen2_hpc.inputs.dialects import today, understood
 from dpgen2_hpc.inputs.read import Document, KeyPath, read_json
-from dpgen2_hpc.inputs.step_configs import step_config_arguments
-from dpgen2_hpc.inputs.texts import with_texts
-from dpgen2_hpc.inputs.tree import normalize
-from dpgen2_hpc.kinds import CheckContext, Configurations, Convergence, Explorer, Key, Kind, Labeler, TaskGroup, Trainer
-
-NOTHING = type(None)
-
-MEANINGLESS = (
-    "dflow_config",
-    "dflow_s3_config",
-    "bohrium_config",
-    "lebesgue_context_config",
-    "upload_python_packages",
-)
-"""Keys of DPGEN2 that speak of Argo, images or Bohrium: known, without meaning here, and said so."""
+from dpgen2_hpc.inputs.systems import Pattern
+from dpgen2_hpc.inputs.tree import in_order
+from dpgen2_hpc.kinds import CheckContext, Configurations, Convergence, Explorer, Kind, Labeler, TaskGroup, Trainer
 
 
 @dataclass(frozen=True)
@@ -50,14 +39,27 @@ class Settings:
 
 @dataclass(frozen=True)
 class Param:
-    """``param.json``, understood: ``value`` as JSON with every default in it, and what it means."""
+    """``param.json``, understood: ``value`` as JSON with every default in it, and what it means.
+
+    ``patterns`` are the entries of ``init_data_sys``; ``folder`` is where relative paths begin; ``commands`` are those
+    of ``machine.json``. ``document`` is the file, for faults that are found later.
+    """
 
     value: Mapping[str, Any]
     settings: Settings
     meaningless: tuple[str, ...]
+    patterns: tuple[Pattern, ...]
+    document: Document
+    folder: Path
+    commands: Mapping[str, str | None] = field(default_factory=dict)
+
+    def following(self, value: Mapping[str, Any]) -> "Param":
+        """Return the parameters with another understood ``value``: that of an earlier ``param.json``."""
+        settings = _settings(_Parts.of(_with_commands(value, self.commands), self.folder, self.patterns))
+        return replace(self, value=value, settings=settings)
 
 
-def load_param(path: Path, commands: Mapping[str, str | None]) -> Param:
+def load_param(path: Path, commands: Mapping[str, str | None], *, old_compatible: bool = False) -> Param:
     """Read ``param.json``; ``commands`` are those of ``machine.json``, which come first.
 
     Raises
@@ -65,130 +67,113 @@ def load_param(path: Path, commands: Mapping[str, str | None]) -> Param:
     InputError
         Everything that is wrong with it.
     """
-    document = read_json(path)
-    value, faults = normalize(root(), document, kinds.LATER)
+    value, document, faults = understood(read_json(path), old_compatible=old_compatible)
+    value, document, more = _embed_files(value, document)
+    faults = [*faults, *more]
+    folder = path.parent.absolute()
+    patterns = tuple(_patterns(value, folder))
+    parts = _Parts.of(_with_commands(value, commands), folder, patterns)
+    faults += [document.fault(*problem) for problem in _problems(value, parts)]
     if faults:
-        raise InputError(faults)
-    embedded, faults = _embed_templates(value, document)
-    if faults:
-        raise InputError(faults)
-    settings = _settings(_with_commands(embedded, commands), path.parent.absolute())
-    faults = [_fault(document, *problem) for problem in _problems(embedded, settings)]
-    if faults:
-        raise InputError(sorted(faults, key=lambda fault: (fault.line or 0, fault.column or 0)))
-    meaningless = tuple(key for key in document.value if key in MEANINGLESS)
-    return Param({key: entry for key, entry in embedded.items() if key not in MEANINGLESS}, settings, meaningless)
-
-
-# ---- the tree -------------------------------------------------------------------------------------------------------
+        raise InputError(in_order(faults))
+    meaningless = tuple(key for key in today.MEANINGLESS if (key,) in document.places)
+    kept = {key: entry for key, entry in value.items() if key not in today.MEANINGLESS}
+    return Param(kept, _settings(parts), meaningless, patterns, document, folder, commands)
 
 
 def root() -> dargs.Argument:
     """Return the argument tree of ``param.json``, today's dialect."""
-    return dargs.Argument(
-        "param",
-        dict,
-        sub_fields=[
-            Key("name", [str, NOTHING], "A name for people.", optional=True, default=None, change="now"),
-            Key("seed", int, "Fixes every random choice.", optional=True, default=0, minimum=0, maximum=2**31 - 1),
-            Key("inputs", dict, "The elements and the first data.", sub_fields=_inputs()),
-            Key("train", dict, "How models are trained.", sub_variants=[_variant("train")]),
-            Key(
-                "explore",
-                dict,
-                "How configurations are explored.",
-                sub_fields=_explore(),
-                sub_variants=[_variant("explore")],
-            ),
-            Key("fp", dict, "How frames are labelled.", sub_fields=_fp(), sub_variants=[_variant("fp")]),
-            *step_config_arguments(),
-            *(Key(name, object, "No meaning here.", optional=True, default=None, change="now") for name in MEANINGLESS),
-        ],
-    )
-
-
-def _later(name: str, dtype: Any, default: Any) -> Key:
-    """Return a key that DPGEN2 has and this version does not act on."""
-    return Key(name, dtype, "", optional=True, default=default, available=False)
-
-
-def _variant(kind: str, default: str = "") -> dargs.Variant:
-    """Return the choice among the types of a kind."""
-    choices = [dargs.Argument(name, dict, sub_fields=kinds.load(kind, name).arguments()) for name in kinds.names(kind)]
-    return dargs.Variant("type", choices, optional=bool(default), default_tag=default)
-
-
-def _inputs() -> list[dargs.Argument]:
-    later: list[tuple[str, Any, Any]] = [
-        ("do_finetune", bool, False),
-        ("init_data_uri", [str, NOTHING], None),
-        ("multitask", bool, False),
-        ("head", [str, NOTHING], None),
-        ("multi_init_data", [dict, NOTHING], None),
-        ("multi_init_data_uri", [str, NOTHING], None),
-        ("valid_data_prefix", [str, NOTHING], None),
-        ("valid_data_sys", [list, str, NOTHING], None),
-        ("valid_data_uri", [str, NOTHING], None),
-        ("use_ele_temp", int, 0),
-        ("multi_valid_data", [dict, NOTHING], None),
-        ("multi_valid_data_uri", [str, NOTHING], None),
-    ]
-    return [
-        Key("type_map", list[str], "The elements, in the order of the model's types."),
-        Key("mass_map", list[float], "Their masses, u.", above=0, maximum=400),
-        Key("init_data_prefix", [str, NOTHING], "The folder of init_data_sys.", optional=True, default=None),
-        Key("init_data_sys", [list[str], str], "The first training systems (deepmd/npy): folders or patterns."),
-        Key("mixed_type", bool, "Collect frames of one size in one system, whatever their formulas (deepmd/npy/mixed).",
-            optional=True, default=False),
-        *(_later(*entry) for entry in later),
-    ]  # fmt: skip
-
-
-def _explore() -> list[dargs.Argument]:
-    return [
-        Key("max_numb_iter", int, "Most iterations of a stage.", optional=True, default=10, minimum=1, change="now"),
-        Key("fatal_at_max", bool, "Stop for a person when a stage has not converged in max_numb_iter iterations.",
-            optional=True, default=True, change="now"),
-        _later("output_nopbc", bool, False),
-        Key("convergence", dict, "What is accurate, and when a stage has converged.",
-            sub_variants=[_variant("convergence")]),
-        Key("configurations", list, "Where runs start from.", alias=["configuration"], repeat=True,
-            sub_variants=[_variant("configurations")]),
-        Key("stages", list[list[dict[str, Any]]], "The task groups of each stage.", change="append",
-            sub_variants=[_variant("groups", default="lmp-md")]),
-        _later("filters", list, []),
-    ]  # fmt: skip
-
-
-def _fp() -> list[dargs.Argument]:
-    return [
-        Key("task_max", int, "Most labels of an iteration.", optional=True, default=10, minimum=1, change="now"),
-        _later("extra_output_files", list, []),
-    ]
+    return today.tree()
 
 
 # ---- the meaning ----------------------------------------------------------------------------------------------------
 
 
-def _embed_templates(value: Mapping[str, Any], document: Document) -> tuple[dict[str, Any], list[Fault]]:
-    """Put the content of the JSON files that the trainer's keys name in the place of their names."""
-    train: dict[str, Any] = dict(value["train"])
-    faults: list[Fault] = []
-    for name in getattr(kinds.load("train", train["type"]), "json_files", ()):
+def _embed_files(value: Mapping[str, Any], document: Document) -> tuple[dict[str, Any], Document, list[Fault]]:
+    """Put the contents of the files that the trainer's and the labeler's keys name in the place of their names."""
+    reader = _Contents(document)
+    result = dict(value)
+    if "train" in value:
+        train = dict(value["train"])
+        for name in getattr(kinds.load("train", train["type"]), "json_files", ()):
+            _replace(train, name, reader.json, ("train", name))
+        result["train"] = train
+    faults = reader.faults
+    if "fp" in value:
+        result["fp"], more = with_texts(value["fp"], document)
+        faults = [*faults, *more]
+    return result, replace(document, files={**document.files, **reader.files}), faults
+
+
+def with_texts(settings: Mapping[str, Any], document: Document) -> tuple[dict[str, Any], list[Fault]]:
+    """Put the content of the text files that the labeler's keys name in the place of their names."""
+    reader = _Contents(document)
+    result: dict[str, Any] = {name: dict(held) if isinstance(held, dict) else held for name, held in settings.items()}
+    for part, name in getattr(kinds.load("fp", settings["type"]), "text_files", ()):
+        if part in result:
+            _replace(result[part], name, reader.text, ("fp", part, name))
+            if name not in result[part]:
+                del result[part]
+    return result, reader.faults
+
+
+def _replace(section: dict[str, Any], name: str, read: Callable[[Any, KeyPath], Any], path: KeyPath) -> None:
+    """Put what ``read`` makes of an entry in its place, or take it out where a fault was noted."""
+    if name in section:
         try:
-            train[name] = _embedded(train[name], Path(document.file).parent)
+            section[name] = read(section[name], path)
+        except InputError:
+            del section[name]
+
+
+class _Contents:
+    """Reads the files that stand for their contents; keeps the faults, and JSON files for faults found later."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.files: dict[KeyPath, Document] = {}
+        self.faults: list[Fault] = []
+
+    def json(self, entry: Any, path: KeyPath) -> Any:
+        """Return the contents for the name of a JSON file, or for each name in a list.
+
+        Raises
+        ------
+        InputError
+            A file cannot be read, which is noted.
+        """
+        if isinstance(entry, list):
+            return [self.json(member, (*path, index)) for index, member in enumerate(entry)]
+        if not isinstance(entry, str):
+            return entry
+        try:
+            self.files[path] = read_json(self._file(entry))
         except InputError as error:
-            faults += error.faults
-    texts = getattr(kinds.load("fp", value["fp"]["type"]), "text_files", ())
-    fp, problems = with_texts(value["fp"], texts, Path(document.file).parent)
-    faults += [_fault(document, ("fp", *path), text) for path, text in problems]
-    return {**value, "train": train, "fp": fp}, faults
+            unread = [fault for fault in error.faults if fault.line is None]
+            self.faults += [self.document.fault(path, f"'{fault.file}' {fault.message}") for fault in unread]
+            self.faults += [fault for fault in error.faults if fault.line is not None]
+            raise
+        return self.files[path].value
 
+    def text(self, entry: Any, path: KeyPath) -> Any:
+        """Return the contents for the name of a text file; ``None`` stands for none.
 
-def _embedded(entry: Any, folder: Path) -> Any:
-    if isinstance(entry, list):
-        return [_embedded(member, folder) for member in entry]
-    return read_json(folder / entry).value if isinstance(entry, str) else entry
+        Raises
+        ------
+        InputError
+            The file cannot be read, which is noted.
+        """
+        if entry is None:
+            return None
+        try:
+            return self._file(entry).read_text()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text"
+            self.faults.append(self.document.fault(path, f"'{self._file(entry)}' cannot be read: {reason}"))
+            raise InputError(self.faults) from error
+
+    def _file(self, name: str) -> Path:
+        return Path(self.document.file).parent / name
 
 
 def _with_commands(value: Mapping[str, Any], commands: Mapping[str, str | None]) -> dict[str, Any]:
@@ -196,53 +181,80 @@ def _with_commands(value: Mapping[str, Any], commands: Mapping[str, str | None])
     where = {"train": "config", "explore": "config", "fp": "run_config"}
     result = dict(value)
     for step, key in where.items():
-        if commands.get(step):
+        if commands.get(step) and key in value.get(step, {}):
             result[step] = {**value[step], key: {**value[step][key], "command": commands[step]}}
     return result
 
 
-def _settings(value: Mapping[str, Any], folder: Path) -> Settings:
-    inputs, explore, fp = value["inputs"], value["explore"], value["fp"]
-    return Settings(
-        type_map=tuple(inputs["type_map"]),
-        masses=tuple(inputs["mass_map"]),
-        initial_systems=tuple(_initial_systems(inputs, folder)),
-        trainer=cast(Trainer, _kind("train", value["train"], folder)),
-        explorer=cast(Explorer, _kind("explore", explore, folder)),
-        configurations=tuple(
-            cast(Configurations, _kind("configurations", entry, folder)) for entry in explore["configurations"]
-        ),
-        stages=tuple(
-            tuple(cast(TaskGroup, _kind("groups", group, folder)) for group in stage) for stage in explore["stages"]
-        ),
-        convergence=cast(Convergence, _kind("convergence", explore["convergence"], folder)),
-        max_numb_iter=explore["max_numb_iter"],
-        fatal_at_max=explore["fatal_at_max"],
-        labeler=cast(Labeler, _kind("fp", fp, folder)),
-        fp_type=fp["type"],
-        task_max=fp["task_max"],
-        seed=value["seed"],
-    )
+def _patterns(value: Mapping[str, Any], folder: Path) -> list[Pattern]:
+    inputs = value.get("inputs", {})
+    return systems.find(inputs, folder) if {"init_data_sys", "init_data_prefix"} <= set(inputs) else []
 
 
-def _kind(kind: str, settings: Mapping[str, Any], folder: Path) -> Kind:
-    """Return the kind that the settings describe, with their paths made absolute."""
+@dataclass(frozen=True)
+class _Parts:
+    """The plugins of an input; ``None`` where a fault stands in the way: the others are checked all the same."""
+
+    value: Mapping[str, Any]
+    patterns: Sequence[Pattern]
+    trainer: Kind | None
+    explorer: Kind | None
+    convergence: Kind | None
+    labeler: Kind | None
+    configurations: Sequence[Kind] | None
+    stages: Sequence[Sequence[Kind]] | None
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any], folder: Path, patterns: Sequence[Pattern]) -> "_Parts":
+        """Return the plugins that the settings describe, as far as they do."""
+        explore = value.get("explore", {})
+        sources = [_kind("configurations", entry, folder) for entry in explore.get("configurations", [])]
+        stages = [[_kind("groups", group, folder) for group in stage] for stage in explore.get("stages", [])]
+        return cls(
+            value,
+            patterns,
+            trainer=_kind("train", value.get("train", {}), folder),
+            explorer=_kind("explore", explore, folder),
+            convergence=_kind("convergence", explore.get("convergence", {}), folder),
+            labeler=_kind("fp", value.get("fp", {}), folder),
+            configurations=[kind for kind in sources if kind] if "configurations" in explore else None,
+            stages=[[group for group in stage if group] for stage in stages] if "stages" in explore else None,
+        )
+
+
+def _kind(kind: str, settings: Mapping[str, Any], folder: Path) -> Kind | None:
+    """Return the kind that the settings describe, with their paths made absolute; ``None`` if a setting is missing."""
+    if "type" not in settings:
+        return None
     found = kinds.load(kind, settings["type"])
-    names = {argument.name for argument in found.arguments()}
-    own = {name: entry for name, entry in settings.items() if name in names}
+    arguments = found.arguments()
+    own = {argument.name: settings[argument.name] for argument in arguments if argument.name in settings}
+    if any(argument.name not in own for argument in arguments):
+        return None
     resolved = getattr(found, "resolved", None)
     return found.from_settings(resolved(own, folder) if resolved else own)
 
 
-def _patterns(inputs: Mapping[str, Any], folder: Path) -> list[str]:
-    given = inputs["init_data_sys"]
-    prefix = folder / (inputs["init_data_prefix"] or "")
-    return [str(prefix / name) for name in ([given] if isinstance(given, str) else given)]
-
-
-def _initial_systems(inputs: Mapping[str, Any], folder: Path) -> Iterator[Path]:
-    for pattern in _patterns(inputs, folder):
-        yield from map(Path, sorted(glob.glob(pattern)))  # noqa: PTH207  (patterns may be absolute)
+def _settings(parts: _Parts) -> Settings:
+    """Return what an input without faults means."""
+    value = parts.value
+    inputs, explore, fp = value["inputs"], value["explore"], value["fp"]
+    return Settings(
+        type_map=tuple(inputs["type_map"]),
+        masses=tuple(inputs["mass_map"]),
+        initial_systems=tuple(system.folder for pattern in parts.patterns for system in pattern.systems),
+        trainer=cast(Trainer, parts.trainer),
+        explorer=cast(Explorer, parts.explorer),
+        configurations=tuple(cast(Sequence[Configurations], parts.configurations)),
+        stages=tuple(tuple(stage) for stage in cast(Sequence[Sequence[TaskGroup]], parts.stages)),
+        convergence=cast(Convergence, parts.convergence),
+        max_numb_iter=explore["max_numb_iter"],
+        fatal_at_max=explore["fatal_at_max"],
+        labeler=cast(Labeler, parts.labeler),
+        fp_type=fp["type"],
+        task_max=fp["task_max"],
+        seed=value["seed"],
+    )
 
 
 # ---- across keys ----------------------------------------------------------------------------------------------------
@@ -250,71 +262,77 @@ def _initial_systems(inputs: Mapping[str, Any], folder: Path) -> Iterator[Path]:
 Problem = tuple[KeyPath, str]
 
 
-def _problems(value: Mapping[str, Any], settings: Settings) -> Iterator[Problem]:
-    """Yield what no key shows alone."""
-    context = CheckContext(settings.type_map, settings.masses, settings.trainer.numb_models)
-    yield from _inputs_problems(value["inputs"], settings)
-    yield from _below(("train",), settings.trainer.checks(context))
-    yield from _below(("explore",), settings.explorer.checks(context))
-    yield from _below(("explore", "convergence"), settings.convergence.checks(context))
-    for number, entry in enumerate(settings.configurations):
-        yield from _below(("explore", "configurations", number), entry.checks(context))
-    for stage, groups in enumerate(settings.stages):
-        yield from _stage_problems(stage, groups, len(settings.configurations), context)
-    if not settings.stages:
-        yield ("explore", "stages"), "must not be empty: there would be nothing to explore"
-    yield from _below(("fp",), settings.labeler.checks(context))
+def _problems(value: Mapping[str, Any], parts: _Parts) -> Iterator[Problem]:
+    """Yield what no key shows alone, in every part that could be understood.
+
+    What is compared with the elements is not, while something is wrong with these themselves.
+    """
+    inputs = value.get("inputs", {})
+    wrong = list(_element_problems(inputs))
+    yield from wrong
+    elements, masses = tuple(inputs.get("type_map", ())), tuple(inputs.get("mass_map", ()))
+    context = CheckContext(elements, masses, value.get("train", {}).get("numb_models", 4))
+    single: list[tuple[KeyPath, Kind | None]] = [
+        (("explore",), parts.explorer),
+        (("explore", "convergence"), parts.convergence),
+    ]
+    if elements and masses and not wrong:
+        if "init_data_sys" in inputs:
+            yield from systems.problems(parts.patterns, elements)
+        single += [(("train",), parts.trainer), (("fp",), parts.labeler)]
+        yield from _configuration_problems(parts.configurations, context)
+    for path, kind in single:
+        yield from _below(path, kind.checks(context)) if kind else ()
+    yield from _stages_problems(parts, context)
 
 
-def _inputs_problems(inputs: Mapping[str, Any], settings: Settings) -> Iterator[Problem]:
-    elements = settings.type_map
+def _element_problems(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    elements, masses = inputs.get("type_map"), inputs.get("mass_map")
+    if elements is None:
+        return
     if not elements:
         yield ("inputs", "type_map"), "must not be empty"
     for element in sorted({element for element in elements if elements.count(element) > 1}):
         yield ("inputs", "type_map"), f"has '{element}' more than once"
-    if len(settings.masses) != len(elements):
-        yield ("inputs", "mass_map"), f"has {len(settings.masses)} masses for {len(elements)} elements of type_map"
-    if not settings.initial_systems:
-        yield ("inputs", "init_data_sys"), f"matches no folder: {inputs['init_data_sys']}"
-    for folder in settings.initial_systems:
-        yield from ((("inputs", "init_data_sys"), text) for text in _system_problems(folder, elements))
+    for index, element in enumerate(elements):
+        if not element or not element.isascii() or not element.replace("_", "").isalnum():
+            text = f"{element!r} is no name of an element: letters, digits and '_' alone go through all the programs"
+            yield ("inputs", "type_map", index), text
+    if masses is not None and elements and len(masses) != len(elements):
+        yield ("inputs", "mass_map"), f"needs one mass for each of {', '.join(elements)}; there are {len(masses)}"
 
 
-def _system_problems(folder: Path, type_map: Sequence[str]) -> Iterator[str]:
-    from dpgen2_hpc.data.dataset import inspect  # noqa: PLC0415  (numpy, which the tree alone does not need)
+def _configuration_problems(sources: Sequence[Kind] | None, context: CheckContext) -> Iterator[Problem]:
+    path: KeyPath = ("explore", "configurations")
+    if sources is not None and not sources:
+        yield path, "must not be empty: exploration starts from these configurations"
+    for number, source in enumerate(sources or ()):
+        yield from _below((*path, number), source.checks(context))
 
-    try:
-        summary = inspect(folder)
-    except ValueError as error:
-        yield str(error)
+
+def _stages_problems(parts: _Parts, context: CheckContext) -> Iterator[Problem]:
+    if parts.stages is None:
         return
-    unknown = [element for element in summary.type_map if element not in type_map]
-    if unknown:
-        yield f"'{folder}' has {', '.join(unknown)} in its type_map; inputs.type_map is {', '.join(type_map)}"
-    if not summary.labelled:
-        yield f"'{folder}' has no labels (energy.npy and force.npy): nothing can be learned from it"
+    if not parts.stages:
+        yield ("explore", "stages"), "must not be empty: there would be nothing to explore"
+    for stage, groups in enumerate(parts.stages):
+        if not groups:
+            yield ("explore", "stages", stage), "must not be empty: the stage would explore nothing"
+        for number, group in enumerate(groups):
+            path: KeyPath = ("explore", "stages", stage, number)
+            yield from _below(path, group.checks(context))
+            if parts.configurations:
+                yield from _below(path, _range_problems(cast(TaskGroup, group), len(parts.configurations)))
 
 
-def _stage_problems(
-    stage: int, groups: Sequence[TaskGroup], configurations: int, context: CheckContext
-) -> Iterator[Problem]:
-    if not groups:
-        yield ("explore", "stages", stage), "must not be empty: the stage would explore nothing"
-    for number, group in enumerate(groups):
-        path: KeyPath = ("explore", "stages", stage, number)
-        yield from _below(path, group.checks(context))
-        for index in group.conf_idx:
-            if index >= configurations:
-                text = f"has {index}, but explore.configurations has {configurations} entries (they count from 0)"
-                yield (*path, "conf_idx"), text
+def _range_problems(group: TaskGroup, configurations: int) -> Iterator[Problem]:
+    for place, index in enumerate(group.conf_idx):
+        if index >= configurations:
+            text = f"is {index}, but explore.configurations has {configurations} entries, which count from 0"
+            yield ("conf_idx", place), text
+        elif index in group.conf_idx[:place]:
+            yield ("conf_idx", place), f"{index} stands here twice: its configurations would be explored twice as often"
 
 
 def _below(path: KeyPath, problems: Iterator[Problem]) -> Iterator[Problem]:
     return (((*path, *place), text) for place, text in problems)
-
-
-def _fault(document: Document, path: KeyPath, text: str) -> Fault:
-    """Return a fault at the place of ``path``, or of the nearest thing above it that the file has."""
-    above = (path[:end] for end in range(len(path), -1, -1))
-    place = next((document.places[step] for step in above if step in document.places), (None, None))
-    return Fault(document.file, path, text, *place)

@@ -6,7 +6,7 @@ import math
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,15 +37,45 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Document:
-    """A JSON file that was read.
+    """A JSON file that was read, or what one means in another dialect.
 
     ``file`` is its name as the user typed it; ``places`` has the line and column (both from 1) of each key, each
-    element of a list, and, under ``()``, of the whole.
+    element of a list, and, under ``()``, of the whole. ``origins`` lead, one after the other, from a path in ``value``
+    to the one that the file has for it, ``words`` from our names in messages to the user's; both are empty while
+    ``value`` is the file's own. ``files`` has the documents that were read for the name of a file at a path.
     """
 
     file: str
     value: Any
     places: Mapping[KeyPath, tuple[int, int]]
+    origins: tuple[Mapping[KeyPath, KeyPath], ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[KeyPath, "Document"] = field(default_factory=dict)
+
+    def fault(self, path: KeyPath, message: str) -> Fault:
+        """Return a fault at ``path`` as the user wrote it, or at the nearest thing above that some file has."""
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.files:
+                return self.files[path[:end]].fault(path[end:], message)
+        own = self.written(path)
+        above = (own[:end] for end in range(len(own), -1, -1))
+        place = next((self.places[step] for step in above if step in self.places), (None, None))
+        return Fault(self.file, own, self.reworded(message), *place)
+
+    def written(self, path: KeyPath) -> KeyPath:
+        """Return the path that the file has for ``path`` of the value."""
+        for origins in self.origins:
+            end = next((end for end in range(len(path), 0, -1) if path[:end] in origins), None)
+            path = path if end is None else (*origins[path[:end]], *path[end:])
+        return path
+
+    def reworded(self, message: str) -> str:
+        """Return a message with the user's names of keys for ours."""
+        if not self.words:
+            return message
+        longest_first = sorted(self.words, key=len, reverse=True)
+        pattern = rf"(?<![\w.])({'|'.join(map(re.escape, longest_first))})(?![\w.]*\w)"
+        return re.sub(pattern, lambda match: self.words[match[1]], message)
 
 
 def read_json(path: Path) -> Document:

@@ -62,13 +62,18 @@ def read_step_configs(path: Path) -> StepConfigs:
         document = read_json(path)
     except InputError:
         return StepConfigs({step: {} for step in RUN}, (), ())
-    inherited, faults = _words_at(document, ("default_step_config",))
+    inherited, faults = _words_at(document, _path(document, "default_config", "default_step_config"))
     said: dict[str, Mapping[str, Said]] = {}
     for step, name in RUN.items():
-        own, more = _words_at(document, ("step_configs", name))
+        own, more = _words_at(document, _path(document, name, "step_configs", name))
         said[step] = nearest(own, inherited)
         faults = [*faults, *more, *contradictions(said[step])]
     return StepConfigs(said, tuple(_without_meaning(document)), tuple(dict.fromkeys(faults)))
+
+
+def _path(document: Document, older: str, *today: str) -> KeyPath:
+    """Return where a part stands: at the top level in the older dialect, which no other one allows."""
+    return (older,) if older in document.value else today
 
 
 def _words_at(document: Document, path: KeyPath) -> tuple[dict[str, Said], list[Fault]]:

@@ -3,7 +3,8 @@
 dargs describes the tree; its own check stops at the first fault, and takes NaN and bools for numbers.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import ge, gt, le, lt
@@ -19,6 +20,9 @@ from dpgen2_hpc.kinds import Key
 COMMENT = "_"
 """What the name of a key begins with that is a comment."""
 
+TO_FILL = "FILL IN:"
+"""What the places begin with that ``init`` leaves open."""
+
 NO_DEFAULT = dargs.Argument("", str).default
 NOTHING_LATER: Mapping[str, Sequence[str]] = {}
 NOT_YET = "is not available yet in this version"
@@ -30,9 +34,24 @@ LIMITS = (
 )
 
 
+@dataclass(frozen=True)
+class Walked:
+    """What a document means, and what is wrong with it; ``origins`` lead from names to the aliases that it has."""
+
+    value: dict[str, Any]
+    faults: list[Fault]
+    origins: Mapping[KeyPath, KeyPath]
+
+
 def normalize(
     root: dargs.Argument, document: Document, later: Mapping[str, Sequence[str]] = NOTHING_LATER
 ) -> tuple[dict[str, Any], list[Fault]]:
+    """Return value and faults of :func:`walk`."""
+    walked = walk(root, document, later)
+    return walked.value, walked.faults
+
+
+def walk(root: dargs.Argument, document: Document, later: Mapping[str, Sequence[str]] = NOTHING_LATER) -> Walked:
     """Return what a document means along the tree under ``root``, and all that is wrong with it.
 
     In the new dictionary defaults are filled in, aliases have become the names they stand for, keys that begin with
@@ -46,10 +65,14 @@ def normalize(
     later
         Types that a ``Variant`` does not offer yet, by the name of the argument that has the variant.
     """
-    walk = _Walk(document, later)
-    result = walk.value(root, document.value, ())
-    walk.faults.sort(key=lambda fault: (fault.line or 0, fault.column or 0))
-    return (result if isinstance(result, dict) else {}), walk.faults
+    way = _Walk(document, later)
+    result = way.value(root, document.value, ())
+    return Walked(result if isinstance(result, dict) else {}, in_order(way.faults), way.origins)
+
+
+def in_order(faults: Iterable[Fault]) -> list[Fault]:
+    """Return faults, each once, in the order of the file."""
+    return sorted(dict.fromkeys(faults), key=lambda fault: (fault.line or 0, fault.column or 0))
 
 
 def fits(value: Any, kind: Any) -> bool:
@@ -78,12 +101,11 @@ class _Walk:
     def __init__(self, document: Document, later: Mapping[str, Sequence[str]]) -> None:
         self.document, self.later = document, later
         self.faults: list[Fault] = []
+        self.origins: dict[KeyPath, KeyPath] = {}
 
     def fault(self, path: KeyPath, message: str) -> None:
         """Note a fault at the place of ``path``, or of the nearest thing above it that the file has."""
-        above = (path[:end] for end in range(len(path), -1, -1))
-        places = (self.document.places[step] for step in above if step in self.document.places)
-        self.faults.append(Fault(self.document.file, path, message, *next(places, (None, None))))
+        self.faults.append(self.document.fault(path, message))
 
     # ---- values
 
@@ -92,9 +114,9 @@ class _Walk:
         before = len(self.faults)
         if argument.sub_fields or argument.sub_variants:
             branch = partial(self.object, argument)
-            result = self.typed(value, _options(argument), path, branch, named=argument.repeat)
+            result = self.typed(value, options(argument), path, branch, named=argument.repeat)
         else:
-            result = self.typed(value, _options(argument), path)
+            result = self.typed(value, options(argument), path)
             self.limits(argument, value, path)
         if len(self.faults) == before and argument.extra_check and not argument.extra_check(result):
             self.fault(path, argument.extra_check_errmsg or f"{found(value)} is not allowed here")
@@ -113,8 +135,11 @@ class _Walk:
 
         ``branch`` walks an object that has arguments of its own; ``named``: such objects stand under names.
         """
-        if not any(fits(value, option) for option in options):
-            self.fault(path, f"expected {expected(options)}, found {found(value)}")
+        if isinstance(value, str) and value.startswith(TO_FILL):
+            self.fault(path, f"is still to be filled in:{value.removeprefix(TO_FILL)}")
+        elif not any(fits(value, option) for option in options):
+            hint = f": write {value:.0f}" if int in options and _is_whole(value) else ""
+            self.fault(path, f"expected {expected(options)}, found {found(value)}{hint}")
         elif isinstance(value, list):
             inner = _members(options, list)
             return [self.typed(item, inner, (*path, index), branch) for index, item in enumerate(value)]
@@ -154,11 +179,14 @@ class _Walk:
             names = " and ".join(repr(key) for key in keys)
             self.fault((*path, keys[1]), f"{names} are the same key: give only one of them")
         elif keys and _is_later(argument, value[keys[0]]):
-            self.fault((*path, keys[0]), f"'{keys[0]}' {NOT_YET}")
+            default = json.dumps(argument.default, ensure_ascii=False)
+            self.fault((*path, keys[0]), f"'{keys[0]}' {NOT_YET}: leave it out (its default is {default})")
         elif keys:
+            if keys[0] != argument.name:
+                self.origins[*path, argument.name] = (*path, keys[0])
             return self.value(argument, value[keys[0]], (*path, keys[0]))
         elif not argument.optional:
-            self.fault((*path, argument.name), f"this key is missing: expected {expected(_options(argument))}")
+            self.fault((*path, argument.name), f"this key is missing: expected {expected(options(argument))}")
         elif argument.default is not NO_DEFAULT:
             return self.value(argument, argument.default, (*path, argument.name))
         return NO_DEFAULT
@@ -167,7 +195,7 @@ class _Walk:
         """Return the keys that an object has for each argument, and note those that it has for none."""
         owners = shape.owners()
         given: dict[str, list[str]] = {}
-        known = [*shape.flags, *(argument.name for argument in shape.arguments)]
+        known = [*shape.flags, *(argument.name for argument in shape.arguments if getattr(argument, "available", True))]
         for key, _ in _no_comments(value):
             if key in owners:
                 given.setdefault(owners[key].name, []).append(key)
@@ -203,6 +231,11 @@ class _Walk:
 # ---- what needs no walk
 
 
+def _is_whole(value: Any) -> bool:
+    """Whether a value is a whole number that was written with a point or an exponent."""
+    return isinstance(value, float) and finite(value) and abs(value) < 1e15 and value.is_integer()
+
+
 def _no_choice(variant: dargs.Variant, value: dict[str, Any], later: Sequence[str]) -> str:
     flag, known = variant.flag_name, list(variant.choice_dict)
     if flag not in value:
@@ -210,7 +243,7 @@ def _no_choice(variant: dargs.Variant, value: dict[str, Any], later: Sequence[st
     tag = value[flag]
     if not isinstance(tag, str):
         return f"expected a string, found {found(tag)}"
-    return f"{quoted(tag)} {NOT_YET}" if tag in later else unknown(flag, tag, known, variant.choice_alias)
+    return f"{quoted(tag)} {NOT_YET}" if tag in later else unknown(flag, tag, known, [*variant.choice_alias, *later])
 
 
 def _is_later(argument: dargs.Argument, value: Any) -> bool:
@@ -218,14 +251,19 @@ def _is_later(argument: dargs.Argument, value: Any) -> bool:
     return isinstance(argument, Key) and not argument.available and value != argument.default
 
 
-def _options(argument: dargs.Argument) -> tuple[Any, ...]:
+def options(argument: dargs.Argument) -> tuple[Any, ...]:
     """Return the types that a value may have; a repeated ``list`` is a ``list[dict]``, which dargs does not say."""
     options = alternatives(argument.dtype)
     if not argument.repeat:
-        return options
+        nested = any(dict in map(_base, _members(options, list)) for option in options if _base(option) is list)
+        return tuple(option for option in options if not (nested and option is dict))
     spelled_out = {get_origin(option) for option in options}
     meaning = {list: list[dict[str, Any]], dict: dict[str, dict[str, Any]]}
     return tuple(meaning.get(option, option) for option in options if option not in spelled_out)
+
+
+def _base(kind: Any) -> Any:
+    return get_origin(kind) or kind
 
 
 def _members(options: Sequence[Any], container: type) -> tuple[Any, ...]:
@@ -253,7 +291,7 @@ def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
 def _breaches(key: Key, leaf: Any) -> Iterator[str]:
     """Yield the limits of ``key`` that a word or a number does not keep."""
     if isinstance(leaf, str) and key.choices is not None and leaf not in key.choices:
-        yield unknown("value", leaf, key.choices)
+        yield f"{quoted(leaf)} {NOT_YET}" if leaf in key.later else unknown("value", leaf, key.choices)
     if type(leaf) in (int, float) and finite(leaf):
         for name, words, holds in LIMITS:
             bound = getattr(key, name)

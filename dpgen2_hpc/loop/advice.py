@@ -125,5 +125,5 @@ def _levels_advice(select: SelectResult) -> str:
     low, high = select.deviation_f.get("q50", 0.0), select.deviation_f.get("q99", 0.0)
     return (
         f"The levels are {select.levels}. With level_f_lo {low:.3g} and level_f_hi {1.01 * high:.3g} about half of "
-        "these frames would be candidates; levels are fixed for a run, so begin another one elsewhere (-C)."
+        "these frames would be candidates. Change them and type the same command again: the next iteration has them."
     )

@@ -14,6 +14,7 @@ from dpgen2_hpc.dispatch.names import job_name
 from dpgen2_hpc.dispatch.poll import Pace
 from dpgen2_hpc.errors import DONE, STILL_RUNNING, Blocked, QueueDown, SubmissionRefused
 from dpgen2_hpc.loop import advice
+from dpgen2_hpc.loop.begin import follow
 from dpgen2_hpc.loop.forward import forwarded
 from dpgen2_hpc.loop.plan import Plan
 from dpgen2_hpc.loop.schedule import COMPLETE, GO_ON, Decision, decide
@@ -52,7 +53,11 @@ class StepWorker:
 
 
 class Driver:
-    """Advances one run; ``once``: as far as it goes without waiting. ``on_iteration`` is called after each."""
+    """Advances one run.
+
+    ``once``: as far as it goes without waiting. ``upcoming``: what was given, all of it from the next iteration on.
+    ``on_iteration`` is called after each iteration.
+    """
 
     def __init__(
         self,
@@ -63,11 +68,12 @@ class Driver:
         signals: Signals,
         *,
         once: bool = False,
+        upcoming: Plan | None = None,
         on_iteration: Callable[[], None] | None = None,
     ) -> None:
         self.on_iteration = on_iteration
         self.workdir, self.plan, self.file, self.record = workdir, plan, file, record
-        self.signals, self.once = signals, once
+        self.signals, self.once, self.upcoming = signals, once, upcoming or plan
         self.steps = plan.steps()
         self.moves: dict[str, Callable[[], int | None]] = {
             "pending": self._prepare,
@@ -172,10 +178,12 @@ class Driver:
         if self.step.name != "collect":
             self._commit(self.record.advanced())
             return None
-        decision = decide(self.plan.limits, self.record.iterations)
+        decision = decide(self.upcoming.limits, self.record.iterations)
         if decision.action == GO_ON:
             log.info("%s", decision.reason)
             self._commit(self.record.next_iteration(decision.stage, decision.index_in_stage))
+            self.plan = follow(self.workdir, self.upcoming, self.record)
+            self.steps = self.plan.steps()
             return None
         if decision.action == COMPLETE:
             return self._complete(decision)

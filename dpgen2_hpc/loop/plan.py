@@ -44,7 +44,8 @@ class Plan:
     def limits(self) -> Limits:
         """What the schedule must know."""
         settings = self.param.settings
-        return Limits(len(settings.stages), settings.max_numb_iter, settings.fatal_at_max)
+        levels = settings.convergence.levels()
+        return Limits(len(settings.stages), settings.max_numb_iter, settings.fatal_at_max, levels)
 
     def forward_files(self, step: str) -> Sequence[str]:
         """Return the paths of the user's own files that go with each task of a step."""
@@ -76,8 +77,8 @@ def remote_name(workdir: WorkDir, record: Record) -> str:
     return f"{record.identity}-{folder.parent.name}-{folder.name}"
 
 
-def load_plan(param: Path, machine: Path) -> Plan:
-    """Read and check both files.
+def load_plan(param: Path, machine: Path, *, old_compatible: bool = False) -> Plan:
+    """Read and check both files; ``old_compatible``: ``param`` may be in the older dialect.
 
     Raises
     ------
@@ -89,13 +90,13 @@ def load_plan(param: Path, machine: Path) -> Plan:
     understood: Param | None = None
     configs = read_step_configs(param)
     try:
-        where = load_machine(machine, _trees())
+        where = load_machine(machine, machine_trees())
     except InputError as error:
         faults += error.faults
     said, more = _policies(where, configs)
     faults = [*more, *faults]
     try:
-        understood = load_param(param, _commands(where))
+        understood = load_param(param, _commands(where), old_compatible=old_compatible)
     except InputError as error:
         faults = [*error.faults, *faults]
     if faults or understood is None or where is None:
@@ -135,5 +136,6 @@ def _plan(param: Param, machine: MachineFile, said: Mapping[str, Mapping[str, Sa
     )
 
 
-def _trees() -> MachineTrees:
+def machine_trees() -> MachineTrees:
+    """Return what the queue's side knows of a section of ``machine.json``."""
     return MachineTrees(layer.machine_arguments, layer.resources_arguments, layer.faults, layer.other_contexts())

@@ -13,22 +13,6 @@ from dpgen2_hpc.state.record import Record, read_record
 from dpgen2_hpc.state.workdir import Place, WorkDir, iteration_name
 
 
-def describe_inputs(plan: Plan) -> str:
-    """Return what was understood of the user's files, in numbers."""
-    settings = plan.param.settings
-    runs = [sum(len(group.states()) for group in stage) for stage in settings.stages]
-    lines = [
-        f"elements: {', '.join(settings.type_map)}",
-        f"initial data: {len(settings.initial_systems)} systems",
-        f"train: {settings.trainer.numb_models} models on {_machine(plan, 'train')}",
-        f"explore: stages with {', '.join(map(str, runs))} thermodynamic states on {_machine(plan, 'explore')}",
-        f"at most {settings.max_numb_iter} iterations of a stage",
-        f"fp: at most {settings.task_max} labels an iteration by {settings.fp_type}, on {_machine(plan, 'fp')}",
-    ]
-    lines += [f"{key} has no meaning here and is not followed" for key in plan.meaningless]
-    return "\n".join([*lines, "no fault was found"])
-
-
 def describe_next(workdir: WorkDir, plan: Plan) -> str:
     """Return what ``run`` would do next."""
     if not workdir.record.exists():
@@ -38,7 +22,7 @@ def describe_next(workdir: WorkDir, plan: Plan) -> str:
             begin.write_inputs(aside, plan)
             return _next_step(aside, plan, Record.begin(aside.root, plan.param.settings.seed))
     record = read_record(workdir.record)
-    changed = [f"would follow the change: {change}" for change in begin.pending_changes(workdir, plan)]
+    changed = list(_changes(workdir, plan, record))
     if record.phase == "pending":
         with _mirror(workdir, record) as aside:
             return "\n".join([*changed, _next_step(aside, plan, record)])
@@ -50,6 +34,17 @@ def describe_next(workdir: WorkDir, plan: Plan) -> str:
         lines.append(f"would submit jobs for {waiting} tasks that wait")
     lines.append(f"would go on with {len(ledger.open_jobs())} jobs that are not known to have ended")
     return "\n".join([*changed, *lines])
+
+
+def _changes(workdir: WorkDir, plan: Plan, record: Record) -> Iterator[str]:
+    """Yield what would become of each change of ``param.json``."""
+    for change in begin.pending_changes(workdir, plan):
+        if not begin.is_allowed(change, record):
+            yield f"would refuse the change: {change}"
+        elif begin.is_for_later(change, record):
+            yield f"would follow the change from the next iteration on: {change}"
+        else:
+            yield f"would follow the change: {change}"
 
 
 def _next_step(workdir: WorkDir, plan: Plan, record: Record) -> str:
@@ -89,8 +84,3 @@ def _mirror(workdir: WorkDir, record: Record) -> Iterator[WorkDir]:
         next_step = WorkDir(root).step(record.iteration, record.step).path
         next_step.unlink(missing_ok=True)
         yield WorkDir(root)
-
-
-def _machine(plan: Plan, step: str) -> str:
-    machine = plan.machines[step].machine
-    return f"{machine['batch_type']} ({machine['context_type']})"

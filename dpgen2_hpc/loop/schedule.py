@@ -1,7 +1,7 @@
 """What comes after an iteration: a pure function of the settings and of the iterations' reports."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 GO_ON, COMPLETE, BLOCKED = "go on", "complete", "blocked"
@@ -9,11 +9,12 @@ GO_ON, COMPLETE, BLOCKED = "go on", "complete", "blocked"
 
 @dataclass(frozen=True)
 class Limits:
-    """What the schedule must know of ``explore``."""
+    """What the schedule must know of ``explore``; ``levels`` are those that the next iteration would have."""
 
     stages: int
     max_numb_iter: int
     fatal_at_max: bool
+    levels: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Decision:
 def decide(limits: Limits, reports: Sequence[Mapping[str, Any]]) -> Decision:
     """Return what comes after the last of ``reports`` (rows of ``record.json``, at least one).
 
-    The order of the questions is part of the contract: nothing valid explored, converged, nothing selected, the last
-    allowed iteration, go on.
+    The order of the questions is part of the contract: nothing valid explored, converged, nothing selected (unless the
+    levels are others by now), the last allowed iteration, go on.
     """
     last = reports[-1]
     stage, done = int(last["stage"]), int(last["index_in_stage"]) + 1
@@ -38,12 +39,17 @@ def decide(limits: Limits, reports: Sequence[Mapping[str, Any]]) -> Decision:
         return Decision(BLOCKED, "no valid frame was explored: every run failed, or every deviation is NaN")
     if last["converged"]:
         return _after_stage(limits, stage, f"stage {stage} has converged")
-    if last["selected"] == 0:
+    if last["selected"] == 0 and not _has_other_levels(limits, last):
         return Decision(BLOCKED, f"stage {stage} has not converged, and no frame could be selected")
     if done >= limits.max_numb_iter:
         reason = f"stage {stage} has not converged in max_numb_iter = {limits.max_numb_iter} iterations"
         return Decision(BLOCKED, reason) if limits.fatal_at_max else _after_stage(limits, stage, reason)
     return Decision(GO_ON, f"stage {stage} has not converged yet", stage, done)
+
+
+def _has_other_levels(limits: Limits, last: Mapping[str, Any]) -> bool:
+    """Whether a person has changed the levels since the last iteration: what it could not select, the next one may."""
+    return any(name in last and last[name] != level for name, level in limits.levels.items())
 
 
 def _after_stage(limits: Limits, stage: int, reason: str) -> Decision:

@@ -27,6 +27,13 @@ def digest_files(directory: Path, names: tuple[str, ...] | list[str]) -> Mapping
     return {name: digest_file(directory / name) for name in names}
 
 
+def stamp(folder: Path) -> str:
+    """Return what changes whenever a file below a folder is written: names, sizes and times, without their contents."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    facts = {path: path.stat() for path in files}
+    return identity(**{str(path.relative_to(folder)): [one.st_size, one.st_mtime_ns] for path, one in facts.items()})
+
+
 def digest_folder(folder: Path) -> str:
     """Return one digest of all files below a folder, names included."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -120,6 +120,11 @@ class WorkDir:
         return self.inputs / "init_data.jsonl"
 
     @property
+    def files(self) -> Path:
+        """One line for each other file that was taken up when the run began: its path and digest."""
+        return self.inputs / "files.jsonl"
+
+    @property
     def pools(self) -> Path:
         """The names of the starting configurations, a list for each entry of ``explore.configurations``."""
         return self.inputs / "configurations.json"

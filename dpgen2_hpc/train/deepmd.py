@@ -62,9 +62,15 @@ class DeepmdTrainer:
                 "Seeds, training systems and type_map are filled in.",
             ),
             Key("config", dict, "How dp is called.", optional=True, default={}, sub_fields=_config_arguments()),
-            _later("init_models_paths", [list, type(None)], None, alias=["training_iter0_model_path"]),
-            _later("init_models_uri", [str, type(None)], None),
-            _later("optional_files", [list, type(None)], None),
+            _later(
+                "init_models_paths",
+                [list[str], type(None)],
+                None,
+                "Models from which the first training begins, one for each member.",
+                alias=["training_iter0_model_path"],
+            ),
+            _later("init_models_uri", [str, type(None)], None, "The URI of such models."),
+            _later("optional_files", [list[str], type(None)], None, "Further files that a training reads."),
         ]
 
     @classmethod
@@ -76,7 +82,9 @@ class DeepmdTrainer:
         return cls(settings["numb_models"], templates, config["command"], config["train_args"])
 
     def checks(self, context: CheckContext) -> Iterator[Problem]:
-        """Yield what is wrong with the templates."""
+        """Yield an empty command, and what is wrong with the templates."""
+        if not self.dp.strip():
+            yield ("config", "command"), "must not be empty"
         if len(self.templates) not in (1, self.numb_models):
             yield ("template_script",), f"has {len(self.templates)} entries; there are {self.numb_models} models"
         for number, template in enumerate(self.templates):
@@ -188,33 +196,56 @@ def _last_learning_curve(directory: Path) -> dict[str, float]:
 
 def _config_arguments() -> list[dargs.Argument]:
     """Return the keys of ``train.config``; those of other policies and backends are known, and not acted on yet."""
-    later: list[tuple[str, Any, Any]] = [
-        ("init_model_policy", str, "no"),
-        ("init_model_old_ratio", float, 0.9),
-        ("init_model_numb_steps", int, 400000),
-        ("init_model_start_lr", float, 1e-4),
-        ("init_model_start_pref_e", float, 0.1),
-        ("init_model_start_pref_f", float, 100.0),
-        ("init_model_start_pref_v", float, 0.0),
-        ("init_model_with_finetune", bool, False),
-        ("finetune_args", str, ""),
-        ("multitask", bool, False),
-        ("head", [str, type(None)], None),
-        ("split_last_iter_valid_ratio", [float, type(None)], None),
-    ]
     return [
-        Key("command", str, "The program.", optional=True, default="dp"),
+        Key("command", str, "The command of DeePMD-kit.", optional=True, default="dp", change="now"),
         Key(
-            "impl", str, "The backend.", alias=["backend"], optional=True, default="tensorflow", choices=["tensorflow"]
+            "impl",
+            str,
+            "The backend.",
+            alias=["backend"],
+            optional=True,
+            default="tensorflow",
+            choices=["tensorflow"],
+            later=["pytorch", "jax", "paddle"],
         ),
         Key("train_args", str, "More words for dp train, as --skip-neighbor-stat.", optional=True, default=""),
-        *(_later(*entry) for entry in later),
+        *_init_model_arguments(),
+        _later("multitask", bool, False, "Whether a multitask model is trained."),
+        _later("head", [str, type(None)], None, "The head of a multitask model that is used."),
+        _later(
+            "split_last_iter_valid_ratio",
+            [float, type(None)],
+            None,
+            "The part of the last iteration's data that is kept for validation.",
+        ),
     ]
 
 
-def _later(name: str, dtype: Any, default: Any, **more: Any) -> Key:
+def _init_model_arguments() -> list[dargs.Argument]:
+    """Return the keys for a training that begins with the last iteration's models."""
+    steps = ["init_model_stop_batch", "init_model_num_steps"]
+    return [
+        _later(
+            "init_model_policy",
+            str,
+            "no",
+            "Whether a training begins with the last iteration's models: no, yes, or old_data_larger_than:N, when they "
+            "were trained on more than N frames.",
+        ),
+        _later("init_model_old_ratio", float, 0.9, "How often old data are drawn, as a part of all draws."),
+        _later("init_model_numb_steps", int, 400000, "Steps of such a training.", alias=steps),
+        _later("init_model_start_lr", float, 1e-4, "Its first learning rate."),
+        _later("init_model_start_pref_e", float, 0.1, "Its first weight of energies."),
+        _later("init_model_start_pref_f", float, 100.0, "Its first weight of forces."),
+        _later("init_model_start_pref_v", float, 0.0, "Its first weight of virials."),
+        _later("init_model_with_finetune", bool, False, "Whether it fine-tunes instead."),
+        _later("finetune_args", str, "", "More words for dp train --finetune."),
+    ]
+
+
+def _later(name: str, dtype: Any, default: Any, doc: str, **more: Any) -> Key:
     """Return a key that DPGEN2 has and this version does not act on."""
-    return Key(name, dtype, "", optional=True, default=default, available=False, **more)
+    return Key(name, dtype, doc, optional=True, default=default, available=False, **more)
 
 
 def _template_problems(template: Any, type_map: tuple[str, ...]) -> Iterator[Problem]:
@@ -222,11 +253,9 @@ def _template_problems(template: Any, type_map: tuple[str, ...]) -> Iterator[Pro
     if not isinstance(template, dict):
         yield (), "must be an object, the input of dp train"
         return
-    for path in (("model",), ("model", "descriptor"), ("model", "fitting_net"), ("training",)):
-        value: Any = template
-        for name in path:
-            value = value.get(name) if isinstance(value, dict) else None
-        if not isinstance(value, dict):
+    for path in (("model",), ("training",), ("model", "descriptor"), ("model", "fitting_net")):
+        above = template.get(path[0], {}) if len(path) > 1 else template
+        if isinstance(above, dict) and (above or len(path) == 1) and not isinstance(above.get(path[-1]), dict):
             yield path, "is missing: an input of dp train has it, as an object"
     model, training = template.get("model"), template.get("training")
     if isinstance(model, dict) and model.get("type_map", list(type_map)) != list(type_map):

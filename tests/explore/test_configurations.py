@@ -193,8 +193,8 @@ def test_replicate_may_be_null_a_number_or_three(written, understood):
         ({"lattice": ["/nowhere", "vasp/poscar"]}, "lattice", "could not be read"),
         ({"replicate": [2, 2]}, "replicate", "three directions"),
         ({"replicate": []}, "replicate", "three directions"),
-        ({"concentration": [0.5, 0.5]}, "concentration", "2 entries, type_map has 3"),
-        ({"concentration": []}, "concentration", "0 entries"),
+        ({"concentration": [0.5, 0.5]}, "concentration", "[0.5, 0.5] needs one number for each of Al, Cu, Mg"),
+        ({"concentration": []}, "concentration", "needs one number for each of Al, Cu, Mg"),
         ({"concentration": [0.5, 0.4, 0]}, "concentration", "adds up to 0.9"),
         ({"concentration": [1.5, -0.5, 0]}, "concentration", "none negative"),
         ({"concentration": [[1, 0, 0], [0.5, "x", 0]]}, "concentration", "must be numbers"),
@@ -298,7 +298,10 @@ def test_all_that_is_wrong_with_files_is_told_at_once(folder):
 
 
 def test_an_unknown_format_and_no_file_at_all_are_refused(folder):
-    assert "could not be read in the format 'vsap'" in problems(files(folder, "a.poscar", fmt="vsap"))["files.0"]
+    assert (
+        "dpdata reads no format 'vsap'; is one of these meant: vasp/xml?"
+        == problems(files(folder, "a.poscar", fmt="vsap"))["files.0"]
+    )
     assert problems(files(folder)) == {"files": "must not be empty"}
     with pytest.raises(InputError, match="no file matches"):
         files(folder, "nothing*").generate(TYPE_MAP, rng())

@@ -125,7 +125,10 @@ def test_two_aliases_together_are_refused(walk):
 def test_a_key_of_a_later_version_is_refused_by_name_but_its_default_stands(walk):
     key = Key("pka_e", float, "", optional=True, default=None, available=False)
     assert walk("{}", key) == ({"pka_e": None}, [])
-    assert walk('{"pka_e": "x"}', key) == ({}, ["p.json:1:2: pka_e: 'pka_e' is not available yet in this version"])
+    assert walk('{"pka_e": "x"}', key) == (
+        {},
+        ["p.json:1:2: pka_e: 'pka_e' is not available yet in this version: leave it out (its default is null)"],
+    )
 
 
 # ---- types
@@ -372,7 +375,10 @@ valid = objects(
         "d": st.lists(st.lists(objects({"a": st.integers()}, {"_x": numbers}))),
         "e": st.lists(md) | st.dictionaries(st.sampled_from(["one", "two"]), md),
         "f": objects({"a": numbers}, {}),
-        "free": st.lists(numbers) | st.dictionaries(names, scalars.filter(lambda x: x == x and abs(hash(x)) < 1e15)),
+        "free": st.lists(numbers)
+        | st.dictionaries(
+            names, scalars.filter(lambda x: x == x and abs(hash(x)) < 1e15 and str(x) not in ("inf", "-inf"))
+        ),
         "type": st.just("md"),
         "x": st.booleans(),
     },

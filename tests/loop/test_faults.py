@@ -232,12 +232,12 @@ def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(tmp_path, small_disk):
 
 def test_a_changed_physics_is_refused_field_by_field(project):
     assert project.run("--once").returncode == 3
-    project.param["explore"]["convergence"]["level_f_lo"] = 0.06
-    project.param["train"]["numb_models"] = 3
+    project.param["inputs"]["mass_map"] = [27.0, 63.55]
+    project.param["explore"]["stages"][0][0]["temps"] = [400]
     done = project.run()
     assert done.returncode == 2
-    assert "explore.convergence.level_f_lo: 0.05 → 0.06" in done.stderr
-    assert "train.numb_models: 2 → 3" in done.stderr
+    assert "inputs.mass_map: [26.98, 63.55] → [27.0, 63.55]" in done.stderr
+    assert "explore.stages[0][0].temps: [300.0] → [400.0]" in done.stderr
 
 
 @pytest.mark.slow

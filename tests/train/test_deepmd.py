@@ -418,9 +418,9 @@ def test_a_missing_part_of_the_model_is_named(gone):
 
 def test_a_template_that_is_no_object_and_one_without_anything_are_told_from_each_other():
     assert list(problems("text")) == ["template_script"]
-    assert set(problems({})) == {
-        f"template_script.{part}" for part in ("model", "model.descriptor", "model.fitting_net", "training")
-    }
+    assert set(problems({})) == {"template_script.model", "template_script.training"}
+    parts = {f"template_script.{part}" for part in ("model.descriptor", "model.fitting_net")}
+    assert set(problems({"model": {"type": "standard"}, "training": {}})) == parts
 
 
 def test_validation_data_are_refused_by_name():

@@ -113,7 +113,9 @@ class Alloy:
 
     def _lattice_problems(self) -> Iterator[str]:
         name, size = self.lattice if len(self.lattice) == 2 else (None, None)
-        if isinstance(name, str) and isinstance(size, str):
+        if Path(str(name)).name in LATTICES and isinstance(size, str) and not Path(str(name)).exists():
+            yield f"the constant stands in quotes, which makes it the format of a file: write {size}, a number in Å"
+        elif isinstance(name, str) and isinstance(size, str):
             yield from _file_problems(name, size)
         elif not isinstance(name, str) or not isinstance(size, int | float) or isinstance(size, bool):
             yield "expected is [name, constant in Å] or [file, format]"
@@ -121,6 +123,11 @@ class Alloy:
             yield f"there is no lattice '{name}'; there are {', '.join(LATTICES)}, or [file, format]"
         elif not 0 < size <= 100:
             yield f"the constant, {size} Å, must be above 0 and at most 100"
+
+    def files_read(self) -> list[str]:
+        """Return the file that the lattice comes from, if it comes from one."""
+        name, size = self.lattice
+        return [name] if isinstance(size, str) else []
 
     def generate(self, type_map: Sequence[str], rng: np.random.Generator) -> list[Frame]:
         """Return ``numb_confs`` configurations."""
@@ -192,6 +199,6 @@ def _concentration_problems(row: Sequence[Any], type_map: Sequence[str]) -> Iter
     if not all(_is_number(value) and value >= 0 for value in row):
         yield f"{list(row)} must be numbers, none negative"
     elif len(row) != len(type_map):
-        yield f"{list(row)} has {len(row)} entries, type_map has {len(type_map)} ({', '.join(type_map)})"
+        yield f"{list(row)} needs one number for each of {', '.join(type_map)}"
     elif not isclose(sum(row), 1.0, abs_tol=1e-6):
         yield f"{list(row)} adds up to {sum(row):g}, not to 1"

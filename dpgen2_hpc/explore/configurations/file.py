@@ -86,6 +86,10 @@ class Files:
         """Return the files that the patterns match now, each once."""
         return list(dict.fromkeys(path for pattern in self.files for path in _matches(pattern)))
 
+    def files_read(self) -> list[str]:
+        """Return the files that the configurations come from."""
+        return self.found()
+
     def generate(self, type_map: Sequence[str], rng: np.random.Generator) -> list[Frame]:
         """Return the frames of all files.
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,21 @@ def read(path: str, fmt: str, type_map: Sequence[str] | None = None, *, remove_p
     """
     try:
         systems = _systems(path, fmt)
+    except NotImplementedError as problem:
+        raise InputError(_no_format(fmt)) from problem
     except Exception as problem:
         reason = f"{type(problem).__name__}: {problem}".partition("\n")[0][:200]
         raise InputError(f"'{path}' could not be read in the format '{fmt}' ({reason})") from problem
     return [frame for system in systems for frame in _frames(system, path, type_map, remove_pbc=remove_pbc)]
+
+
+def _no_format(fmt: str) -> str:
+    from dpdata.format import Format  # noqa: PLC0415  (as below)
+
+    formats: Any = Format
+
+    near = get_close_matches(fmt, list(formats.get_formats()), n=3, cutoff=0.5)
+    return f"dpdata reads no format '{fmt}'" + (f"; is one of these meant: {', '.join(near)}?" if near else "")
 
 
 def _systems(path: str, fmt: str) -> list[Any]:

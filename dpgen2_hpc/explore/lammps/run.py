@@ -69,7 +69,9 @@ class LammpsExplorer:
         """Return the keys of ``explore`` that are LAMMPS's own."""
         keys = _config_keys()
         defaults = {key.name: key.default for key in keys}
-        return [Key("config", dict, "How LAMMPS is run.", optional=True, default=defaults, sub_fields=keys)]
+        return [
+            Key("config", dict, "How LAMMPS is run.", optional=True, default=defaults, sub_fields=keys, change="next")
+        ]
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:

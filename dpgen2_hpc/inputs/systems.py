@@ -1,0 +1,105 @@
+"""The first training systems: which folders ``init_data_sys`` stands for, and whether they can be learned from."""
+
+import glob
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dpgen2_hpc.data.dataset import SystemSummary, inspect
+from dpgen2_hpc.inputs.read import KeyPath
+
+MARK = "type.raw"
+"""The file that makes a folder a system."""
+
+WILD = "*?["
+
+
+@dataclass(frozen=True)
+class System:
+    """A folder, and what it holds or why that cannot be told."""
+
+    folder: Path
+    summary: SystemSummary | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One entry of ``init_data_sys``: where it stands, its text alone and with prefix and folder, and its systems."""
+
+    path: KeyPath
+    text: str
+    whole: Path
+    systems: tuple[System, ...]
+
+
+def find(inputs: Mapping[str, Any], folder: Path) -> list[Pattern]:
+    """Return the entries of ``init_data_sys``, all systems looked at; relative ones are relative to ``folder``."""
+    given = inputs["init_data_sys"]
+    path: KeyPath = ("inputs", "init_data_sys")
+    prefix = folder / (inputs["init_data_prefix"] or "")
+    if isinstance(given, str):
+        return [Pattern(path, given, prefix / given, _systems(prefix / given))]
+    return [Pattern((*path, i), name, prefix / name, _systems(prefix / name)) for i, name in enumerate(given)]
+
+
+def _systems(pattern: Path) -> tuple[System, ...]:
+    return tuple(map(_system, _folders(pattern)))
+
+
+def _system(folder: Path) -> System:
+    if not folder.is_dir():
+        return System(folder, None, f"'{folder}' is a file; a system of deepmd/npy is a folder with {MARK}")
+    if not (folder / MARK).exists():
+        return System(folder, None, f"'{folder}' is no system of deepmd/npy: it has no {MARK}, and no folder below has")
+    try:
+        return System(folder, inspect(folder))
+    except ValueError as error:
+        return System(folder, None, str(error))
+
+
+def _folders(pattern: Path) -> Iterator[Path]:
+    """Yield the systems that a pattern matches; below a folder that is no system, all that are there.
+
+    A plain file that a wildcard happens to match is no system, and is passed over.
+    """
+    for name in sorted(glob.glob(str(pattern), recursive=True)):  # noqa: PTH207  (patterns may be absolute)
+        found = Path(name)
+        if (found / MARK).exists():
+            yield found
+        elif found.is_dir():
+            below = sorted(path.parent for path in found.rglob(MARK))
+            yield from below or [found]
+        elif not any(letter in str(pattern) for letter in WILD):
+            yield found
+
+
+def problems(patterns: Sequence[Pattern], type_map: Sequence[str]) -> Iterator[tuple[KeyPath, str]]:
+    """Yield what is wrong with the data: nothing found, a system twice, unreadable, other elements, no labels."""
+    if not patterns:
+        yield ("inputs", "init_data_sys"), "must not be empty: the first models are trained on these systems"
+    seen: set[Path] = set()
+    for pattern in patterns:
+        if not pattern.systems:
+            yield pattern.path, f"'{pattern.whole}' matches no folder"
+        for system in pattern.systems:
+            if system.folder in seen:
+                yield pattern.path, f"'{system.folder}' is already among the systems: it would count twice"
+                continue
+            seen.add(system.folder)
+            yield from ((pattern.path, text) for text in _system_problems(system, type_map))
+
+
+def _system_problems(system: System, type_map: Sequence[str]) -> Iterator[str]:
+    folder, summary = system.folder, system.summary
+    if summary is None:
+        yield system.problem
+        return
+    unknown = [element for element in summary.type_map if element not in type_map]
+    if unknown:
+        yield f"'{folder}' has {', '.join(unknown)} in its type_map; inputs.type_map is {', '.join(type_map)}"
+    if not summary.labelled:
+        yield f"'{folder}' has no labels (energy.npy and force.npy): nothing can be learned from it"
+    if not summary.frames:
+        yield f"'{folder}' has no frames: nothing can be learned from it"

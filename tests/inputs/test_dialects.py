@@ -1,0 +1,386 @@
+"""The three dialects of param.json: told apart, translated, and their faults told in the user's own words."""
+
+import copy
+import json
+from dataclasses import dataclass
+from typing import ClassVar
+
+import dargs
+import pytest
+from project import TEMPLATE, write_initial_data
+
+from dpgen2_hpc import kinds
+from dpgen2_hpc.errors import InputError
+from dpgen2_hpc.inputs.param import load_param
+from dpgen2_hpc.inputs.step_configs import read_step_configs
+from dpgen2_hpc.kinds import Key
+
+STAGE = {"_idx": 0, "ensemble": "nvt", "nsteps": 20, "press": None, "temps": [50, 100], "trj_freq": 10, "n_sample": 3}
+ALLOY = {"lattice": ["fcc", 4.57], "numb_confs": 30, "concentration": [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]}
+PSEUDO = {"Al": "vasp/POTCAR.Al", "Cu": "vasp/POTCAR.Cu"}
+
+MANUAL = {
+    "dflow_config": {"host": "http://address.of.the.host:port"},
+    "dflow_s3_config": {"s3_endpoint": "address.of.the.s3.sever:port"},
+    "inputs": {"type_map": ["Al", "Cu"], "mass_map": [27, 64], "init_data_sys": ["data/Al2Cu2"]},
+    "train": {"type": "dp", "numb_models": 4, "config": {}, "template_script": TEMPLATE, "_comment": "all"},
+    "explore": {
+        "type": "lmp",
+        "config": {"command": "lmp -var restart 0"},
+        "max_numb_iter": 5,
+        "conv_accuracy": 0.9,
+        "fatal_at_max": False,
+        "f_trust_lo": 0.05,
+        "f_trust_hi": 0.50,
+        "configurations": [{**ALLOY, "replicate": [2, 2, 2]}, {**ALLOY, "replicate": [3, 3, 3]}, ["start.lmp"]],
+        "stages": [{**STAGE, "conf_idx": [0]}, {**STAGE, "conf_idx": [1]}],
+    },
+    "fp": {
+        "type": "vasp",
+        "config": {"command": "source /opt/intel/oneapi/setvars.sh && mpirun -n 16 vasp_std"},
+        "task_max": 2,
+        "pp_files": PSEUDO,
+        "incar": "vasp/INCAR",
+        "_comment": "all",
+    },
+}
+"""Chapter 3 of the manual, its JSON mended, with elements that the tests have data of and one file."""
+
+OLD = {
+    "train_style": "dp",
+    "explore_style": "lmp",
+    "fp_style": "vasp",
+    "lmp_config": {"command": "lmp -var restart 0"},
+    "fp_config": MANUAL["fp"]["config"],
+    "dflow_config": {"host": "x"},
+    "upload_python_package": "/path/to/dpgen2",
+    "max_numb_iter": 5,
+    "conv_accuracy": 0.9,
+    "fatal_at_max": False,
+    "type_map": ["Al", "Cu"],
+    "mass_map": [27, 64],
+    "init_data_sys": ["data/Al2Cu2"],
+    "sys_configs": MANUAL["explore"]["configurations"],
+    "numb_models": 4,
+    "default_training_param": TEMPLATE,
+    "model_devi_f_trust_lo": 0.05,
+    "model_devi_f_trust_hi": 0.50,
+    "model_devi_jobs": [{**STAGE, "sys_idx": [0]}, {**STAGE, "sys_idx": [1]}],
+    "fp_task_max": 2,
+    "fp_pp_files": PSEUDO,
+    "fp_incar": "vasp/INCAR",
+}
+
+GROUP = {"ens": "nvt", "nsteps": 20, "temps": [50, 100], "trj_freq": 10, "n_sample": 3, "tau_t": 0.1}
+TODAY = {
+    "inputs": MANUAL["inputs"],
+    "train": MANUAL["train"],
+    "explore": {
+        "type": "lmp",
+        "config": {"command": "lmp -var restart 0"},
+        "max_numb_iter": 5,
+        "fatal_at_max": False,
+        "convergence": {"type": "fixed-levels", "level_f_lo": 0.05, "level_f_hi": 0.5, "conv_accuracy": 0.9},
+        "configurations": [
+            {"type": "alloy", **ALLOY, "replicate": [2, 2, 2]},
+            {"type": "alloy", **ALLOY, "replicate": [3, 3, 3]},
+            {"type": "file", "files": ["start.lmp"], "fmt": "lammps/lmp"},
+        ],
+        "stages": [[{"type": "lmp-md", **GROUP, "conf_idx": [0]}], [{"type": "lmp-md", **GROUP, "conf_idx": [1]}]],
+    },
+    "fp": {
+        "type": "vasp",
+        "task_max": 2,
+        "inputs_config": {"incar": "vasp/INCAR", "pp_files": PSEUDO, "kspacing": 0.16, "kgamma": False},
+        "run_config": {**MANUAL["fp"]["config"], "log": "vasp.log"},
+    },
+}
+"""What the others mean, by hand: tau_t and the k-points are no defaults of today's."""
+
+LAMMPS = """a file of LAMMPS
+
+4 atoms
+2 atom types
+0 3.8 xlo xhi
+0 3.8 ylo yhi
+0 3.8 zlo zhi
+
+Atoms # atomic
+
+1 1 0.0 0.0 0.0
+2 1 0.0 1.9 1.9
+3 2 1.9 0.0 1.9
+4 2 1.9 1.9 0.0
+"""
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """VASP's keys without VASP, until the labeler is there."""
+
+    settings: dict
+    has_virial: bool = True
+    text_files: ClassVar = (("inputs_config", "incar"),)
+
+    @classmethod
+    def arguments(cls):
+        inputs = [
+            Key("incar", str, ""),
+            Key("pp_files", dict[str, str], ""),
+            Key("kspacing", float, ""),
+            Key("kgamma", bool, "", optional=True, default=True),
+        ]
+        run = [
+            Key(name, str, "", optional=True, default=default)
+            for name, default in (("command", "vasp"), ("log", "fp.log"), ("out", "data"))
+        ]
+        return [
+            Key("inputs_config", dict, "", sub_fields=inputs),
+            Key("run_config", dict, "", optional=True, default={}, sub_fields=run),
+        ]
+
+    @classmethod
+    def from_settings(cls, settings):
+        return cls(dict(settings))
+
+    def checks(self, context):
+        return iter(())
+
+
+@pytest.fixture
+def vasp(monkeypatch):
+    monkeypatch.setitem(kinds.OWN["fp"], "vasp", f"{__name__}:StandIn")
+    monkeypatch.setitem(kinds.LATER, "fp", [name for name in kinds.LATER["fp"] if name != "vasp"])
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder, the current one, with all the files that the inputs name."""
+    monkeypatch.chdir(tmp_path)
+    write_initial_data(tmp_path / "data")
+    (tmp_path / "start.lmp").write_text(LAMMPS)
+    (tmp_path / "vasp").mkdir()
+    (tmp_path / "vasp/INCAR").write_text("! spacing\nENCUT = 400\nKSPACING=0.16 ; KGAMMA = .FALSE. # meshes\n")
+    for name in ("Al", "Cu"):
+        (tmp_path / f"vasp/POTCAR.{name}").write_text(f"   TITEL  = PAW_PBE {name} 04Jan2001\n")
+    return tmp_path
+
+
+def load(folder, content, **options):
+    path = folder / "param.json"
+    path.write_text(json.dumps(content, indent=1))
+    return load_param(type(path)("param.json"), {}, **options)
+
+
+def refused(folder, content, **options):
+    """The faults of an input, one a line."""
+    with pytest.raises(InputError) as caught:
+        load(folder, content, **options)
+    return str(caught.value).splitlines()
+
+
+def line_of(folder, text):
+    lines = (folder / "param.json").read_text().splitlines()
+    (number,) = [number for number, line in enumerate(lines, 1) if text in line]
+    return number
+
+
+def changed(content, *path, value):
+    result = copy.deepcopy(content)
+    *above, last = path
+    part = result
+    for step in above:
+        part = part[step]
+    part[last] = value
+    return result
+
+
+# ---- one meaning
+
+
+@pytest.mark.usefixtures("vasp")
+def test_the_three_dialects_of_one_input_mean_the_same(folder):
+    expected = load(folder, TODAY)
+    for content, options in ((MANUAL, {}), (OLD, {"old_compatible": True})):
+        found = load(folder, content, **options)
+        assert found.value == expected.value
+        assert found.settings == expected.settings
+
+
+@pytest.mark.usefixtures("vasp")
+def test_what_an_older_dialect_leaves_out_has_the_manuals_default_not_todays(folder):
+    content = changed(MANUAL, "explore", "stages", value=[{"conf_idx": [0], "temps": [50], "press": [1.0]}])
+    group = load(folder, content).value["explore"]["stages"][0][0]
+    expected = {"ens": "npt", "nsteps": 1000, "trj_freq": 10, "dt": 0.001, "tau_t": 0.1, "tau_p": 0.5}
+    assert {name: group[name] for name in expected} == expected
+    content = changed(TODAY, "explore", "stages", value=[[{"conf_idx": [0], "temps": [50]}]])
+    group = load(folder, content).value["explore"]["stages"][0][0]
+    assert (group["ens"], group["nsteps"], group["tau_t"]) == ("nve", 100, 0.05)
+
+
+def test_the_manuals_example_is_understood_up_to_its_labeler(folder):
+    """When the labeler ``vasp`` has landed, nothing at all is wrong with it."""
+    if "vasp" in kinds.names("fp"):
+        assert load(folder, MANUAL).settings.fp_type == "vasp"
+        return
+    (fault,) = refused(folder, MANUAL)
+    line = line_of(folder, '"type": "vasp"')
+    assert fault == f"param.json:{line}:3: fp.type: 'vasp' is not available yet in this version"
+
+
+@pytest.mark.usefixtures("vasp")
+def test_what_speaks_of_argo_is_known_in_every_dialect_and_kept_for_a_notice(folder):
+    assert load(folder, MANUAL).meaningless == ("dflow_config", "dflow_s3_config")
+    assert load(folder, OLD, old_compatible=True).meaningless == ("dflow_config", "upload_python_package")
+
+
+@pytest.mark.usefixtures("vasp")
+def test_the_text_of_a_file_takes_the_place_of_its_name(folder):
+    found = load(folder, MANUAL).value["fp"]["inputs_config"]["incar"]
+    assert found == (folder / "vasp/INCAR").read_text()
+
+
+@pytest.mark.usefixtures("vasp")
+def test_a_text_that_is_not_there_is_told_once(folder):
+    (fault,) = refused(folder, changed(TODAY, "fp", "inputs_config", "incar", value="gone"))
+    assert fault.endswith("fp.inputs_config.incar: 'gone' cannot be read: No such file or directory")
+    (folder / "vasp/INCAR").unlink()
+    (fault,) = refused(folder, MANUAL)
+    assert fault.endswith("fp.incar: 'vasp/INCAR' cannot be read: No such file or directory")
+
+
+@pytest.mark.usefixtures("vasp")
+def test_a_prefix_leads_to_the_configurations_files(folder):
+    (folder / "start").mkdir()
+    (folder / "start.lmp").rename(folder / "start/start.lmp")
+    content = changed(MANUAL, "explore", "configuration_prefix", value="start")
+    assert len(load(folder, content).settings.configurations) == 3
+    (fault,) = refused(folder, MANUAL)
+    assert fault.endswith(f"explore.configurations[2][0]: '{folder}/start.lmp' matches no file")
+
+
+@pytest.mark.usefixtures("vasp")
+def test_a_list_of_names_is_a_source_of_files_in_todays_dialect_too(folder):
+    content = changed(TODAY, "explore", "configurations", 2, value=["POSCAR"])
+    (folder / "POSCAR").write_text(
+        "x\n1\n3.8 0 0\n0 3.8 0\n0 0 3.8\nAl Cu\n2 2\nDirect\n" + "0 0 0\n.5 .5 0\n.5 0 .5\n0 .5 .5\n"
+    )
+    entry = load(folder, content).value["explore"]["configurations"][2]
+    assert entry == {"type": "file", "files": ["POSCAR"], "prefix": None, "fmt": "auto", "remove_pbc": False}
+
+
+# ---- told apart
+
+
+def test_keys_of_two_dialects_are_refused_and_both_are_named(folder):
+    content = changed(TODAY, "explore", "f_trust_lo", value=0.05)
+    (fault,) = refused(folder, content)
+    first, second = line_of(folder, '"convergence"'), line_of(folder, '"f_trust_lo"')
+    assert fault == (
+        f"param.json:{second}:3: explore.f_trust_lo: is a key of the manual's dialect of 2022, 'explore.convergence' on "
+        f"line {first} one of today's dialect: they do not go together, write the whole file in one of them"
+    )
+
+
+def test_the_older_dialect_wants_its_option(folder):
+    (fault,) = refused(folder, OLD)
+    assert fault.startswith("param.json:2:2: train_style: 'train_style' at the top level is of the older dialect of -o")
+
+
+@pytest.mark.usefixtures("vasp")
+def test_the_option_does_no_harm_to_another_dialect(folder):
+    assert load(folder, TODAY, old_compatible=True).value == load(folder, TODAY).value
+
+
+# ---- faults in the user's words
+
+
+CASES = [
+    (MANUAL, ("explore", "f_trust_lo"), 0.7, '"f_trust_lo"',
+     "explore.f_trust_lo: must be below f_trust_hi (0.5), found 0.7"),
+    (OLD, ("model_devi_f_trust_lo",), 0.7, '"model_devi_f_trust_lo"',
+     "model_devi_f_trust_lo: must be below model_devi_f_trust_hi (0.5), found 0.7"),
+    (MANUAL, ("explore", "v_trust_lo"), 0.7, '"explore"', "explore.v_trust_hi: is missing: v_trust_lo is given"),
+    (MANUAL, ("explore", "stages", 1, "conf_idx"), [7], "7",
+     "explore.stages[1].conf_idx[0]: is 7, but explore.configurations has 3 entries, which count from 0"),
+    (OLD, ("model_devi_jobs", 1, "sys_idx"), [7], "7",
+     "model_devi_jobs[1].sys_idx[0]: is 7, but sys_configs has 3 entries, which count from 0"),
+    (TODAY, ("explore", "stages", 1, 0, "conf_idx"), [7], "7",
+     "explore.stages[1][0].conf_idx[0]: is 7, but explore.configurations has 3 entries, which count from 0"),
+    (MANUAL, ("explore", "stages", 0, "ensemble"), "npt", '"press"',
+     "explore.stages[0].press: is missing: ens is 'npt', which needs pressures in bar, for example [1.0]"),
+    (MANUAL, ("explore", "stages", 0), {"temps": [1], "conf_idx": [0], "Ps": [1.0], "ensemble": "nvt"}, '"Ps"',
+     "explore.stages[0].Ps: means nothing at constant volume"),
+    (MANUAL, ("explore", "configurations", 1, "concentration"), [[1.0]], '"concentration"',
+     "explore.configurations[1].concentration: [1.0] needs one number for each of Al, Cu"),
+    (MANUAL, ("explore", "configurations", 1, "type_map"), ["Cu", "Al"], '"type_map"',
+     "explore.configurations[1].type_map: is ['Cu', 'Al'], inputs.type_map is ['Al', 'Cu']: leave it out"),
+    (MANUAL, ("explore", "conv_acuracy"), 0.9, '"conv_acuracy"',
+     "explore.conv_acuracy: unknown key 'conv_acuracy'; did you mean 'conv_accuracy'? Known here: "),
+    (OLD, ("fp_task_mx",), 2, '"fp_task_mx"',
+     "fp_task_mx: unknown key 'fp_task_mx'; did you mean 'fp_task_max'? Known here: "),
+    (MANUAL, ("fp", "incar"), "vasp/INCA", '"incar"',
+     "fp.incar: 'vasp/INCA' cannot be read: No such file or directory"),
+    (OLD, ("fp_incar",), "start.lmp", '"fp_incar"',
+     "fp_incar: 'start.lmp' has no KSPACING, from which this dialect takes the k-points: add it there"),
+    (OLD, ("mass_map",), [27], '"mass_map"', "mass_map: needs one mass for each of Al, Cu; there are 1"),
+    (OLD, ("init_data_sys", 0), "dat", '"dat"', "init_data_sys[0]: '"),
+    (OLD, ("fp_style",), "vsap", '"fp_style"',
+     "fp_style: unknown value 'vsap'; did you mean 'vasp'? Known here: vasp."),
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("vasp")
+@pytest.mark.parametrize(
+    ("content", "path", "value", "shown", "expected"), CASES, ids=[case[4].partition(" ")[0] for case in CASES]
+)
+def test_a_fault_is_told_in_the_users_words_at_the_users_place(folder, content, path, value, shown, expected):
+    first = refused(folder, changed(content, *path, value=value), old_compatible=content is OLD)[0]
+    place, _, text = first.partition(": ")
+    assert text.startswith(expected)
+    line = (folder / "param.json").read_text().splitlines()[int(place.split(":")[1]) - 1]
+    assert line.strip().startswith(shown)
+
+
+@pytest.mark.usefixtures("vasp")
+def test_every_fault_of_an_older_file_is_told_at_once_in_the_order_of_the_file(folder):
+    content = changed(OLD, "mass_map", value=[27])
+    content = changed(content, "model_devi_f_trust_lo", value=0.7)
+    content = changed(content, "model_devi_jobs", 0, "sys_idx", value=[9])
+    lines = refused(folder, content, old_compatible=True)
+    assert [line.split(": ")[1] for line in lines] == [
+        "mass_map",
+        "model_devi_f_trust_lo",
+        "model_devi_jobs[0].sys_idx[0]",
+    ]
+
+
+def test_the_trees_have_no_key_without_a_word_on_it():
+    from dpgen2_hpc.inputs.dialects import tree
+
+    def keys(argument, path):
+        for member in argument.sub_fields.values():
+            yield (*path, member.name), member
+            yield from keys(member, (*path, member.name))
+        for variant in argument.sub_variants.values():
+            for choice in variant.choice_dict.values():
+                yield from keys(choice, (*path, f"[{choice.name}]"))
+
+    for name in ("today", "manual", "old"):
+        bare = [path for path, key in keys(tree(name), ()) if not key.doc]
+        assert bare == []
+    assert isinstance(tree("old"), dargs.Argument)
+
+
+@pytest.mark.usefixtures("vasp")
+def test_the_policy_of_the_older_dialect_is_followed(folder):
+    """There it stands at the top level: ``run_fp_config`` for ``step_configs.run_fp_config``."""
+    content = {**OLD, "run_fp_config": {"continue_on_success_ratio": 0.7}, "default_config": {"parallelism": 3}}
+    assert (
+        load(folder, content, old_compatible=True).value["step_configs"]["run_fp_config"]["continue_on_success_ratio"]
+        == 0.7
+    )
+    configs = read_step_configs(folder / "param.json")
+    assert configs.faults == ()
+    assert configs.said["fp"]["continue_on_success_ratio"].value == 0.7
+    assert configs.said["train"]["parallelism"].value == 3

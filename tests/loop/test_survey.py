@@ -1,0 +1,201 @@
+"""``check``: what the file system and the machine tell, against hand calculations."""
+
+import shutil
+from itertools import product
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+import pytest
+from project import FAKES, write_initial_data
+
+from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.explore.configurations.geometry import density, nearest_distance
+from dpgen2_hpc.loop.plan import load_plan
+from dpgen2_hpc.loop.survey import programs, survey
+
+SLURM = {"machine": {"batch_type": "Slurm", "context_type": "LazyLocalContext"}, "resources": {"group_size": 3}}
+
+
+@pytest.fixture
+def look(project, monkeypatch):
+    """Return a function that surveys the project on a host with our stand-in programs alone."""
+    monkeypatch.setenv("PATH", f"{FAKES}:/usr/bin:/bin")
+
+    def at():
+        project.write()
+        return survey(load_plan(project.folder / "param.json", project.folder / "machine.json"), Path("machine.json"))
+
+    return at
+
+
+def fcc(constant, symbol="Al"):
+    coords = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]) * constant
+    return Frame((symbol,) * 4, coords, np.eye(3) * constant)
+
+
+# ---- geometry
+
+
+def test_aluminium_has_its_nearest_neighbours_and_its_density():
+    assert nearest_distance(fcc(4.05)) == pytest.approx(4.05 / sqrt(2))
+    assert density(fcc(4.05), {"Al": 26.98}) == pytest.approx(2.70, abs=0.01)
+
+
+def test_the_nearest_neighbour_of_a_lone_atom_is_its_image_or_nothing():
+    lone = Frame(("Al",), np.zeros((1, 3)), np.diag([3.0, 2.0, 4.0]))
+    assert nearest_distance(lone) == pytest.approx(2.0)
+    assert nearest_distance(Frame(lone.symbols, lone.coords, lone.cell, periodic=False)) == np.inf
+
+
+def test_distances_go_over_the_edge_of_a_skewed_cell():
+    cell = np.array([[4.0, 0, 0], [1.5, 4, 0], [0, 1.0, 4]])
+    coords = np.random.default_rng(3).random((7, 3)) @ cell + 9.0
+    shifts = [np.array(image) @ cell for image in product(range(-3, 4), repeat=3)]
+    by_hand = min(
+        float(np.linalg.norm(one - other + shift))
+        for i, one in enumerate(coords)
+        for j, other in enumerate(coords)
+        for shift in shifts
+        if i != j or shift.any()
+    )
+    assert nearest_distance(Frame(("Al",) * 7, coords, cell)) == pytest.approx(by_hand)
+
+
+def test_atoms_without_periodicity_have_no_images():
+    coords = np.array([[0.1, 0, 0], [3.9, 0, 0]])
+    assert nearest_distance(Frame(("H", "H"), coords, np.eye(3) * 4)) == pytest.approx(0.2)
+    assert nearest_distance(Frame(("H", "H"), coords, np.eye(3) * 4, periodic=False)) == pytest.approx(3.8)
+
+
+# ---- programs
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("lmp -i in.lammps", {"lmp"}),
+        ("if [ -f a ]; then dp train x --restart a; else dp train x; fi && dp freeze -o y", {"dp"}),
+        ("source /opt/intel/setvars.sh && mpirun -n 16 vasp_std", {"mpirun", "vasp_std"}),
+        ("OMP_NUM_THREADS=1 mpirun -np 4 --bind-to none /opt/cp2k.psmp -i in > out", {"mpirun", "/opt/cp2k.psmp"}),
+        ("env -u A B=1 pw.x -in 'a;b' | tee log", {"env", "pw.x", "tee"}),
+        ("$PROGRAM x", set()),
+        ("echo 'never closed", set()),
+    ],
+)
+def test_the_programs_of_a_command_are_found(command, expected):
+    assert {name for name, _ in programs(command)} == expected
+
+
+def test_a_missing_program_is_a_fault_where_nothing_could_bring_it(look, project):
+    project.machine["explore"] = {"command": "lmp_mpi"}
+    (fault,) = look().faults
+    assert str(fault) == (
+        "machine.json: explore.command: there is no program 'lmp_mpi' on this host, and resources names no module or script"
+    )
+
+
+def test_a_missing_program_is_a_notice_where_a_module_may_bring_it(look, project):
+    project.machine["explore"] = {"command": "lmp_mpi", "resources": {"module_list": ["lammps"]}}
+    found = look()
+    assert found.faults == []
+    assert found.notices == [
+        "explore.command: 'lmp_mpi' is not on this host's PATH; the modules and scripts of resources must bring it"
+    ]
+
+
+def test_what_a_launcher_starts_is_a_guess_and_so_a_notice(look, project):
+    project.machine["explore"] = {"command": "env lmp_mpi"}
+    found = look()
+    assert found.faults == []
+    assert "'lmp_mpi' is not on this host's PATH" in found.notices[0]
+
+
+def test_a_host_that_cannot_submit_is_told_once_for_each_command(look, project, monkeypatch, tmp_path):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("env", "sbatch", "squeue"):
+        (tools / name).symlink_to(shutil.which("true"))
+    monkeypatch.setenv("PATH", f"{FAKES}:{tools}")
+    project.machine = {"default": SLURM, "fp": {"command": "label"}}
+    assert [str(fault).partition(": jobs")[0] for fault in look().faults] == [
+        f"machine.json: {step}.machine.batch_type: there is no program 'scancel' on this host"
+        for step in ("train", "explore", "fp")
+    ]
+
+
+# ---- configurations, data, numbers
+
+
+def test_overlapping_atoms_are_a_fault_at_their_source(look, project):
+    project.param["explore"]["configurations"][0]["lattice"] = ["fcc", 0.38]
+    (fault,) = look().faults
+    assert fault.path == ("explore", "configurations", 0)
+    assert fault.line
+    assert "atoms overlap: two are 0.27 Å apart" in fault.message
+
+
+def test_what_is_merely_strange_is_a_notice(look, project):
+    project.param["explore"]["configurations"][0]["lattice"] = ["fcc", 0.9]
+    found = look()
+    assert found.faults == []
+    assert [text.partition(", closer")[0] for text in found.notices[:1]] == [
+        "explore.configurations[0]: two atoms are 0.64 Å apart"
+    ]
+    assert "denser than any matter" in found.notices[1]
+
+
+def test_tasks_and_jobs_of_the_first_iteration_are_counted(look, project):
+    group = project.param["explore"]["stages"][0][0]
+    group |= {"temps": [300, 600, 900], "n_sample": 2}
+    project.param["explore"]["stages"].append([{**group, "n_sample": None}, group])
+    project.machine["explore"] = {"resources": {"group_size": 4}}
+    lines = look().lines
+    assert "train: 2 tasks in 2 jobs on Shell (LazyLocalContext)" in lines
+    assert "explore: 6 tasks in 2 jobs on Shell (LazyLocalContext)" in lines
+    assert "fp: at most 3 tasks in at most 2 jobs on Shell (LazyLocalContext)" in lines
+    assert "stages: 2, with 6, 15 runs in an iteration; each stage has at most 5 iterations" in lines
+
+
+def test_every_pattern_of_the_data_is_counted(look, project):
+    write_initial_data(project.folder / "more/deep/one", frames=2)
+    write_initial_data(project.folder / "more/two", frames=4)
+    project.param["inputs"] |= {"init_data_sys": ["data/*", "more"], "init_data_prefix": str(project.folder)}
+    lines = look().lines
+    assert lines[1] == "inputs.init_data_sys[0]: 'data/*': 1 system, 3 frames of 4 atoms, all with virials"
+    assert lines[2] == "inputs.init_data_sys[1]: 'more': 2 systems, 6 frames of 4 atoms, all with virials"
+
+
+# ---- the command
+
+
+def test_check_prints_what_it_saw_and_says_when_nothing_is_wrong(project):
+    project.write()
+    done = project.verb("check", "param.json", "machine.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "nearest two 2.69 Å apart" in done.stdout
+    assert done.stdout.endswith("no fault was found\n")
+
+
+def test_check_ends_with_two_and_still_prints_what_it_saw(project):
+    project.machine["fp"]["command"] = "lable"
+    project.write()
+    done = project.verb("check", "param.json", "machine.json")
+    assert done.returncode == 2
+    assert "elements: Al (26.98 u), Cu (63.55 u)" in done.stdout
+    assert "there is no program 'lable'" in done.stderr
+    assert "no fault" not in done.stdout
+
+
+def test_run_looks_before_it_begins_and_leaves_nothing_behind_when_something_is_wrong(project):
+    project.machine["fp"]["command"] = "lable"
+    done = project.run()
+    assert done.returncode == 2
+    assert "there is no program 'lable'" in done.stderr
+    assert not project.work.exists()
+
+
+def test_run_tells_its_notices_into_the_log(project):
+    project.param["dflow_config"] = {"host": "x"}
+    assert project.run("--once").returncode == 3
+    assert "'dflow_config' has no meaning here" in (project.work / "dpgen2_hpc.log").read_text()
