@@ -150,6 +150,7 @@ def test_a_real_training_that_was_killed_goes_on_from_its_checkpoint(tmp_path):
     project.param["train"].update(template_script={**TEMPLATE, "training": training})
     project.param["train"]["config"] = {"train_args": "--skip-neighbor-stat"}
     project.machine["explore"] = {"command": "false"}
+    project.machine["fp"] = {"command": "false"}
     assert project.run("--once").returncode == 3
     task = project.work / "iter-000000/00.train/task.0000"
     wait_for(lambda: (task / "model.ckpt-100.meta").exists() and (task / "checkpoint").exists(), 120)
