@@ -19,6 +19,21 @@ from dpgen2_hpc.inputs.read import read_json
 from dpgen2_hpc.inputs.tree import normalize
 from dpgen2_hpc.kinds import CheckContext
 
+VALENCE = {"Al": 3.0, "Cu": 11.0, "Mg": 2.0, "Fe": 8.0, "O": 6.0}
+
+UPF_1 = "<PP_HEADER>\n   0                   Version Number\n  {0:2s}                  Element\n</PP_HEADER>\n"
+"""The head of a pseudopotential of the old form; the element is to be filled in."""
+
+
+def fake_potcar(element, title=None):
+    """The lines of a POTCAR that are read; a real one is licensed."""
+    title = title or f"PAW_PBE {element} 01Jan2000"
+    return (
+        f"  {title}\n   {VALENCE[element]:.8f}\n parameters from PSCTR are:\n   VRHFIN ={element}: s2p1\n   LEXCH  = PE\n"
+        f"   TITEL  = {title}\n   POMASS =   26.982; ZVAL   =    {VALENCE[element]:.3f}    mass and valenz\n"
+        " End of Dataset\n"
+    )
+
 
 @dataclass(frozen=True)
 class Sample:

@@ -110,6 +110,8 @@ def follow(workdir: WorkDir, plan: Plan, record: Record) -> Plan:
     if len(held) < len(found):
         old = len(read_json(workdir.param)["explore"]["configurations"])
         _write_configurations(workdir, plan.param.settings, old)
+        if any(change.rule == LABELS for change in found):  # before the first label: no task reads these files yet
+            _write_fp_files(workdir, plan.param.settings)
         _write_named(workdir, plan.param.settings)
         write_json(workdir.param, plan.param.value)
     return plan
@@ -321,7 +323,7 @@ def _write_initial_data(aside: WorkDir, settings: Settings, root_folder: Path) -
 
 def _write_fp_files(aside: WorkDir, settings: Settings) -> None:
     """Copy what all labels read: a file that changes later would change the physics. Some are licensed: 0600."""
-    aside.fp_files.mkdir()
+    fresh_folder(aside.fp_files)
     for name, source in settings.labeler.shared().items():
         shutil.copyfile(source, aside.fp_files / name)
         (aside.fp_files / name).chmod(0o600)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from labelers import FCC, SKEWED, Sample, context, made, prepared, rattled, run
+from labelers import FCC, SKEWED, UPF_1, Sample, context, made, prepared, rattled, run
 from programs import need
 
 from dpgen2_hpc.errors import LabelRefused, OutputError
@@ -15,8 +15,6 @@ from dpgen2_hpc.fp.qe import INPUT, OUTPUT, QeLabeler
 
 PSEUDO = "/usr/share/espresso/pseudo"
 METAL = rattled(("Al", "Al", "Al", "Al"), SKEWED, FCC)
-UPF_1 = "<PP_HEADER>\n   0                   Version Number\n  {0:2s}                  Element\n</PP_HEADER>\n"
-
 SYSTEM = {"ecutwfc": 12, "occupations": "smearing", "smearing": "gaussian", "degauss": 0.03, "nosym": True}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import dpdata
 import numpy as np
 import pytest
-from labelers import FCC, SKEWED, Sample, context, made, prepared, rattled, run
+from labelers import FCC, SKEWED, Sample, context, fake_potcar, made, prepared, rattled, run
 from programs import demanded, need
 
 from dpgen2_hpc.data.frame import Frame
@@ -22,17 +22,6 @@ from dpgen2_hpc.fp.outcar import Unknown, _table, read_outcar
 from dpgen2_hpc.fp.vasp import VaspLabeler, poscar
 
 ALLOY = rattled(("Al", "Al", "Cu", "Cu"), SKEWED, FCC)
-VALENCE = {"Al": 3.0, "Cu": 11.0, "Mg": 2.0, "Fe": 8.0, "O": 6.0}
-
-
-def fake_potcar(element, title=None):
-    """The lines of a POTCAR that are read; a real one is licensed."""
-    title = title or f"PAW_PBE {element} 01Jan2000"
-    return (
-        f"  {title}\n   {VALENCE[element]:.8f}\n parameters from PSCTR are:\n   VRHFIN ={element}: s2p1\n   LEXCH  = PE\n"
-        f"   TITEL  = {title}\n   POMASS =   26.982; ZVAL   =    {VALENCE[element]:.3f}    mass and valenz\n"
-        " End of Dataset\n"
-    )
 
 
 def settings(folder, incar="ENCUT = 300\nEDIFF = 1E-6\n", elements=("Al", "Cu"), **more):

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from labelers import UPF_1, fake_potcar
 from project import FAKES, MACHINE, PARAM, write_initial_data
 from test_dialects import MANUAL, OLD
 from test_dialects import TODAY as TODAY_VASP
@@ -51,7 +52,7 @@ def test_doc_finds_a_key_by_its_alias_and_by_its_last_name(capsys):
 def test_doc_lists_every_key_and_says_which_are_not_available_yet(capsys):
     lines = printed(capsys, "doc").splitlines()
     assert len(lines) == len(list(rules(tree_of("param"))))
-    assert "inputs.mixed_type: (not available yet) Whether the data are stored as deepmd/npy/mixed." in lines
+    assert "inputs.do_finetune: (not available yet) Whether the first training fine-tunes init_models_paths." in lines
     assert max(map(len, lines)) <= 110
 
 
@@ -128,7 +129,7 @@ def test_the_older_dialects_have_schemas_of_their_own():
         (("explore", "stages"), [[{"conf_idx": [0]}]]),
         (("explore", "configurations"), [{"lattice": ["fcc", 4]}]),
         (("fp", "task_max"), 0.5),
-        (("inputs", "mixed_type"), True),
+        (("inputs", "do_finetune"), True),
     ],
 )
 def test_the_schema_refuses_what_check_refuses(path, value):
@@ -164,8 +165,31 @@ def test_the_command_prints_the_schema(capsys):
 
 # ---- init
 
-FILLED = {"ase": {"calculator": "ase.calculators.emt.EMT"}}
+FILLED = {
+    "ase": {"calculator": "ase.calculators.emt.EMT"},
+    "vasp": {"incar": "INCAR", "pp_files": {"Al": "POTCAR.Al", "Cu": "POTCAR.Cu"}},
+    "qe": {"template": "pw.in", "pp_files": {"Al": "Al.UPF", "Cu": "Cu.UPF"}},
+    "cp2k": {"inp_file": "cp2k.inp"},
+    "gaussian": {"keywords": "force b3lyp/6-31g**"},
+    "deepmd": {"teacher_model_path": "teacher.pb"},
+}
 """What stands in the place of the marks of each labeler, by key."""
+
+FILES = {
+    "INCAR": "ENCUT = 300\nKSPACING = 0.5\nKGAMMA = .TRUE.\n",
+    "POTCAR.Al": fake_potcar("Al"),
+    "POTCAR.Cu": fake_potcar("Cu"),
+    "Al.UPF": UPF_1.format("Al"),
+    "Cu.UPF": UPF_1.format("Cu"),
+    "pw.in": "&control\n/\n&system\n ecutwfc = 30\n/\n&electrons\n/\nK_POINTS gamma\n",
+    "cp2k.inp": "&GLOBAL\n&END GLOBAL\n&FORCE_EVAL\n  METHOD QS\n  &SUBSYS\n"
+    + "".join(
+        f"    &KIND {name}\n      BASIS_SET SZV\n      POTENTIAL GTH-PBE\n    &END KIND\n" for name in ("Al", "Cu")
+    )
+    + "  &END SUBSYS\n&END FORCE_EVAL\n",
+    "teacher.pb": "a model",
+}
+"""The files that they name."""
 
 COMMON = {
     "type_map": ["Al", "Cu"],
@@ -198,6 +222,8 @@ def host(tmp_path, monkeypatch):
     folder.mkdir()
     write_initial_data(folder / "data")
     (folder / "POSCAR").write_text(POSCAR)
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
     return folder
 
 
