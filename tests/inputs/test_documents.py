@@ -170,7 +170,6 @@ FILLED = {
     "vasp": {"incar": "INCAR", "pp_files": {"Al": "POTCAR.Al", "Cu": "POTCAR.Cu"}},
     "qe": {"template": "pw.in", "pp_files": {"Al": "Al.UPF", "Cu": "Cu.UPF"}},
     "cp2k": {"inp_file": "cp2k.inp"},
-    "gaussian": {"keywords": "force b3lyp/6-31g**"},
     "deepmd": {"teacher_model_path": "teacher.pb"},
 }
 """What stands in the place of the marks of each labeler, by key."""
