@@ -1,6 +1,7 @@
 """``retry``: let broken tasks, and labels that the gate refused, run again."""
 
 import argparse
+from collections.abc import Callable
 
 from dpgen2_hpc.cli.console import logging_to
 from dpgen2_hpc.cli.main import existing
@@ -12,16 +13,17 @@ from dpgen2_hpc.state.record import RecordFile
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the verb and return its exit code."""
+    return act(arguments, acts.retry, "let run again")
+
+
+def act(arguments: argparse.Namespace, function: Callable[..., list[str]], words: str) -> int:
+    """Let a person's act happen to the tasks that the command line names, under the lock; return the exit code."""
     workdir = existing(arguments)
     lock = Lock.acquire(workdir.lock)
     try:
         with logging_to(None if arguments.dry_run else workdir.log):
-            file = RecordFile(workdir.record, lock)
-            keys = acts.retry(workdir, file, arguments.keys, dry_run=arguments.dry_run)
+            keys = function(workdir, RecordFile(workdir.record, lock), arguments.keys, dry_run=arguments.dry_run)
     finally:
         lock.release()
-    if arguments.dry_run:
-        print(f"would let run again: {', '.join(keys)}")
-    else:
-        print("To go on: dpgen2-hpc run PARAM MACHINE")
+    print(f"would {words}: {', '.join(keys)}" if arguments.dry_run else "To go on: dpgen2-hpc run PARAM MACHINE")
     return DONE

@@ -79,7 +79,7 @@ class FpStep:
         except (LabelRefused, OutputError) as error:
             path = f"{folder.path.parent.name}/{folder.path.name}/{folder.task_name(task.index)}"
             refused = isinstance(error, LabelRefused)
-            kind = "refused" if refused else "broken"
+            kind = "skipped" if task.skipped else "refused" if refused else "broken"
             harvested.dropped.append({"task": task.index, "key": key, "kind": kind, "reason": str(error), "path": path})
             return
         harvested.labels.append(labels)

@@ -124,10 +124,35 @@ def retry(workdir: WorkDir, file: RecordFile, keys: Sequence[str], *, dry_run: b
     for place in places:
         _refuse_settled_well(ledger, place)
     if not dry_run:
+        file.check(record)
         ledger.append([{"event": "round", "round": ledger.rounds + 1, "tasks": [place.index for place in places]}])
         if record.phase == "finished":
             record = file.commit(record.reopened())
         log.info("a person lets %s run again", ", ".join(place.key for place in places))
+    return [place.key for place in places]
+
+
+def skip(workdir: WorkDir, file: RecordFile, keys: Sequence[str], *, dry_run: bool = False) -> list[str]:
+    """Set broken tasks, and labels that the gate refused, aside: the step goes on without them; return their keys.
+
+    Raises
+    ------
+    InputError
+        A key names no task that could be set aside; nothing was changed.
+    """
+    record = read_record(workdir.record)
+    places = list(dict.fromkeys(place_of(key) for key in keys))
+    for place in places:
+        _refuse_other_step(record, place)
+        if place.step == "train":
+            raise InputError(f"'{place.key}' cannot be set aside: every member of the ensemble is needed")
+    ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger)
+    for place in places:
+        _refuse_settled_well(ledger, place)
+    if not dry_run:
+        file.check(record)
+        ledger.append([{"event": "skip", "tasks": [place.index for place in places]}])
+        log.info("a person sets %s aside", ", ".join(place.key for place in places))
     return [place.key for place in places]
 
 
@@ -136,7 +161,7 @@ def _refuse_other_step(record: Record, place: TaskPlace) -> None:
     if (place.iteration, place.step) != (record.iteration, record.step):
         raise InputError(f"'{place.key}' is not of the step that the run stands in ({now}): its results are in use")
     if record.phase not in ("submitted", "finished"):
-        raise InputError(f"'{place.key}' cannot be tried again now: the run stands in {now}")
+        raise InputError(f"nothing can be done about '{place.key}' now: the run stands in {now}")
 
 
 def _refuse_settled_well(ledger: Ledger, place: TaskPlace) -> None:
@@ -144,9 +169,9 @@ def _refuse_settled_well(ledger: Ledger, place: TaskPlace) -> None:
         raise InputError(f"'{place.key}': the step has {len(ledger.tasks)} tasks only, counted from 0")
     task = ledger.tasks[place.index]
     if not task.settled:
-        raise InputError(f"'{place.key}' has not ended yet: there is nothing to try again")
+        raise InputError(f"'{place.key}' has not ended yet: wait for it, or stop its job")
     if task.verdict == DONE and not is_refused(place.step, task):
-        raise InputError(f"'{place.key}' is done, and what it left is in use: there is nothing to try again")
+        raise InputError(f"'{place.key}' is done, and what it left is in use")
 
 
 def is_refused(step: str, task: TaskState) -> bool:

@@ -37,11 +37,17 @@ def too_few(place: Place, step: str, ledger: Ledger, usable: int, wanted: int) -
         details.append(f"... and {len(broken) - SHOWN} more broken tasks.")
     details += _refused(place, step)
     if broken:
-        advice = "Mend the cause, then type the same command again: broken tasks are tried anew, the others are kept."
+        advice = (
+            "Mend the cause (dpgen2-hpc why KEY says more), then type the same command again: broken tasks are tried "
+            "anew, the others are kept."
+        )
+        if step != "train":
+            advice += " To go on without some of them: dpgen2-hpc skip KEY ..."
     else:
         advice = (
-            "No task is broken: their results were refused. Mend the inputs in a new run, or let the run go on with "
-            "fewer (continue_on_success_ratio in machine.json), and type the same command again."
+            "No task is broken: their results were refused. Mend the inputs and let them run again (dpgen2-hpc retry "
+            "KEY ...), set them aside (dpgen2-hpc skip KEY ...), or let the run go on with fewer "
+            "(continue_on_success_ratio in machine.json), and type the same command again."
         )
     keys = tuple(task_key(place.iteration, step, task.index) for task in broken)
     return Advice(reason, advice, tuple(details), keys)

@@ -22,7 +22,7 @@ from dpgen2_hpc.loop.signals import Signals
 from dpgen2_hpc.loop.step import Step, TaskStep
 from dpgen2_hpc.state import results
 from dpgen2_hpc.state.files import fresh_folder, sync_folder
-from dpgen2_hpc.state.ledger import Ledger, TaskState
+from dpgen2_hpc.state.ledger import BROKEN, Ledger, TaskState
 from dpgen2_hpc.state.record import Record, RecordFile
 from dpgen2_hpc.state.results import TrainResult
 from dpgen2_hpc.state.workdir import Place, StepFolder, WorkDir
@@ -157,7 +157,8 @@ class Driver:
             self._commit(self.record.reopened())
             return
         result = self.step.harvest(self.place, ledger.tasks)
-        wanted = self.plan.policies[self.step.name].wanted(result.total) if result.total else 0
+        asked = result.total - sum(task.skipped for task in ledger.tasks)
+        wanted = self.plan.policies[self.step.name].wanted(asked) if asked else 0
         if result.usable < wanted:
             self._block(advice.too_few(self.place, self.step.name, ledger, result.usable, wanted))
         if self.step.name == "train":
@@ -276,7 +277,7 @@ class Driver:
         """
         blocked = self.record.blocked or {}
         ledger = Ledger.read(self.folder.ledger)
-        broken = [task.index for task in ledger.tasks if task.verdict == "broken"]
+        broken = [task.index for task in ledger.tasks if task.verdict == BROKEN and not task.skipped]
         if self.once and broken:
             raise Blocked(f"blocked: {blocked['reason']}\n{blocked['advice']}")
         if self.record.phase == "finished" and broken:

@@ -66,6 +66,8 @@ def _card(workdir: WorkDir, record: Record, place: TaskPlace, ledger: Ledger) ->
 
 def _state(place: TaskPlace, task: TaskState, jobs: Sequence[JobState]) -> str:
     tried = f"attempt {task.attempt}"
+    if task.skipped:
+        return f"set aside by a person; {tried} was the last"
     if task.verdict == BROKEN:
         return f"broken; {tried} was the last"
     if is_refused(place.step, task):
@@ -103,6 +105,8 @@ def _remedies(record: Record, place: TaskPlace, task: TaskState, found: tuple[st
     here = (place.iteration, place.step) == (record.iteration, record.step) and record.phase != "harvested"
     if here and (task.verdict == BROKEN or is_refused(place.step, task)):
         yield f"once the cause is mended: dpgen2-hpc retry {place.key}, then the same `run` again"
+        if place.step != "train":
+            yield f"to go on without it: dpgen2-hpc skip {place.key}, then the same `run` again"
 
 
 # ---- history --------------------------------------------------------------------------------------------------------
@@ -125,6 +129,8 @@ def _event_in_words(event: Event, index: int, mine: Mapping[int, int]) -> str | 
         return f"attempt {event['attempt']} is {event['state']}{why}"
     if kind == "round" and index in event["tasks"]:
         return f"round {event['round']}: a person lets it try again"
+    if kind == "skip" and index in event["tasks"]:
+        return "a person sets it aside"
     if kind == "queue":
         return f"the queue is {event['state']}: {event['words']}" if "words" in event else "the queue answers again"
     if job not in mine:

@@ -48,6 +48,8 @@ class TaskState:
     """What the last of all attempts of a broken task ended with: *lost* or *failed*."""
     lost: int = 0
     failed: int = 0
+    skipped: bool = False
+    """Whether a person has set it aside: the step goes on without it."""
 
     @property
     def settled(self) -> bool:
@@ -132,6 +134,7 @@ class Ledger:
             "state": self._state,
             "verdict": self._verdict,
             "round": self._round,
+            "skip": self._skip,
             "cancel": self._cancel,
             "queue": self._queue,
         }
@@ -208,7 +211,11 @@ class Ledger:
         self.rounds = event["round"]
         for number in event["tasks"]:
             task = self.tasks[_index(number)]
-            task.verdict, task.lost, task.failed = task.cause or FAILED, 0, 0
+            task.verdict, task.lost, task.failed, task.skipped = task.cause or FAILED, 0, 0, False
+
+    def _skip(self, event: Event) -> None:
+        for number in event["tasks"]:
+            self.tasks[_index(number)].skipped = True
 
     def _cancel(self, event: Event) -> None:
         self._job(event).cancelled = str(event["why"])

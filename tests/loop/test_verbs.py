@@ -167,6 +167,32 @@ def test_nothing_is_retried_while_a_driver_works(project):
     verb(project, "stop", "--jobs")
 
 
+# ---- skip
+
+
+def test_a_label_that_is_set_aside_is_counted_and_the_step_goes_on_without_it(project):
+    project.env["FAKE_LABEL_FAIL"] = "task.000001"
+    assert project.run().returncode == 4
+    done = verb(project, "skip", "iter-000000--run-fp-000001")
+    assert done.returncode == 0, output(done)
+    before = [call for call in project.calls() if call.startswith("label")]
+    project.param["explore"].update(max_numb_iter=1, fatal_at_max=False)
+    done = project.run()
+    assert done.returncode == 0, output(done)
+    assert [call for call in project.calls() if call.startswith("label")] == before
+    row = project.status()["iterations"][0]
+    assert (row["selected"], row["labelled"], row["dropped"]) == (3, 2, 1)
+    (dropped,) = json.loads((project.work / "iter-000000/03.fp/dropped.json").read_text())
+    assert (dropped["key"], dropped["kind"]) == ("iter-000000--run-fp-000001", "skipped")
+    assert "set aside by a person" in verb(project, "why", "iter-000000--run-fp-000001").stdout
+
+
+def test_a_member_of_the_ensemble_cannot_be_set_aside(broken):
+    done = verb(broken, "skip", "iter-000000--run-train-0001")
+    assert done.returncode == 2
+    assert "every member of the ensemble is needed" in done.stderr
+
+
 # ---- stop
 
 
