@@ -51,7 +51,7 @@ def test_why_of_a_broken_task_shows_cause_command_history_and_the_last_words(bro
         "attempt 2",
         "attempt 2 is broken",
     ]
-    assert lines[-1].startswith("what helps: once the cause is mended: dpgen2-hpc retry iter-000000--run-train-0001")
+    assert lines[-1].startswith("what helps: once the cause is mended, in this task's own inputs too: dpgen2-hpc retry")
 
 
 def test_why_alone_says_why_the_run_stands_and_what_to_ask(broken):
@@ -150,11 +150,15 @@ def test_a_refused_label_is_tried_again_only_by_retry(project):
     assert "cause: the calculator did not converge: no self-consistency after 60 cycles" in card
 
     project.env["FAKE_LABEL_MODE"] = ""
+    inputs = project.work / "iter-000000/03.fp/task.000001/input.json"
+    inputs.write_text(json.dumps({**json.loads(inputs.read_text()), "mended": True}))
     keys = [f"iter-000000--run-fp-{number:06d}" for number in range(3)]
     assert verb(project, "retry", *keys).returncode == 0
     done = project.run()
     assert done.returncode == 0, output(done)
     assert project.status()["iterations"][0]["labelled"] == 3
+    assert json.loads(inputs.read_text())["mended"]
+    assert (inputs.parent / "attempt").read_text() == "2\n"
 
 
 def test_nothing_is_retried_while_a_driver_works(project):
