@@ -105,8 +105,8 @@ def _remedies(record: Record, place: TaskPlace, task: TaskState, found: tuple[st
     here = (place.iteration, place.step) == (record.iteration, record.step) and record.phase != "harvested"
     if here and (task.verdict == BROKEN or is_refused(place.step, task)):
         yield (
-            f"once the cause is mended, in this task's own inputs too: dpgen2-hpc retry {place.key}, then the same `run` "
-            "again"
+            f"once the cause is mended, in this task's own inputs too: dpgen2-hpc retry {place.key}, then the same "
+            "`run` again"
         )
         if place.step != "train":
             yield f"to go on without it: dpgen2-hpc skip {place.key}, then the same `run` again"
