@@ -17,7 +17,7 @@ from dpgen2_hpc.inputs.changes import APPEND, LABELS, NEXT, NOW, Change, changes
 from dpgen2_hpc.inputs.param import Settings, root
 from dpgen2_hpc.loop.plan import Plan, remote_name
 from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_json, read_lines, write_json, write_lines
-from dpgen2_hpc.state.identity import digest_file, digest_folder, stamp
+from dpgen2_hpc.state.identity import digest_file, digest_folder, last_change
 from dpgen2_hpc.state.ledger import LOST, JobState, Ledger
 from dpgen2_hpc.state.record import Home, Record, RecordFile, is_moved, read_record
 from dpgen2_hpc.state.workdir import STEPS, WorkDir
@@ -148,9 +148,10 @@ def _refuse_other_contents(workdir: WorkDir) -> None:
         A file or a system has changed since the run began.
     """
     changed = [row["path"] for row in read_lines(workdir.files) if _is_another(Path(row["path"]), row["digest"])]
+    taken_up = workdir.initial_data.stat().st_mtime
     for row in read_lines(workdir.initial_data):
         folder = workdir.root / row["path"]
-        if folder.exists() and row["stamp"] != stamp(folder) and digest_folder(folder) != row["digest"]:
+        if folder.exists() and last_change(folder) >= taken_up and digest_folder(folder) != row["digest"]:
             changed.append(str(folder))
     if changed:
         lines = "\n".join(f"  '{path}'" for path in changed)
@@ -314,8 +315,7 @@ def _write_initial_data(aside: WorkDir, settings: Settings, root_folder: Path) -
         frames = read_frames(folder)
         inside = folder.is_relative_to(root_folder)
         path = folder.relative_to(root_folder) if inside else folder
-        marks = {"digest": digest_folder(folder), "stamp": stamp(folder)}
-        rows.append({"path": str(path), "frames": len(frames), **marks})
+        rows.append({"path": str(path), "frames": len(frames), "digest": digest_folder(folder)})
         digests += [frame.digest(settings.type_map) for frame in frames]
     write_lines(aside.initial_data, rows)
     aside.initial_digests.write_text("".join(f"{digest}\n" for digest in digests))

@@ -27,11 +27,9 @@ def digest_files(directory: Path, names: tuple[str, ...] | list[str]) -> Mapping
     return {name: digest_file(directory / name) for name in names}
 
 
-def stamp(folder: Path) -> str:
-    """Return what changes whenever a file below a folder is written: names, sizes and times, without their contents."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    facts = {path: path.stat() for path in files}
-    return identity(**{str(path.relative_to(folder)): [one.st_size, one.st_mtime_ns] for path, one in facts.items()})
+def last_change(folder: Path) -> float:
+    """Return when anything in a folder was last written, renamed or removed (s), as its file system has it."""
+    return max((path.stat() if path.exists() else path.lstat()).st_ctime for path in (folder, *folder.rglob("*")))
 
 
 def digest_folder(folder: Path) -> str:
