@@ -1,10 +1,17 @@
 """Labelers through the command line: whole runs on stand-ins, and what is refused before anything is submitted."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import test_vasp_labels as test_vasp
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "inputs"))
+
+from test_input_examples import copied
 
 TYPES = ("Al", "Cu")
 
@@ -73,6 +80,33 @@ def test_a_changed_incar_is_shown_and_refused_on_resume(vasp):
     assert done.returncode == 2
     assert "fp.inputs_config.incar" in done.stderr
     assert "ENCUT = 500" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_manuals_example_runs_to_its_end(project):
+    """DPGEN2's own Al-Mg input of 2022, unchanged; machine.json names the programs, as at any site."""
+    folder = copied("al-mg-vasp", project.folder)
+    project.env["FAKE_DEVIATIONS"] = "0.2 0.02 0.2 0.02"
+    project.machine["train"], project.machine["explore"] = {"command": "dp"}, {"command": "lmp"}
+    project.machine["fp"] = {"command": "vasp"}
+    project.write()
+    words = ["run", "-C", str(project.work), str(folder / "manual-2022.json"), "machine.json"]
+    done = subprocess.run(
+        project.command(*words), cwd=project.folder, env=project.env, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    status = project.status()
+    assert status["status"] == "complete"
+    assert [(row["stage"], row["converged"]) for row in status["iterations"]] == [
+        (0, False),
+        (0, True),
+        (1, False),
+        (1, True),
+    ]
+    assert [row["explored"] for row in status["iterations"]] == [18] * 4  # 3 samples, 2 temperatures, 3 frames
+    assert [row["labelled"] for row in status["iterations"]] == [2, 0, 2, 0]
+    texts = [path.read_text() for path in project.work.glob("iter-000000/03.fp/task.*/POSCAR")]
+    assert {text.splitlines()[6] for text in texts} <= {"32", "16 16"} | {f"{n} {32 - n}" for n in range(1, 32)}
 
 
 def test_collected_frames_of_one_size_share_a_system_of_the_mixed_type(vasp):

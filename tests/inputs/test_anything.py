@@ -3,10 +3,9 @@
 import copy
 import json
 
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from test_dialects import MANUAL, OLD, StandIn, folder, vasp  # noqa: F401  (fixtures)
+from test_dialects import MANUAL, OLD, folder  # noqa: F401  (a fixture)
 from test_dialects import TODAY as TODAY_VASP
 
 from dpgen2_hpc.errors import InputError
@@ -16,7 +15,6 @@ quick = settings(
     max_examples=40, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
-assert StandIn
 
 odd = st.sampled_from(
     ["", "*", "\0", "../..", "data/*", "data", "/", "type", "lmp-md", "ase", "start.lmp", "é", "a" * 300]
@@ -58,21 +56,18 @@ def judged(folder, text, **options):  # noqa: F811
 
 
 @quick
-@pytest.mark.usefixtures("vasp")
 @given(st.binary(max_size=40) | st.text('{}[]",:0123456789-.eEtruefalsn\\u/ \n', max_size=40).map(str.encode))
 def test_no_bytes_end_in_a_traceback(folder, content):  # noqa: F811
     judged(folder, content)
 
 
 @quick
-@pytest.mark.usefixtures("vasp")
 @given(st.dictionaries(st.sampled_from(["inputs", "train", "explore", "fp", "type_map", "sys_configs"]), values))
 def test_no_json_value_ends_in_a_traceback(folder, value):  # noqa: F811
     judged(folder, json.dumps(value), old_compatible=True)
 
 
 @settings(quick, max_examples=120)
-@pytest.mark.usefixtures("vasp")
 @given(st.sampled_from(PLACES), values)
 @example(("today", ("explore", "configurations", 0, "lattice")), ["fcc", None])
 @example(("today", ("explore", "configurations", 0, "concentration")), [[None, 1]])

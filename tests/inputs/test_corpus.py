@@ -10,14 +10,13 @@ import re
 
 import pytest
 from project import PARAM, TEMPLATE
-from test_dialects import MANUAL, OLD, StandIn, folder, vasp  # noqa: F401  (fixtures)
+from test_dialects import MANUAL, OLD, folder  # noqa: F401  (a fixture)
 
 from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.inputs.param import load_param
 
 GONE = object()
 
-assert StandIn
 
 TODAY = {
     **PARAM,
@@ -253,7 +252,7 @@ def answers(folder, name, text):  # noqa: F811
     ]
 
 
-def test_the_good_inputs_are_good(files, vasp):  # noqa: F811
+def test_the_good_inputs_are_good(files):
     for name, content in INPUTS.items():
         (files / "param.json").write_text(json.dumps(content))
         load_param(files / "param.json", {}, old_compatible=name == "old")
@@ -263,7 +262,6 @@ def test_there_are_enough_of_them():
     assert len({(name, path, repr(value)) for name, path, value, _ in CORPUS}) >= 150
 
 
-@pytest.mark.usefixtures("vasp")
 @pytest.mark.parametrize(
     ("name", "path", "value", "expected"),
     CORPUS,

@@ -2,18 +2,15 @@
 
 import copy
 import json
-from dataclasses import dataclass
-from typing import ClassVar
 
 import dargs
 import pytest
+from labelers import fake_potcar
 from project import TEMPLATE, write_initial_data
 
-from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.inputs.param import load_param
 from dpgen2_hpc.inputs.step_configs import read_step_configs
-from dpgen2_hpc.kinds import Key
 
 STAGE = {"_idx": 0, "ensemble": "nvt", "nsteps": 20, "press": None, "temps": [50, 100], "trj_freq": 10, "n_sample": 3}
 ALLOY = {"lattice": ["fcc", 4.57], "numb_confs": 30, "concentration": [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]}
@@ -92,7 +89,7 @@ TODAY = {
         "type": "vasp",
         "task_max": 2,
         "inputs_config": {"incar": "vasp/INCAR", "pp_files": PSEUDO, "kspacing": 0.16, "kgamma": False},
-        "run_config": {**MANUAL["fp"]["config"], "log": "vasp.log"},
+        "run_config": MANUAL["fp"]["config"],
     },
 }
 """What the others mean, by hand: tau_t and the k-points are no defaults of today's."""
@@ -114,45 +111,6 @@ Atoms # atomic
 """
 
 
-@dataclass(frozen=True)
-class StandIn:
-    """VASP's keys without VASP, until the labeler is there."""
-
-    settings: dict
-    has_virial: bool = True
-    text_files: ClassVar = (("inputs_config", "incar"),)
-
-    @classmethod
-    def arguments(cls):
-        inputs = [
-            Key("incar", str, ""),
-            Key("pp_files", dict[str, str], ""),
-            Key("kspacing", float, ""),
-            Key("kgamma", bool, "", optional=True, default=True),
-        ]
-        run = [
-            Key(name, str, "", optional=True, default=default)
-            for name, default in (("command", "vasp"), ("log", "fp.log"), ("out", "data"))
-        ]
-        return [
-            Key("inputs_config", dict, "", sub_fields=inputs),
-            Key("run_config", dict, "", optional=True, default={}, sub_fields=run),
-        ]
-
-    @classmethod
-    def from_settings(cls, settings):
-        return cls(dict(settings))
-
-    def checks(self, context):
-        return iter(())
-
-
-@pytest.fixture
-def vasp(monkeypatch):
-    monkeypatch.setitem(kinds.OWN["fp"], "vasp", f"{__name__}:StandIn")
-    monkeypatch.setitem(kinds.LATER, "fp", [name for name in kinds.LATER["fp"] if name != "vasp"])
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder, the current one, with all the files that the inputs name."""
@@ -162,7 +120,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "vasp").mkdir()
     (tmp_path / "vasp/INCAR").write_text("! spacing\nENCUT = 400\nKSPACING=0.16 ; KGAMMA = .FALSE. # meshes\n")
     for name in ("Al", "Cu"):
-        (tmp_path / f"vasp/POTCAR.{name}").write_text(f"   TITEL  = PAW_PBE {name} 04Jan2001\n")
+        (tmp_path / f"vasp/POTCAR.{name}").write_text(fake_potcar(name))
     return tmp_path
 
 
@@ -198,7 +156,6 @@ def changed(content, *path, value):
 # ---- one meaning
 
 
-@pytest.mark.usefixtures("vasp")
 def test_the_three_dialects_of_one_input_mean_the_same(folder):
     expected = load(folder, TODAY)
     for content, options in ((MANUAL, {}), (OLD, {"old_compatible": True})):
@@ -207,7 +164,6 @@ def test_the_three_dialects_of_one_input_mean_the_same(folder):
         assert found.settings == expected.settings
 
 
-@pytest.mark.usefixtures("vasp")
 def test_what_an_older_dialect_leaves_out_has_the_manuals_default_not_todays(folder):
     content = changed(MANUAL, "explore", "stages", value=[{"conf_idx": [0], "temps": [50], "press": [1.0]}])
     group = load(folder, content).value["explore"]["stages"][0][0]
@@ -218,29 +174,16 @@ def test_what_an_older_dialect_leaves_out_has_the_manuals_default_not_todays(fol
     assert (group["ens"], group["nsteps"], group["tau_t"]) == ("nve", 100, 0.05)
 
 
-def test_the_manuals_example_is_understood_up_to_its_labeler(folder):
-    """When the labeler ``vasp`` has landed, nothing at all is wrong with it."""
-    if "vasp" in kinds.names("fp"):
-        assert load(folder, MANUAL).settings.fp_type == "vasp"
-        return
-    (fault,) = refused(folder, MANUAL)
-    line = line_of(folder, '"type": "vasp"')
-    assert fault == f"param.json:{line}:3: fp.type: 'vasp' is not available yet in this version"
-
-
-@pytest.mark.usefixtures("vasp")
 def test_what_speaks_of_argo_is_known_in_every_dialect_and_kept_for_a_notice(folder):
     assert load(folder, MANUAL).meaningless == ("dflow_config", "dflow_s3_config")
     assert load(folder, OLD, old_compatible=True).meaningless == ("dflow_config", "upload_python_package")
 
 
-@pytest.mark.usefixtures("vasp")
 def test_the_text_of_a_file_takes_the_place_of_its_name(folder):
     found = load(folder, MANUAL).value["fp"]["inputs_config"]["incar"]
     assert found == (folder / "vasp/INCAR").read_text()
 
 
-@pytest.mark.usefixtures("vasp")
 def test_a_text_that_is_not_there_is_told_once(folder):
     (fault,) = refused(folder, changed(TODAY, "fp", "inputs_config", "incar", value="gone"))
     assert fault.endswith("fp.inputs_config.incar: 'gone' cannot be read: No such file or directory")
@@ -249,7 +192,6 @@ def test_a_text_that_is_not_there_is_told_once(folder):
     assert fault.endswith("fp.incar: 'vasp/INCAR' cannot be read: No such file or directory")
 
 
-@pytest.mark.usefixtures("vasp")
 def test_a_prefix_leads_to_the_configurations_files(folder):
     (folder / "start").mkdir()
     (folder / "start.lmp").rename(folder / "start/start.lmp")
@@ -259,7 +201,6 @@ def test_a_prefix_leads_to_the_configurations_files(folder):
     assert fault.endswith(f"explore.configurations[2][0]: '{folder}/start.lmp' matches no file")
 
 
-@pytest.mark.usefixtures("vasp")
 def test_a_list_of_names_is_a_source_of_files_in_todays_dialect_too(folder):
     content = changed(TODAY, "explore", "configurations", 2, value=["POSCAR"])
     (folder / "POSCAR").write_text(
@@ -287,7 +228,6 @@ def test_the_older_dialect_wants_its_option(folder):
     assert fault.startswith("param.json:2:2: train_style: 'train_style' at the top level is of the older dialect of -o")
 
 
-@pytest.mark.usefixtures("vasp")
 def test_the_option_does_no_harm_to_another_dialect(folder):
     assert load(folder, TODAY, old_compatible=True).value == load(folder, TODAY).value
 
@@ -330,7 +270,6 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.usefixtures("vasp")
 @pytest.mark.parametrize(
     ("content", "path", "value", "shown", "expected"), CASES, ids=[case[4].partition(" ")[0] for case in CASES]
 )
@@ -342,7 +281,6 @@ def test_a_fault_is_told_in_the_users_words_at_the_users_place(folder, content, 
     assert line.strip().startswith(shown)
 
 
-@pytest.mark.usefixtures("vasp")
 def test_every_fault_of_an_older_file_is_told_at_once_in_the_order_of_the_file(folder):
     content = changed(OLD, "mass_map", value=[27])
     content = changed(content, "model_devi_f_trust_lo", value=0.7)
@@ -372,7 +310,6 @@ def test_the_trees_have_no_key_without_a_word_on_it():
     assert isinstance(tree("old"), dargs.Argument)
 
 
-@pytest.mark.usefixtures("vasp")
 def test_the_policy_of_the_older_dialect_is_followed(folder):
     """There it stands at the top level: ``run_fp_config`` for ``step_configs.run_fp_config``."""
     content = {**OLD, "run_fp_config": {"continue_on_success_ratio": 0.7}, "default_config": {"parallelism": 3}}

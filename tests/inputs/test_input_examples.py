@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_dialects import StandIn, vasp  # noqa: F401  (a fixture)
+from labelers import UPF_1, fake_potcar
 
 from dpgen2_hpc import kinds
 from dpgen2_hpc.data.dataset import write_labels
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
-from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.explore.configurations.geometry import density, nearest_distance
 from dpgen2_hpc.inputs.param import load_param, root
 
@@ -31,7 +30,12 @@ DATA = {
 }
 ELEMENTS = {"al-mg-vasp": ("Al", "Mg"), "si-qe": ("Si",), "water-cp2k": ("O", "H")}
 
-assert StandIn
+PSEUDO = {
+    "al-mg-vasp": {f"vasp/POTCAR.{name}": fake_potcar(name) for name in ("Al", "Mg")},
+    "si-qe": {"pseudo/Si.upf": UPF_1.format("Si")},
+    "water-cp2k": {},
+}
+"""The site's own pseudopotentials, which no example brings."""
 
 
 def copied(name, folder):
@@ -43,6 +47,9 @@ def copied(name, folder):
         label = Labels(frame, -1.0, rng.random(frame.coords.shape), np.eye(3))
         (folder / name / path).mkdir(parents=True)
         write_labels(folder / name / path, [label], ELEMENTS[name])
+    for path, text in PSEUDO[name].items():
+        (folder / name / path).parent.mkdir(exist_ok=True)
+        (folder / name / path).write_text(text)
     return folder / name
 
 
@@ -62,26 +69,11 @@ def test_every_example_is_among_those_that_are_loaded():
 
 
 @pytest.mark.parametrize(("name", "file"), [(name, file) for name, files in EXAMPLES.items() for file in files])
-def test_an_example_is_understood_but_for_its_labeler(name, file, tmp_path):
-    """Where the labeler is there, it may still miss the pseudopotentials, which are the site's own."""
-    path = copied(name, tmp_path) / file
-    try:
-        load(path)
-        return
-    except InputError as error:
-        faults = error.faults
-    there = name.partition("-")[2]
-    if any(kind in kinds.names("fp") for kind in ("vasp", "qe", "cp2k") if kind in there):
-        assert {fault.path[0] for fault in faults} <= {"fp", "fp_pp_files", "fp_incar"}
-    else:
-        (fault,) = faults
-        assert fault.path in (("fp", "type"), ("fp_style",))
-        assert "is not available yet" in fault.message
+def test_an_example_is_understood(name, file, tmp_path):
+    assert load(copied(name, tmp_path) / file).settings.fp_type == name.rpartition("-")[2]
 
 
-@pytest.mark.usefixtures("vasp")
-def test_aluminium_magnesium_means_the_same_in_each_dialect(tmp_path, monkeypatch):
-    monkeypatch.setitem(kinds.OWN["fp"], "vasp", "test_dialects:StandIn")
+def test_aluminium_magnesium_means_the_same_in_each_dialect(tmp_path):
     folder = copied("al-mg-vasp", tmp_path)
     values = [load(folder / file).value for file in AL_MG]
     assert values[0] == values[1] == values[2]

@@ -92,8 +92,22 @@ def vasp_keys() -> list[Key]:
     """Return the keys of ``fp`` with VASP."""
     run = [
         Key("command", str, "The command that runs VASP.", optional=True, default="vasp", change="now"),
-        Key("log", str, "The file that VASP's output goes to.", optional=True, default="vasp.log"),
-        Key("out", str, "The folder of the labels, in DPGEN2.", optional=True, default="data"),
+        Key(
+            "log",
+            [str, NOTHING],
+            "No meaning here: what a task prints stands in its task.log.",
+            optional=True,
+            default=None,
+            change="now",
+        ),
+        Key(
+            "out",
+            [str, NOTHING],
+            "No meaning here: the labels stand in labels/ of the step's folder.",
+            optional=True,
+            default=None,
+            change="now",
+        ),
     ]
     return [
         Key("config", dict, "How VASP is run.", optional=True, default={}, sub_fields=run),
