@@ -20,6 +20,8 @@ from dpgen2_hpc.fp.ase import label
 from dpgen2_hpc.inputs.policy import arguments
 from dpgen2_hpc.loop.plan import load_plan
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 INPUTS = ["al-cu-emt"]
 """Those that bring all that they need; the others are loaded by tests/inputs/test_input_examples.py."""

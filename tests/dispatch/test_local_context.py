@@ -16,6 +16,8 @@ from dpgen2_hpc.dispatch.site import Site
 from dpgen2_hpc.state.ledger import JobState, TaskState
 from dpgen2_hpc.state.workdir import WorkDir
 
+pytestmark = pytest.mark.slow
+
 RESOURCES = {"number_node": 1, "cpu_per_node": 1, "gpu_per_node": 0, "queue_name": "", "group_size": 1}
 
 
@@ -51,7 +53,6 @@ def in_place(tmp_path_factory):
     return succeeds(short(tmp_path_factory.mktemp("in_place")))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("symlink", [True, False], ids=["links", "copies"])
 def test_a_run_elsewhere_leaves_the_same_files_as_one_in_place(in_place, tmp_path, symlink):
     project = succeeds(elsewhere(short(tmp_path), symlink=symlink))
@@ -60,7 +61,6 @@ def test_a_run_elsewhere_leaves_the_same_files_as_one_in_place(in_place, tmp_pat
     assert list(project.work.rglob("task.log"))
 
 
-@pytest.mark.slow
 def test_a_task_that_fails_once_is_tried_again_elsewhere_and_the_run_is_completed(tmp_path):
     project = elsewhere(short(tmp_path), symlink=False)
     project.env["FAKE_DP_NAN"] = str(tmp_path / "diverged-once")
@@ -70,7 +70,6 @@ def test_a_task_that_fails_once_is_tried_again_elsewhere_and_the_run_is_complete
     assert len([call for call in project.calls() if call.startswith("dp train")]) == 3
 
 
-@pytest.mark.slow
 def test_a_changed_remote_root_does_not_make_a_finished_task_run_again(tmp_path):
     """It is refused while the step has jobs, or followed from the next step on: the user's choice to make."""
     project = elsewhere(short(tmp_path))

@@ -13,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "inputs"))
 
 from test_input_examples import copied
 
+pytestmark = pytest.mark.slow
+
 TYPES = ("Al", "Cu")
 
 
@@ -82,7 +84,6 @@ def test_a_changed_incar_is_shown_and_refused_on_resume(vasp):
     assert "ENCUT = 500" in done.stderr
 
 
-@pytest.mark.slow
 def test_the_manuals_example_runs_to_its_end(project):
     """DPGEN2's own Al-Mg input of 2022, unchanged; machine.json names the programs, as at any site."""
     folder = copied("al-mg-vasp", project.folder)

@@ -21,6 +21,8 @@ from dpgen2_hpc.fp.gate import Gate
 from dpgen2_hpc.fp.outcar import Unknown, _table, read_outcar
 from dpgen2_hpc.fp.vasp import VaspLabeler, poscar
 
+pytestmark = pytest.mark.slow
+
 ALLOY = rattled(("Al", "Al", "Cu", "Cu"), SKEWED, FCC)
 
 

@@ -21,6 +21,8 @@ from dpgen2_hpc.loop.plan import load_plan
 from dpgen2_hpc.loop.survey import survey
 from dpgen2_hpc.loop.trees import tree_of
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 POSCAR = "x\n1\n3.8 0 0\n0 3.8 0\n0 0 3.8\nAl Cu\n2 2\nDirect\n0 0 0\n.5 .5 0\n.5 0 .5\n0 .5 .5\n"
 

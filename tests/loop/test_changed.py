@@ -10,6 +10,8 @@ from dpgen2_hpc.inputs.changes import changes, held_back, rules
 from dpgen2_hpc.inputs.param import root
 from dpgen2_hpc.kinds import CHANGES
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 POSCAR = "x\n1\n3.8 0 0\n0 3.8 0\n0 0 3.8\nAl Cu\n2 2\nDirect\n0 0 0\n.5 .5 0\n.5 0 .5\n0 .5 .5\n"
 
@@ -110,7 +112,6 @@ def test_what_is_held_back_is_as_it_was():
 # ---- whole runs
 
 
-@pytest.mark.slow
 def test_levels_hold_from_the_next_iteration_on(project):
     assert project.run("--once").returncode == 3
     project.param["explore"]["convergence"]["level_f_lo"] = 0.06
@@ -124,7 +125,6 @@ def test_levels_hold_from_the_next_iteration_on(project):
     assert "level_f_lo: 0.05 → 0.06, from the next iteration on" in log(project)
 
 
-@pytest.mark.slow
 def test_a_run_in_which_nothing_could_be_selected_goes_on_with_other_levels(project):
     project.env["FAKE_DEVIATIONS"] = "0.9 0.2 0.02"
     done = project.run()
@@ -141,7 +141,6 @@ def test_a_run_in_which_nothing_could_be_selected_goes_on_with_other_levels(proj
     ]
 
 
-@pytest.mark.slow
 def test_a_change_before_the_first_step_holds_at_once(project):
     project.write()
     (project.work).mkdir()
@@ -154,7 +153,6 @@ def test_a_change_before_the_first_step_holds_at_once(project):
     assert understood(project)["explore"]["convergence"]["level_f_lo"] == 0.06
 
 
-@pytest.mark.slow
 def test_a_finished_run_goes_on_with_a_new_stage_and_its_new_configuration(project):
     done = project.run()
     assert done.returncode == 0, output(done)

@@ -10,6 +10,8 @@ import pytest
 from compare import assert_equal
 from project import Project, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 def output(done) -> str:
     return done.stdout + done.stderr
@@ -42,7 +44,6 @@ def test_a_failing_task_blocks_with_its_name_its_log_and_what_to_do_and_goes_on_
     assert (project.work / "iter-000000/00.train/task.0001.attempt-2/task.log").read_text().startswith("fake dp:")
 
 
-@pytest.mark.slow
 def test_a_failed_training_is_tried_again_with_the_next_seeds(project):
     switch = project.folder / "diverged-once"
     project.env["FAKE_DP_NAN"] = str(switch)
@@ -55,7 +56,6 @@ def test_a_failed_training_is_tried_again_with_the_next_seeds(project):
     assert "diverged" in (project.work / "iter-000000/00.train/batch.jsonl").read_text()
 
 
-@pytest.mark.slow
 def test_a_few_failed_runs_are_borne_and_counted(project):
     project.param["explore"]["stages"][0][0]["n_sample"] = 3
     project.env["FAKE_LMP_FAIL"] = "task.000001"
@@ -68,7 +68,6 @@ def test_a_few_failed_runs_are_borne_and_counted(project):
     assert "iter-000000--run-lmp-000001" not in listing
 
 
-@pytest.mark.slow
 def test_a_refused_label_is_dropped_with_its_reason_and_not_tried_again(project):
     project.env["FAKE_LABEL_MODE"] = "unconverged"
     blocked = project.run()
@@ -82,13 +81,11 @@ def test_a_refused_label_is_dropped_with_its_reason_and_not_tried_again(project)
     assert project.run().returncode == 4  # at least one is always needed
 
 
-@pytest.mark.slow
 def test_an_absurd_label_is_refused_by_the_gate(project):
     project.env["FAKE_LABEL_MODE"] = "huge"
     assert "the largest force is" in project.run().stdout
 
 
-@pytest.mark.slow
 def test_a_killed_training_goes_on_from_its_checkpoint_and_the_record_says_so(project):
     project.hold()
     assert project.run("--once").returncode == 3
@@ -110,7 +107,6 @@ def _wait_for_calls(project, number: int) -> None:
 # ---- files of state
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
 def test_a_record_cut_short_stops_the_program_with_its_name_and_is_not_overwritten(project, part):
     assert project.run().returncode == 0
@@ -123,7 +119,6 @@ def test_a_record_cut_short_stops_the_program_with_its_name_and_is_not_overwritt
     assert path.read_text() == text[: int(part * (len(text) - 2))]
 
 
-@pytest.mark.slow
 def test_a_ledger_cut_anywhere_submits_nothing_twice(tmp_path):
     stopped = Project(tmp_path / "stopped")
     stopped.param["train"]["numb_models"] = 3
@@ -155,7 +150,6 @@ def _as_if_it_were_here(project) -> None:
     path.write_text(json.dumps(record))
 
 
-@pytest.mark.slow
 def test_a_ledger_that_lost_tasks_is_refused(project):
     assert project.run("--once").returncode == 3
     ledger = project.work / "iter-000000/00.train/batch.jsonl"
@@ -173,7 +167,6 @@ def test_a_lost_record_is_not_begun_anew(project):
     assert "is the record lost?" in done.stderr
 
 
-@pytest.mark.slow
 def test_an_edit_while_a_driver_runs_is_not_overwritten(project):
     project.env["FAKE_DP_SLEEP"] = "1"
     driver = project.start()
@@ -205,7 +198,6 @@ def _fill(disk, leave: int) -> None:
     (disk / "ballast").write_bytes(b"x" * max(0, free - leave))
 
 
-@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(tmp_path, small_disk):
     expected = Project(tmp_path / "expected")
     assert expected.run().returncode == 0
@@ -240,7 +232,6 @@ def test_a_changed_physics_is_refused_field_by_field(project):
     assert "explore.stages[0][0].temps: [300.0] → [400.0]" in done.stderr
 
 
-@pytest.mark.slow
 def test_allowed_changes_are_followed_and_logged(project):
     assert project.run("--once").returncode == 3
     project.param["fp"]["task_max"] = 2
@@ -251,7 +242,6 @@ def test_allowed_changes_are_followed_and_logged(project):
     assert project.status()["iterations"][0]["selected"] == 2
 
 
-@pytest.mark.slow
 def test_a_moved_directory_goes_on(project):
     project.param["explore"]["max_numb_iter"] = 1
     assert project.run().returncode == 4
@@ -263,7 +253,6 @@ def test_a_moved_directory_goes_on(project):
     assert "was moved from" in done.stdout
 
 
-@pytest.mark.slow
 def test_a_directory_that_was_moved_while_its_jobs_run_is_refused_until_they_have_ended(project):
     project.hold()
     assert project.run("--once").returncode == 3
@@ -276,7 +265,6 @@ def test_a_directory_that_was_moved_while_its_jobs_run_is_refused_until_they_hav
     project.release()
 
 
-@pytest.mark.slow
 def test_a_copy_is_refused_until_it_is_made_a_run_of_its_own(project):
     project.hold()
     assert project.run("--once").returncode == 3

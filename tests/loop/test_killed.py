@@ -10,6 +10,8 @@ import pytest
 from compare import assert_equal
 from project import Project, wait_for
 
+pytestmark = pytest.mark.slow
+
 CHAIN = Path(__file__).resolve().parent.parent / "chain.py"
 
 
@@ -43,7 +45,6 @@ def chained(project: Project) -> int:
     return int(done.stdout.split()[-1])
 
 
-@pytest.mark.slow
 def test_a_chain_of_starts_each_killed_at_its_first_new_write_ends_as_an_undisturbed_run(tmp_path):
     expected = undisturbed(tmp_path / "undisturbed")
     project = Project(tmp_path / "killed")
@@ -58,7 +59,6 @@ def test_a_chain_of_starts_each_killed_at_its_first_new_write_ends_as_an_undistu
     )
 
 
-@pytest.mark.slow
 def test_a_run_killed_at_random_instants_ends_as_an_undisturbed_run(tmp_path):
     expected = undisturbed(tmp_path / "undisturbed")
     project = Project(tmp_path / "killed")

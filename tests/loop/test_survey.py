@@ -14,6 +14,8 @@ from dpgen2_hpc.explore.configurations.geometry import density, nearest_distance
 from dpgen2_hpc.loop.plan import load_plan
 from dpgen2_hpc.loop.survey import programs, survey
 
+pytestmark = pytest.mark.slow
+
 SLURM = {"machine": {"batch_type": "Slurm", "context_type": "LazyLocalContext"}, "resources": {"group_size": 3}}
 
 

@@ -9,6 +9,8 @@ from project import copy_work, wait_for
 
 from dpgen2_hpc.cli.submit import ends_at_logout
 
+pytestmark = pytest.mark.slow
+
 
 def output(done) -> str:
     return done.stdout + done.stderr
@@ -200,7 +202,6 @@ def test_a_member_of_the_ensemble_cannot_be_set_aside(broken):
 # ---- stop
 
 
-@pytest.mark.slow
 def test_stop_ends_the_driver_leaves_the_jobs_and_the_run_goes_on(project):
     project.hold()
     driver = project.start()
@@ -214,7 +215,6 @@ def test_stop_ends_the_driver_leaves_the_jobs_and_the_run_goes_on(project):
     assert trained(project) == ["task.0000 1", "task.0001 1"]
 
 
-@pytest.mark.slow
 def test_stop_jobs_cancels_them_and_the_run_goes_on_without_a_lost_attempt(project):
     project.hold()
     driver = project.start()
@@ -231,7 +231,6 @@ def test_stop_jobs_cancels_them_and_the_run_goes_on_without_a_lost_attempt(proje
     assert "attempt 1 is lost: a person has cancelled its job (stop --jobs)" in card
 
 
-@pytest.mark.slow
 def test_stop_dry_run_says_what_it_would_do_and_does_nothing(project):
     project.hold()
     driver = project.start()
