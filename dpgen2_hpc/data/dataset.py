@@ -9,22 +9,19 @@ In the mixed type frames of one size are a system, whatever their formulas: ``re
 types of each frame's atoms, and ``type.raw`` only says how many they are.
 """
 
-import functools
-import io
 import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
-from dpgen2_hpc.data.npy import read_array
+from dpgen2_hpc.data.npy import Header, read_array, read_header
 
 NOPBC = "nopbc"
 NO_VIRIAL = "-novirial"
@@ -33,10 +30,6 @@ DRAWING_BOX = 100.0
 """Edge (Å) of the cell that a system without periodicity gets where it has none."""
 
 ARRAYS = ("coord", "box", "energy", "force", "virial")
-VERSION_1 = b"\x93NUMPY\x01\x00"
-HEAD = 256
-"""Bytes of a file that hold the head of every array that is written here."""
-
 Array = NDArray[np.float64]
 Place = tuple[str, int]
 """Where a frame went: the system's name, and the index in it."""
@@ -272,7 +265,7 @@ def _in_all(sets: Sequence[Path], name: str) -> bool:
 def _check_set(folder: Path, natoms: int, *, periodic: bool) -> int:
     """Return the number of frames of a set all of whose arrays agree on it."""
     there = {"coord.npy", *(["box.npy"] if periodic else []), *os.listdir(folder)}  # noqa: PTH208  (names alone)
-    headers = {name: _header(folder / f"{name}.npy") for name in ARRAYS if f"{name}.npy" in there}
+    headers = {name: read_header(folder / f"{name}.npy") for name in ARRAYS if f"{name}.npy" in there}
     frames = headers["coord"].shape[0] if headers["coord"].shape else 0
     for name, header in headers.items():
         _check_shape(folder / f"{name}.npy", header, frames, _columns(name, natoms))
@@ -287,37 +280,7 @@ def _columns(name: str, natoms: int) -> int:
     return {"coord": 3 * natoms, "force": 3 * natoms, "energy": 1}.get(name, 9)
 
 
-@dataclass(frozen=True)
-class _Header:
-    """What the head of an array's file says."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-
-def _header(path: Path) -> _Header:
-    """Return the head of a whole array; files as numpy itself writes them are only looked at, others mapped."""
-    try:
-        with path.open("rb") as file:
-            head, size = file.read(HEAD), os.fstat(file.fileno()).st_size
-        length = 10 + int.from_bytes(head[8:10], "little")
-        if head.startswith(VERSION_1) and length <= len(head):
-            header = _parsed(head[:length])
-            if header.dtype.kind == "f" and size >= length + math.prod(header.shape) * header.dtype.itemsize:
-                return header
-    except (OSError, ValueError, SyntaxError):
-        pass  # numpy has the words for what is wrong
-    array = read_array(path)
-    return _Header(array.shape, array.dtype)
-
-
-@functools.lru_cache(maxsize=1024)
-def _parsed(head: bytes) -> _Header:
-    shape, _, dtype = np.lib.format.read_array_header_1_0(io.BytesIO(head[8:]))
-    return _Header(shape, dtype)
-
-
-def _check_shape(path: Path, array: _Header, frames: int, columns: int) -> None:
+def _check_shape(path: Path, array: Header, frames: int, columns: int) -> None:
     right = len(array.shape) > 0 and array.shape[0] == frames and math.prod(array.shape) == frames * columns
     if array.dtype.kind != "f" or not right:
         shape = f"{array.shape} of {array.dtype}"

@@ -2,7 +2,9 @@
 
 import io
 import os
+from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,19 @@ from numpy.typing import NDArray
 
 SMALL = 1 << 20
 """Bytes up to which a file is read whole."""
+
+HEAD = 256
+"""Bytes of a file that hold the head of every array that ``np.save`` writes here."""
+
+PLAIN = b"\x93NUMPY\x01\x00"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the head of a file says of its array."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
 
 def read_array(path: Path) -> NDArray[Any]:
@@ -31,24 +46,53 @@ def read_array(path: Path) -> NDArray[Any]:
     return np.asanyarray(array)
 
 
+def read_header(path: Path) -> Header:
+    """Return what a file says of its array, which must be there whole; in the plain form the head alone is read.
+
+    Raises
+    ------
+    ValueError
+        As :func:`read_array`.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            found = _plain(file.read(HEAD), os.fstat(file.fileno()).st_size)
+    except (OSError, ValueError):
+        found = None  # read_array has the words for what is wrong
+    if found is not None:
+        return found[0]
+    array = read_array(path)
+    return Header(array.shape, array.dtype)
+
+
 def _small(path: Path) -> NDArray[Any] | None:
-    """Return the array of a small file in the plain form that ``np.save`` writes; ``None`` for any other."""
+    """Return the array of a small file in the plain form; ``None`` for any other."""
     with path.open("rb", buffering=0) as file:
-        if os.fstat(file.fileno()).st_size > SMALL:
-            return None
-        data = file.read()
+        size = os.fstat(file.fileno()).st_size
+        data = file.read() if size <= SMALL else b""
+    found = _plain(data, size)
+    if found is None:
+        return None
+    header, start = found
+    return np.frombuffer(data, header.dtype, offset=start).reshape(header.shape)
+
+
+def _plain(data: bytes, size: int) -> tuple[Header, int] | None:
+    """Return the header of a file of ``size`` bytes that begins with ``data``, and where its numbers begin.
+
+    ``None`` unless it is whole, and of the form that ``np.save`` gives to arrays in C order.
+    """
     start = 10 + int.from_bytes(data[8:10], "little")
-    if data[:8] != b"\x93NUMPY\x01\x00":
+    if not data.startswith(PLAIN) or start > len(data):
         return None
-    shape, fortran, kind = _header(data[:start])
-    if fortran or kind.hasobject or kind.itemsize * int(np.prod(shape)) != len(data) - start:
-        return None
-    return np.frombuffer(data, kind, offset=start).reshape(shape)
+    header, fortran = _parsed(data[:start])
+    whole = header.dtype.itemsize * prod(header.shape) == size - start
+    return (header, start) if whole and not fortran and not header.dtype.hasobject else None
 
 
-@lru_cache(maxsize=256)
-def _header(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+@lru_cache(maxsize=1024)
+def _parsed(head: bytes) -> tuple[Header, bool]:
     stream = io.BytesIO(head)
     np.lib.format.read_magic(stream)
-    shape, fortran, kind = np.lib.format.read_array_header_1_0(stream)
-    return shape, fortran, kind
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    return Header(shape, dtype), fortran

@@ -117,17 +117,12 @@ def retry(workdir: WorkDir, file: RecordFile, keys: Sequence[str], *, dry_run: b
         A key names no task that could be tried again; nothing was changed.
     """
     record = read_record(workdir.record)
-    places = list(dict.fromkeys(place_of(key) for key in keys))
-    for place in places:
-        _refuse_other_step(record, place)
-    ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger)
-    for place in places:
-        _refuse_settled_well(ledger, place)
+    places, ledger = _ended_badly(workdir, record, keys)
     if not dry_run:
         file.check(record)
         ledger.append([{"event": "round", "round": ledger.rounds + 1, "tasks": [place.index for place in places]}])
         if record.phase == "finished":
-            record = file.commit(record.reopened())
+            file.commit(record.reopened())
         log.info("a person lets %s run again", ", ".join(place.key for place in places))
     return [place.key for place in places]
 
@@ -141,19 +136,31 @@ def skip(workdir: WorkDir, file: RecordFile, keys: Sequence[str], *, dry_run: bo
         A key names no task that could be set aside; nothing was changed.
     """
     record = read_record(workdir.record)
-    places = list(dict.fromkeys(place_of(key) for key in keys))
-    for place in places:
-        _refuse_other_step(record, place)
-        if place.step == "train":
-            raise InputError(f"'{place.key}' cannot be set aside: every member of the ensemble is needed")
-    ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger)
-    for place in places:
-        _refuse_settled_well(ledger, place)
+    places, ledger = _ended_badly(workdir, record, keys)
+    if record.step == "train":
+        raise InputError(f"'{places[0].key}' cannot be set aside: every member of the ensemble is needed")
     if not dry_run:
         file.check(record)
         ledger.append([{"event": "skip", "tasks": [place.index for place in places]}])
         log.info("a person sets %s aside", ", ".join(place.key for place in places))
     return [place.key for place in places]
+
+
+def _ended_badly(workdir: WorkDir, record: Record, keys: Sequence[str]) -> tuple[list[TaskPlace], Ledger]:
+    """Return the tasks of the present step that the keys name, each once, and the step's ledger.
+
+    Raises
+    ------
+    InputError
+        One is not of this step, has not ended, or has left something that is in use.
+    """
+    places = list(dict.fromkeys(place_of(key) for key in keys))
+    for place in places:
+        _refuse_other_step(record, place)
+    ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger)
+    for place in places:
+        _refuse_settled_well(ledger, place)
+    return places, ledger
 
 
 def _refuse_other_step(record: Record, place: TaskPlace) -> None:

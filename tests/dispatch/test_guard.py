@@ -252,7 +252,7 @@ def test_a_task_that_takes_longer_than_its_timeout_is_ended_and_the_next_one_run
     job = Job(tmp_path, Policy(timeout=1))
     claim = job.run("sleep 30; echo late > late", "echo 1 > ran")
     assert codes(claim) == {(0, 1): 124, (1, 1): 0}
-    assert 1 <= claim.ended[0, 1].seconds <= 3
+    assert 1 <= claim.ended[0, 1].seconds < 30
     assert not (job.folder.task(0) / "late").exists()
 
 
