@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 from dpgen2_hpc.dispatch.batch import cancel
 from dpgen2_hpc.dispatch.machine import StepMachine
-from dpgen2_hpc.dispatch.site import Site
 from dpgen2_hpc.errors import InputError, LockHeld
-from dpgen2_hpc.loop.plan import remote_name
+from dpgen2_hpc.loop.plan import site_of
 from dpgen2_hpc.state.files import read_json
 from dpgen2_hpc.state.ledger import DONE, Ledger, TaskState
 from dpgen2_hpc.state.lock import Holder, describe, holder_of
@@ -49,13 +48,6 @@ def end_driver(workdir: WorkDir, holder: Holder) -> None:
         time.sleep(0.1)
 
 
-def site_of(workdir: WorkDir, record: Record) -> Site:
-    """Return where the jobs of the present step run, from what the run follows."""
-    section = read_json(workdir.machine)[record.step]
-    machine = StepMachine(section["machine"], section["resources"])
-    return Site(machine, workdir.step(record.iteration, record.step), workdir.root, remote_name(workdir, record))
-
-
 def cancel_jobs(workdir: WorkDir, *, dry_run: bool = False) -> list[str]:
     """Cancel every job of the run that its queue knows, and return them in words; no attempt is counted against a task.
 
@@ -70,7 +62,8 @@ def cancel_jobs(workdir: WorkDir, *, dry_run: bool = False) -> list[str]:
     is_moved(record.home, Home.of(workdir.root))
     if record.phase != "submitted":
         return []
-    site = site_of(workdir, record)
+    section = read_json(workdir.machine)[record.step]
+    site = site_of(StepMachine(section["machine"], section["resources"]), workdir, record)
     ledger = Ledger.read(site.folder.ledger)
     if dry_run:
         entries = site.live([job.name for job in ledger.open_jobs()])

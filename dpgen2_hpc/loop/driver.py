@@ -2,26 +2,25 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from dpgen2_hpc.dispatch.attempts import write_attempt
 from dpgen2_hpc.dispatch.batch import Batch
 from dpgen2_hpc.dispatch.names import job_name
-from dpgen2_hpc.dispatch.poll import Pace
+from dpgen2_hpc.dispatch.poll import Outage, Pace
 from dpgen2_hpc.errors import DONE, STILL_RUNNING, Blocked, QueueDown, SubmissionRefused
 from dpgen2_hpc.loop import advice
-from dpgen2_hpc.loop.begin import follow
-from dpgen2_hpc.loop.forward import forwarded
+from dpgen2_hpc.loop.follow import follow
 from dpgen2_hpc.loop.plan import Plan
+from dpgen2_hpc.loop.prepare import prepare
 from dpgen2_hpc.loop.schedule import COMPLETE, GO_ON, Decision, decide
 from dpgen2_hpc.loop.signals import Signals
 from dpgen2_hpc.loop.step import Step, TaskStep
 from dpgen2_hpc.state import results
-from dpgen2_hpc.state.files import fresh_folder, sync_folder
+from dpgen2_hpc.state.files import sync_folder
 from dpgen2_hpc.state.ledger import BROKEN, Ledger, TaskState
 from dpgen2_hpc.state.record import Record, RecordFile
 from dpgen2_hpc.state.results import TrainResult
@@ -236,7 +235,7 @@ class Driver:
             self.signals.wait(outage.pause or (0.0 if changed and self.once else pace.wait()))
         return None
 
-    def _look(self, batch: Batch, outage: "Outage") -> bool:
+    def _look(self, batch: Batch, outage: Outage) -> bool:
         """Advance a batch by one look; return whether anything has changed."""
         known = batch.ledger.trouble
         try:
@@ -284,38 +283,6 @@ class Driver:
             log.info("%s: a new round for %d broken tasks", self.where, len(broken))
             ledger.append([{"event": "round", "round": ledger.rounds + 1, "tasks": broken}])
             self._commit(self.record.reopened())
-
-
-@dataclass
-class Outage:
-    """A queue that does not answer: waited out with longer and longer pauses, for as long as it lasts."""
-
-    where: str
-    pause: float = 0.0
-
-    SHORTEST, LONGEST = 1.0, 300.0
-
-    def lasts(self, error: QueueDown) -> None:
-        """Note that the queue did not answer (again)."""
-        if not self.pause:
-            log.warning("%s: degraded, the queue does not answer: %s", self.where, error)
-        self.pause = min(self.LONGEST, max(self.SHORTEST, 2 * self.pause))
-
-    def over(self) -> None:
-        """Note that the queue has answered."""
-        if self.pause:
-            log.info("%s: the queue answers again", self.where)
-        self.pause = 0.0
-
-
-def prepare(step: Step, place: Place, forward: Sequence[str] = ()) -> None:
-    """Write the tasks of a step, from the start, and at last the ledger; each task gets the files ``forward`` too."""
-    folder = place.folder(step.name)
-    fresh_folder(folder.path)
-    tasks = forwarded(step.prepare(place), [Path(path) for path in forward], folder)
-    for number in range(len(tasks)):
-        write_attempt(folder.task(number), 1)
-    Ledger.create(folder.ledger, tasks)
 
 
 def link_models(place: Place) -> None:

@@ -53,8 +53,7 @@ class Plan:
 
     def site(self, workdir: WorkDir, record: Record) -> Site:
         """Return the machine of the step that the run stands in, bound to the step's folder."""
-        folder = workdir.step(record.iteration, record.step)
-        return Site(self.machines[record.step], folder, workdir.root, remote_name(workdir, record))
+        return site_of(self.machines[record.step], workdir, record)
 
     def steps(self) -> dict[str, Step]:
         """Return the five steps."""
@@ -69,6 +68,12 @@ class Plan:
             CollectStep(elements, mixed=self.param.value["inputs"]["mixed_type"]),
         ]
         return {step.name: step for step in found}
+
+
+def site_of(machine: StepMachine, workdir: WorkDir, record: Record) -> Site:
+    """Return ``machine`` bound to the folder of the step that the run stands in."""
+    folder = workdir.step(record.iteration, record.step)
+    return Site(machine, folder, workdir.root, remote_name(workdir, record))
 
 
 def remote_name(workdir: WorkDir, record: Record) -> str:

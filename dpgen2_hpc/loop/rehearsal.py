@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dpgen2_hpc.loop import begin
-from dpgen2_hpc.loop.driver import prepare
+from dpgen2_hpc.loop import begin, follow
 from dpgen2_hpc.loop.plan import Plan
+from dpgen2_hpc.loop.prepare import prepare
 from dpgen2_hpc.state.ledger import JobState, Ledger
 from dpgen2_hpc.state.record import Record, read_record
 from dpgen2_hpc.state.workdir import Place, WorkDir, iteration_name
@@ -19,7 +19,7 @@ def describe_next(workdir: WorkDir, plan: Plan) -> str:
         begin.refuse_strange(workdir)
         with tempfile.TemporaryDirectory() as folder:
             aside = WorkDir(Path(folder).resolve())
-            begin.write_inputs(aside, plan)
+            follow.write_inputs(aside, plan)
             return _next_step(aside, plan, Record.begin(aside.root, plan.param.settings.seed))
     record = read_record(workdir.record)
     changed = list(_changes(workdir, plan, record))
@@ -38,10 +38,10 @@ def describe_next(workdir: WorkDir, plan: Plan) -> str:
 
 def _changes(workdir: WorkDir, plan: Plan, record: Record) -> Iterator[str]:
     """Yield what would become of each change of ``param.json``."""
-    for change in begin.pending_changes(workdir, plan):
-        if not begin.is_allowed(change, record):
+    for change in follow.pending_changes(workdir, plan):
+        if not follow.is_allowed(change, record):
             yield f"would refuse the change: {change}"
-        elif begin.is_for_later(change, record):
+        elif follow.is_for_later(change, record):
             yield f"would follow the change from the next iteration on: {change}"
         else:
             yield f"would follow the change: {change}"

@@ -17,7 +17,7 @@ from dpgen2_hpc.errors import Fault, spelled
 from dpgen2_hpc.explore.configurations.geometry import density, nearest_distance
 from dpgen2_hpc.inputs.read import KeyPath
 from dpgen2_hpc.inputs.systems import Pattern
-from dpgen2_hpc.loop.begin import starting_frames
+from dpgen2_hpc.loop.follow import starting_frames
 from dpgen2_hpc.loop.plan import Plan
 
 LOOKED_AT = 10

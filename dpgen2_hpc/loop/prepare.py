@@ -1,17 +1,30 @@
-"""``user_forward_files``: files of the user's own that each task of a step finds in its folder."""
+"""The tasks of a step as they are written: its own inputs, and the user's own files (``user_forward_files``)."""
 
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dpgen2_hpc.dispatch.attempts import write_attempt
 from dpgen2_hpc.errors import InputError
+from dpgen2_hpc.loop.step import Step
+from dpgen2_hpc.state.files import fresh_folder
 from dpgen2_hpc.state.identity import digest_file, digest_folder, identity
-from dpgen2_hpc.state.ledger import Task
-from dpgen2_hpc.state.workdir import StepFolder
+from dpgen2_hpc.state.ledger import Ledger, Task
+from dpgen2_hpc.state.workdir import Place, StepFolder
 
 
-def forwarded(tasks: Sequence[Task], paths: Sequence[Path], folder: StepFolder) -> list[Task]:
+def prepare(step: Step, place: Place, forward: Sequence[str] = ()) -> None:
+    """Write the tasks of a step, from the start, and at last the ledger; each task gets the files ``forward`` too."""
+    folder = place.folder(step.name)
+    fresh_folder(folder.path)
+    tasks = _forwarded(step.prepare(place), [Path(path) for path in forward], folder)
+    for number in range(len(tasks)):
+        write_attempt(folder.task(number), 1)
+    Ledger.create(folder.ledger, tasks)
+
+
+def _forwarded(tasks: Sequence[Task], paths: Sequence[Path], folder: StepFolder) -> list[Task]:
     """Copy the files into ``shared/`` once, link them into the folder of each task, and return the tasks with them.
 
     Raises
