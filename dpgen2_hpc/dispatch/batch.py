@@ -8,53 +8,17 @@ job is submitted, a verdict before anything follows from it.
 import socket
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU
-from typing import Protocol
 
 from dpgen2_hpc.dispatch.attempts import ensure_attempt
 from dpgen2_hpc.dispatch.policy import Policy, cores
 from dpgen2_hpc.dispatch.schedulers import Entry
-from dpgen2_hpc.dispatch.site import Claim, Ended, Site
-from dpgen2_hpc.errors import OutputError, QueueDown, QueueFull, StateError
-from dpgen2_hpc.state.ledger import (
-    ANSWERS,
-    BROKEN,
-    DONE,
-    DOWN,
-    FAILED,
-    FULL,
-    LOST,
-    Event,
-    JobState,
-    Ledger,
-    TaskState,
-)
+from dpgen2_hpc.dispatch.site import Claim, Site
+from dpgen2_hpc.dispatch.verdicts import Judge, Worker, not_begun
+from dpgen2_hpc.errors import QueueDown, QueueFull, StateError
+from dpgen2_hpc.state.ledger import ANSWERS, DOWN, FULL, Event, JobState, Ledger
 
 LOOKS = 2
 """How often the queue must say that it does not know a job."""
-
-ENDERS = {128 + number for number in (SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU)}
-"""Exit codes of programs that somebody else has ended: the queue, the system for want of memory, a person."""
-
-TIMED_OUT = (124, 128 + SIGKILL)
-"""Exit codes of ``timeout``: the program obeyed it, or had to be killed."""
-
-
-class Worker(Protocol):
-    """What a step knows about its own tasks."""
-
-    def judge(self, task: int, directory: Path, exit_code: int | None) -> str | None:
-        """Return a note on a usable attempt, or ``None``; ``exit_code`` is ``None`` when the queue ended it.
-
-        Raises
-        ------
-        OutputError
-            The attempt left nothing usable.
-        """
-
-    def carry_over(self, task: TaskState, old: Path, new: Path) -> None:
-        """Bring what a new attempt may use of the old one, whose verdict is ``task.before``."""
 
 
 class Batch:
@@ -73,7 +37,7 @@ class Batch:
         ``before_submission`` may raise to stop the driver between two submissions.
         """
         self.site, self.worker, self.policy, self.name = site, worker, policy, name
-        self.before_submission = before_submission
+        self.before_submission, self.judge = before_submission, Judge(site, worker, policy)
         self.folder = site.folder
         self.ledger = Ledger.read(self.folder.ledger)
         if self.folder.task(len(self.ledger.tasks)).exists():
@@ -254,7 +218,7 @@ class Batch:
         for number, attempt in job.tasks:
             task = self.ledger.tasks[number]
             if (number, attempt) in claim.ended and task.attempt == attempt and task.verdict is None:
-                yield self._verdict(job, task, claim.ended[number, attempt])
+                yield self.judge.verdict(job, task, claim.ended[number, attempt])
 
     def _given_up(self, job: JobState) -> list[Event]:
         """Return the events of a job that is believed to be gone; its last words are read after the queue's answer."""
@@ -264,40 +228,8 @@ class Batch:
             task = self.ledger.tasks[number]
             if not self._attempt_ended(claim, number, attempt) and task.attempt == attempt and task.verdict is None:
                 began = self.site.began(task) or claim is None or not claim.ended
-                events.append(self._verdict(job, task, None) if began else _not_begun_event(task))
+                events.append(self.judge.verdict(job, task, None) if began else not_begun(task))
         return [*events, {"event": "state", "job": job.index, "state": "gone"}]
-
-    # ---- verdicts
-
-    def _verdict(self, job: JobState, task: TaskState, ended: Ended | None) -> Event:
-        """Judge one attempt; one that the queue ended is tried again before what it left is looked at."""
-        self.site.fetch([task])
-        if job.cancelled is not None and (ended is None or ended.exit_code in ENDERS):
-            return {**_verdict_event(task, LOST, job.cancelled), "began": False}
-        why, lost = self._foreign_end(job, ended)
-        if lost and task.lost < self.policy.retry_count:
-            return _verdict_event(task, LOST, why)
-        try:
-            exit_code = None if lost or ended is None else ended.exit_code
-            note = self.worker.judge(task.index, self.folder.task(task.index), exit_code)
-        except OutputError as error:
-            why = f"{why}; {error}" if why else str(error)
-            if lost or task.failed >= self.policy.FAILURES:
-                return {**_verdict_event(task, BROKEN, why), "cause": LOST if lost else FAILED}
-            return _verdict_event(task, FAILED, why)
-        return _verdict_event(task, DONE, note)
-
-    def _foreign_end(self, job: JobState, ended: Ended | None) -> tuple[str | None, bool]:
-        """Return who else ended an attempt, if not its own program, and whether it counts as lost to the queue."""
-        if ended is None:
-            return self.site.ending(job.name) or "it ended without a word: cancelled, killed, or its host failed", True
-        timeout = self.policy.timeout
-        if timeout and ended.exit_code in TIMED_OUT and ended.seconds + 1 >= timeout:
-            return f"it took longer than its timeout of {timeout:g} s", self.policy.timeout_is_transient
-        if ended.exit_code in ENDERS:
-            number = ended.exit_code - 128
-            return self.site.ending(job.name) or f"signal {number} ended it: by hand, or for want of memory", True
-        return None, False
 
     def _shape(self) -> tuple[object, ...]:
         """Return what a change would change."""
@@ -339,14 +271,4 @@ def _id_event(job: JobState, identifier: str, host: str) -> Event:
 
 
 def _missing_event(job: JobState) -> Event:
-    return {"event": "state", "job": job.index, "state": "missing", "since": round(time.time(), 3)}
-
-
-def _not_begun_event(task: TaskState) -> Event:
-    """Return the verdict on a task whose turn in its job never came, while others' did: it costs no attempt."""
-    why = "its job ended before its turn came"
-    return {**_verdict_event(task, LOST, why), "began": False}
-
-
-def _verdict_event(task: TaskState, state: str, why: str | None) -> Event:
-    return {"event": "verdict", "task": task.index, "attempt": task.attempt, "state": state, "why": why}
+    return {"event": "state", "job": job.index, "state": "missing"}

@@ -191,7 +191,7 @@ class Ledger:
     def _state(self, event: Event) -> None:
         job = self._job(event)
         if event["state"] == "missing":
-            job.missing_since = float(event["since"])
+            job.missing_since = float(event["at"])
         elif event["state"] in SEEN:
             job.state, job.missing_since = event["state"], None
         else:

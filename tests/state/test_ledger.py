@@ -104,7 +104,7 @@ def test_events_of_one_append_reach_the_disk_in_one_write(ledger_of, monkeypatch
 
 
 def test_a_job_that_was_missing_and_is_seen_again_is_missing_no_longer(ledger_of):
-    ledger = ledger_of(task(0), intent(0, (0, 1)), submitted(0), state(0, "missing", since=12.5))
+    ledger = ledger_of(task(0), intent(0, (0, 1)), submitted(0), state(0, "missing", at=12.5))
     assert (ledger.jobs[0].missing_since, ledger.jobs[0].state) == (12.5, "submitted")
     ledger.append([state(0, "running")])
     assert (ledger.jobs[0].missing_since, ledger.jobs[0].state) == (None, "running")
@@ -228,7 +228,7 @@ def history(size, choices):
             if job.id is None:
                 legal.append(submitted(job.index))
                 continue
-            legal += [state(job.index, "running"), state(job.index, "missing", since=1.5)]
+            legal += [state(job.index, "running"), state(job.index, "missing", at=1.5)]
             open_tasks = [
                 (number, attempt)
                 for number, attempt in job.tasks
