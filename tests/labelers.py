@@ -14,7 +14,7 @@ from project import FAKES
 
 from dpgen2_hpc import kinds
 from dpgen2_hpc.data.frame import Frame
-from dpgen2_hpc.inputs.param import with_texts
+from dpgen2_hpc.inputs.contents import with_contents
 from dpgen2_hpc.inputs.read import read_json
 from dpgen2_hpc.inputs.tree import normalize
 from dpgen2_hpc.kinds import CheckContext
@@ -60,9 +60,9 @@ def understood(kind: str, settings: dict, folder: Path) -> dict:
     root = dargs.Argument("", dict, sub_fields=[dargs.Argument("fp", dict, sub_variants=[variant])])
     value, faults = normalize(root, document)
     assert faults == []
-    result, faults = with_texts(value["fp"], document)
+    result, _, faults = with_contents(value, document)
     assert faults == []
-    return result
+    return result["fp"]
 
 
 def made(kind: str, settings: dict, folder: Path):

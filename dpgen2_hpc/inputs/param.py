@@ -1,6 +1,6 @@
 """``param.json``: what it means, and what no key of it shows alone."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -8,8 +8,9 @@ from typing import Any, cast
 import dargs
 
 from dpgen2_hpc import kinds
-from dpgen2_hpc.errors import Fault, InputError
+from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.inputs import systems
+from dpgen2_hpc.inputs.contents import with_contents
 from dpgen2_hpc.inputs.dialects import today, understood
 from dpgen2_hpc.inputs.read import Document, KeyPath, read_json
 from dpgen2_hpc.inputs.systems import Pattern
@@ -68,7 +69,7 @@ def load_param(path: Path, commands: Mapping[str, str | None], *, old_compatible
         Everything that is wrong with it.
     """
     value, document, faults = understood(read_json(path), old_compatible=old_compatible)
-    value, document, more = _embed_files(value, document)
+    value, document, more = with_contents(value, document)
     faults = [*faults, *more]
     folder = path.parent.absolute()
     patterns = tuple(_patterns(value, folder))
@@ -87,93 +88,6 @@ def root() -> dargs.Argument:
 
 
 # ---- the meaning ----------------------------------------------------------------------------------------------------
-
-
-def _embed_files(value: Mapping[str, Any], document: Document) -> tuple[dict[str, Any], Document, list[Fault]]:
-    """Put the contents of the files that the trainer's and the labeler's keys name in the place of their names."""
-    reader = _Contents(document)
-    result = dict(value)
-    if "train" in value:
-        train = dict(value["train"])
-        for name in getattr(kinds.load("train", train["type"]), "json_files", ()):
-            _replace(train, name, reader.json, ("train", name))
-        result["train"] = train
-    faults = reader.faults
-    if "fp" in value:
-        result["fp"], more = with_texts(value["fp"], document)
-        faults = [*faults, *more]
-    return result, replace(document, files={**document.files, **reader.files}), faults
-
-
-def with_texts(settings: Mapping[str, Any], document: Document) -> tuple[dict[str, Any], list[Fault]]:
-    """Put the content of the text files that the labeler's keys name in the place of their names."""
-    reader = _Contents(document)
-    result: dict[str, Any] = {name: dict(held) if isinstance(held, dict) else held for name, held in settings.items()}
-    for part, name in getattr(kinds.load("fp", settings["type"]), "text_files", ()):
-        if part in result:
-            _replace(result[part], name, reader.text, ("fp", part, name))
-            if name not in result[part]:
-                del result[part]
-    return result, reader.faults
-
-
-def _replace(section: dict[str, Any], name: str, read: Callable[[Any, KeyPath], Any], path: KeyPath) -> None:
-    """Put what ``read`` makes of an entry in its place, or take it out where a fault was noted."""
-    if name in section:
-        try:
-            section[name] = read(section[name], path)
-        except InputError:
-            del section[name]
-
-
-class _Contents:
-    """Reads the files that stand for their contents; keeps the faults, and JSON files for faults found later."""
-
-    def __init__(self, document: Document) -> None:
-        self.document = document
-        self.files: dict[KeyPath, Document] = {}
-        self.faults: list[Fault] = []
-
-    def json(self, entry: Any, path: KeyPath) -> Any:
-        """Return the contents for the name of a JSON file, or for each name in a list.
-
-        Raises
-        ------
-        InputError
-            A file cannot be read, which is noted.
-        """
-        if isinstance(entry, list):
-            return [self.json(member, (*path, index)) for index, member in enumerate(entry)]
-        if not isinstance(entry, str):
-            return entry
-        try:
-            self.files[path] = read_json(self._file(entry))
-        except InputError as error:
-            unread = [fault for fault in error.faults if fault.line is None]
-            self.faults += [self.document.fault(path, f"'{fault.file}' {fault.message}") for fault in unread]
-            self.faults += [fault for fault in error.faults if fault.line is not None]
-            raise
-        return self.files[path].value
-
-    def text(self, entry: Any, path: KeyPath) -> Any:
-        """Return the contents for the name of a text file; ``None`` stands for none.
-
-        Raises
-        ------
-        InputError
-            The file cannot be read, which is noted.
-        """
-        if entry is None:
-            return None
-        try:
-            return self._file(entry).read_text()
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it is not text"
-            self.faults.append(self.document.fault(path, f"'{self._file(entry)}' cannot be read: {reason}"))
-            raise InputError(self.faults) from error
-
-    def _file(self, name: str) -> Path:
-        return Path(self.document.file).parent / name
 
 
 def _with_commands(value: Mapping[str, Any], commands: Mapping[str, str | None]) -> dict[str, Any]:
