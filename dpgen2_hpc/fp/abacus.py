@@ -80,7 +80,7 @@ class AbacusLabeler:
                         optional=True,
                         default=None,
                     ),
-                    Key("kpt_file", [str, settings.NOTHING], "The KPT: a file.", optional=True, default=None),
+                    settings.text_file("kpt_file", "The KPT: a file."),
                     settings.kspacing(
                         "The largest distance between k points, 1/Å, with 2 pi in it, in the place of kpt_file."
                     ),
@@ -131,8 +131,7 @@ class AbacusLabeler:
             yield ("inputs_config", "kspacing"), text
         if self.kspacing is not None and (self.kpt is not None or "kspacing" in words):
             yield ("inputs_config", "kspacing"), "is given, and so is kpt_file, or kspacing of INPUT: give one of them"
-        if self.kspacing is not None and len(self.kspacing) != 3:
-            yield ("inputs_config", "kspacing"), f"has {len(self.kspacing)} numbers; expected is one, or three"
+        yield from settings.kspacing_problems(self.kspacing)
 
     # ---- inputs
 
@@ -180,10 +179,7 @@ class AbacusLabeler:
 
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in the log, on the frame that the log speaks of."""
-        try:
-            text = (directory / OUTPUT).read_text(errors="replace")
-        except FileNotFoundError as error:
-            raise OutputError(f"there is no '{OUTPUT}'") from error
+        text = foreign.text_of(directory / OUTPUT)
         _refuse_unconverged(text)
         labels = foreign.read(directory, "abacus/scf")
         return replace(labels, frame=_frame(text, labels.frame))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import LabelRefused, OutputError
-from dpgen2_hpc.fp import settings
+from dpgen2_hpc.fp import foreign, settings
 from dpgen2_hpc.fp.sections import Section, kinds, merge, parse
 from dpgen2_hpc.fp.writing import table
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
@@ -71,12 +71,9 @@ class Cp2kLabeler:
                 dict,
                 "CP2K's input.",
                 sub_fields=[
-                    Key(
+                    settings.text_file(
                         "inp_file",
-                        [str, settings.NOTHING],
                         "An input, a file; cell, coordinates, forces and stress are written in for each frame.",
-                        optional=True,
-                        default=None,
                     ),
                     Key(
                         "sections",
@@ -114,9 +111,7 @@ class Cp2kLabeler:
 
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what is wrong with the input."""
-        for number, path in enumerate(self.files):
-            if not Path(path).is_file():
-                yield ("inputs_config", "files", number), f"there is no file '{path}'"
+        yield from settings.list_problems("files", self.files)
         try:
             root = self._root()
         except ValueError as error:
@@ -173,10 +168,7 @@ class Cp2kLabeler:
 
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in the output."""
-        try:
-            text = (directory / OUTPUT).read_text(errors="replace")
-        except FileNotFoundError as error:
-            raise OutputError(f"there is no '{OUTPUT}'") from error
+        text = foreign.text_of(directory / OUTPUT)
         _refuse_unconverged(text)
         try:
             asked = parse((directory / INPUT).read_text()).at("FORCE_EVAL", "SUBSYS", "CELL")

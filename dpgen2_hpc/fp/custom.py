@@ -87,9 +87,7 @@ class CustomLabeler:
             if not known(fmt):
                 verb = "write frames" if key == "input_fmt" else "read labels"
                 yield ("inputs_config", key), f"dpdata cannot {verb} in a format '{fmt}'"
-        for number, path in enumerate(self.files):
-            if not Path(path).is_file():
-                yield ("inputs_config", "files", number), f"there is no file '{path}'"
+        yield from settings.list_problems("files", self.files)
         if not self.command.strip():
             yield ("run_config", "command"), "must not be empty"
 

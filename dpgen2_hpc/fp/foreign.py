@@ -1,4 +1,4 @@
-"""Outputs that dpdata reads: one converged frame, or the reason why there is none."""
+"""Outputs of codes: their text, and what dpdata reads there, one converged frame or the reason why there is none."""
 
 import warnings
 from pathlib import Path
@@ -37,6 +37,20 @@ def read(path: Path, fmt: str, **more: Any) -> Labels:
     if frames == 0:
         raise LabelRefused(f"'{path.name}' holds no converged frame")
     raise LabelRefused(f"'{path.name}' holds {frames} frames, and one was asked for")
+
+
+def text_of(path: Path) -> str:
+    """Return the text of an output.
+
+    Raises
+    ------
+    OutputError
+        There is none.
+    """
+    try:
+        return path.read_text(errors="replace")
+    except FileNotFoundError as error:
+        raise OutputError(f"there is no '{path.name}'") from error
 
 
 def _labels(data: Any) -> Labels:

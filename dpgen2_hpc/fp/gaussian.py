@@ -128,9 +128,7 @@ class GaussianLabeler:
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in the log."""
         path = directory / OUTPUT
-        if not path.exists():
-            raise OutputError(f"there is no '{OUTPUT}'")
-        text = path.read_text(errors="replace")
+        text = foreign.text_of(path)
         if "Convergence failure" in text:
             raise LabelRefused("Gaussian says that the SCF did not converge")
         if text.count("Entering Link 1 =") > len(self.keywords):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import LabelRefused, OutputError
-from dpgen2_hpc.fp import namelists, settings
+from dpgen2_hpc.fp import foreign, namelists, settings
 from dpgen2_hpc.fp.namelists import Namelists
 from dpgen2_hpc.fp.writing import mesh, table
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
@@ -74,12 +74,8 @@ class QeLabeler:
                 "The input of pw.x.",
                 sub_fields=[
                     settings.files("pp_files", "The pseudopotential (UPF) of each element."),
-                    Key(
-                        "template",
-                        [str, settings.NOTHING],
-                        "An input of pw.x, a file; atoms and cell are written in for each frame.",
-                        optional=True,
-                        default=None,
+                    settings.text_file(
+                        "template", "An input of pw.x, a file; atoms and cell are written in for each frame."
                     ),
                     *(Key(part, dict, doc % part, optional=True, default={}) for part in PARTS),
                     settings.kspacing(
@@ -125,8 +121,7 @@ class QeLabeler:
         yield from self._value_problems(self._merged(context.type_map))
         if self.kspacing is None and "K_POINTS" not in cards:
             yield ("inputs_config", "kspacing"), "is missing, and there is no template with K_POINTS either"
-        if self.kspacing is not None and len(self.kspacing) != 3:
-            yield ("inputs_config", "kspacing"), f"has {len(self.kspacing)} numbers; expected is one, or three"
+        yield from settings.kspacing_problems(self.kspacing)
 
     def _value_problems(self, merged: Namelists) -> Iterator[Problem]:
         calculation = merged["control"].get("calculation", "'scf'").strip("'\"")
@@ -204,10 +199,7 @@ class QeLabeler:
 
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in the output."""
-        try:
-            text = (directory / OUTPUT).read_text(errors="replace")
-        except FileNotFoundError as error:
-            raise OutputError(f"there is no '{OUTPUT}'") from error
+        text = foreign.text_of(directory / OUTPUT)
         _refuse_unconverged(text)
         try:
             return _labels(text)

@@ -27,6 +27,11 @@ def run_config(command: str | None, doc: str, *more: Key) -> Key:
     )
 
 
+def text_file(name: str, doc: str) -> Key:
+    """Return the optional key of a text file."""
+    return Key(name, [str, NOTHING], doc, optional=True, default=None)
+
+
 def _without_meaning(name: str, doc: str) -> Key:
     """Return a key of DPGEN2 that this program needs no word for."""
     return Key(name, [str, NOTHING], f"No meaning here. {doc}", optional=True, default=None, change="now")
@@ -74,6 +79,19 @@ def file_problems(name: str, given: Mapping[str, str], context: CheckContext) ->
     for element, path in given.items():
         if not Path(path).is_file():
             yield ("inputs_config", name, element), f"there is no file '{path}'"
+
+
+def list_problems(name: str, given: Sequence[str]) -> Iterator[Problem]:
+    """Yield each file of the list ``inputs_config.name`` that is not there."""
+    for number, path in enumerate(given):
+        if not Path(path).is_file():
+            yield ("inputs_config", name, number), f"there is no file '{path}'"
+
+
+def kspacing_problems(spacing: Sequence[float] | None) -> Iterator[Problem]:
+    """Yield a distance between k points that is given for another number of vectors than three."""
+    if spacing is not None and len(spacing) != 3:
+        yield ("inputs_config", "kspacing"), f"has {len(spacing)} numbers; expected is one, or three"
 
 
 def clash_problems(name: str, given: Mapping[str, str]) -> Iterator[Problem]:

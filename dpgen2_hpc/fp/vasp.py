@@ -123,6 +123,7 @@ class VaspLabeler:
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what is wrong with INCAR, POTCAR and the mesh."""
         yield from ((("inputs_config", "incar"), f"the INCAR {text}") for text in incar.problems(self.incar))
+        yield from settings.kspacing_problems(self.kspacing)
         yield from ((("inputs_config", "kspacing"), text) for text in self._spacing_problems())
         yield from settings.file_problems("pp_files", self.pp_files, context)
         for element, path in self.pp_files.items():
@@ -137,12 +138,13 @@ class VaspLabeler:
 
     def _spacing_problems(self) -> Iterator[str]:
         tags = incar.tags(self.incar)
-        if self.kspacing is not None and len(self.kspacing) != 3:
-            yield f"has {len(self.kspacing)} numbers; expected is one, or three"
-        elif self.kspacing is None and not _is_number(tags.get("KSPACING", "")):
-            yield "is missing, and the INCAR has no KSPACING with a number either"
-        elif self.kspacing is not None and "KSPACING" in tags and set(self.kspacing) != {float(tags["KSPACING"])}:
-            yield f"is {self._gaps()}, and KSPACING in the INCAR is {tags['KSPACING']}: give only one of them"
+        said = tags.get("KSPACING")
+        if said is None and self.kspacing is None:
+            yield "is missing, and the INCAR has no KSPACING either"
+        elif said is not None and not _is_number(said):
+            yield f"KSPACING in the INCAR is {said}, which is no distance: mend it, or take it out and give kspacing"
+        elif said is not None and self.kspacing is not None and set(self.kspacing) != {float(said)}:
+            yield f"is {self._gaps()}, and KSPACING in the INCAR is {said}: give only one of them"
         if self.kgamma is not None and "KGAMMA" in tags and incar.true(tags["KGAMMA"]) != self.kgamma:
             yield f"kgamma is {self.kgamma}, and KGAMMA in the INCAR is {tags['KGAMMA']}: give only one of them"
 

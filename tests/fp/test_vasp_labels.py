@@ -204,6 +204,7 @@ def test_a_potcar_of_two_elements_or_one_that_is_missing_is_named(tmp_path):
         ({"kspacing": None}, "is missing"),
         ({"kspacing": [0.3, 0.3]}, "has 2 numbers"),
         ({"incar": "KSPACING = 0.3"}, "give only one of them"),
+        ({"incar": "KSPACING = auto"}, "KSPACING in the INCAR is auto, which is no distance"),
         ({"incar": "KGAMMA = .FALSE.", "kgamma": True}, "give only one of them"),
     ],
 )
