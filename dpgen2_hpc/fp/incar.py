@@ -1,10 +1,10 @@
-"""INCAR: what it says, and what a label must not say in it."""
+"""INCAR: what a label must not say in it, and the lists that are written into it."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any
 
 from dpgen2_hpc.fp.writing import runs
+from dpgen2_hpc.inputs.incar import number, tags, true
 
 BY_ATOM = ("MAGMOM",)
 """Tags with a value for each atom."""
@@ -13,27 +13,10 @@ BY_SPECIES = ("LDAUL", "LDAUU", "LDAUJ", "ROPT", "RWIGS", "POMASS", "ZVAL", "VCA
 """Tags with a value for each species of POSCAR."""
 
 
-@cache
-def tags(text: str) -> Mapping[str, str]:
-    """Return the tags of an INCAR with their values as text, the first of each, as VASP takes it."""
-    found: dict[str, str] = {}
-    for line in text.replace("\\\n", " ").splitlines():
-        for part in line.partition("#")[0].partition("!")[0].split(";"):
-            key, equals, value = part.partition("=")
-            if equals:
-                found.setdefault(key.strip().upper(), value.strip())
-    return found
-
-
-def true(value: str) -> bool:
-    """Return whether VASP reads a value as true."""
-    return value.lstrip(".").upper().startswith("T")
-
-
 def problems(text: str) -> Iterator[str]:
     """Yield what an INCAR says that no label can follow."""
     found = tags(text)
-    if _number(found.get("NSW", "0")) > 0:
+    if (number(found.get("NSW", "0")) or 0) > 0:
         yield f"has NSW = {found['NSW']}: a label is one step; leave NSW out"
     if found.get("ISIF") == "0":
         yield "has ISIF = 0, which gives no stress: leave it out"
@@ -61,10 +44,3 @@ def lists(values: Mapping[str, Mapping[str, Any]], symbols: tuple[str, ...]) -> 
         ]
         lines.append(f"{tag} = {' '.join(entries)}\n")
     return "".join(lines)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text.split(maxsplit=1)[0])
-    except (IndexError, ValueError):
-        return 0.0

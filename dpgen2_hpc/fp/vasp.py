@@ -16,6 +16,7 @@ from dpgen2_hpc.errors import OutputError
 from dpgen2_hpc.fp import foreign, incar, settings
 from dpgen2_hpc.fp.outcar import Unknown, read_outcar
 from dpgen2_hpc.fp.writing import mesh, put, runs, table
+from dpgen2_hpc.inputs.incar import number, tags, true
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
 
@@ -137,16 +138,17 @@ class VaspLabeler:
                 yield ("inputs_config", "incar_lists", tag), text
 
     def _spacing_problems(self) -> Iterator[str]:
-        tags = incar.tags(self.incar)
-        said = tags.get("KSPACING")
+        found = tags(self.incar)
+        said = found.get("KSPACING")
+        spacing = None if said is None else number(said)
         if said is None and self.kspacing is None:
             yield "is missing, and the INCAR has no KSPACING either"
-        elif said is not None and not _is_number(said):
+        elif said is not None and not (spacing or 0) > 0:
             yield f"KSPACING in the INCAR is {said}, which is no distance: mend it, or take it out and give kspacing"
-        elif said is not None and self.kspacing is not None and set(self.kspacing) != {float(said)}:
+        elif said is not None and self.kspacing is not None and set(self.kspacing) != {spacing}:
             yield f"is {self._gaps()}, and KSPACING in the INCAR is {said}: give only one of them"
-        if self.kgamma is not None and "KGAMMA" in tags and incar.true(tags["KGAMMA"]) != self.kgamma:
-            yield f"kgamma is {self.kgamma}, and KGAMMA in the INCAR is {tags['KGAMMA']}: give only one of them"
+        if self.kgamma is not None and "KGAMMA" in found and true(found["KGAMMA"]) != self.kgamma:
+            yield f"kgamma is {self.kgamma}, and KGAMMA in the INCAR is {found['KGAMMA']}: give only one of them"
 
     # ---- inputs
 
@@ -170,13 +172,12 @@ class VaspLabeler:
 
     def kpoints(self, frame: Frame) -> str:
         """Return KPOINTS for the frame's cell."""
-        tags = incar.tags(self.incar)
-        gamma = self.kgamma if self.kgamma is not None else incar.true(tags.get("KGAMMA", ".TRUE."))
+        gamma = self.kgamma if self.kgamma is not None else true(tags(self.incar).get("KGAMMA", ".TRUE."))
         points = " ".join(map(str, mesh(frame.cell, self._gaps())))
         return f"K-Points\n0\n{'Gamma' if gamma else 'Monkhorst-Pack'}\n{points}\n0 0 0\n"
 
     def _gaps(self) -> tuple[float, ...]:
-        return self.kspacing or (float(incar.tags(self.incar)["KSPACING"]),) * 3
+        return self.kspacing or (number(tags(self.incar)["KSPACING"]) or 0.0,) * 3
 
     # ---- labels
 
@@ -239,10 +240,3 @@ def _potcar_problems(element: str, path: str) -> Iterator[str]:
         yield f"'{path}' is a POTCAR of {titles[0]}, not of {element}"
     elif not text.endswith("\n"):
         yield f"'{path}' has no newline at its end: it was cut, or would spoil the POTCAR that it is joined into"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return float(text) > 0
-    except ValueError:
-        return False

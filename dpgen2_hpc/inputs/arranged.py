@@ -29,9 +29,7 @@ class Arranged:
 
     def fault(self, path: KeyPath, message: str) -> Fault:
         """Return a fault at the place of ``path``, or of the nearest thing above it that the file has."""
-        above = (path[:end] for end in range(len(path), -1, -1))
-        place = next((self.document.places[step] for step in above if step in self.document.places), (None, None))
-        return Fault(self.document.file, path, message, *place)
+        return self.document.fault(path, message)
 
     def in_file(self, fault: Fault) -> Fault:
         """Return the fault with the path that the file has: ``train[0].machine``, or ``default.machine``."""

@@ -15,7 +15,7 @@ from dpgen2_hpc.inputs.faults import found, quoted
 from dpgen2_hpc.inputs.forward import backward_problems, forwarded
 from dpgen2_hpc.inputs.policy import Said
 from dpgen2_hpc.inputs.read import Document, KeyPath, read_json
-from dpgen2_hpc.inputs.tree import normalize
+from dpgen2_hpc.inputs.tree import in_order, normalize
 from dpgen2_hpc.kinds import Key
 
 NOTHING = type(None)
@@ -80,16 +80,11 @@ def load_machine(path: Path, trees: MachineTrees) -> MachineFile:
     said, more = _policies(form)
     faults = [*form.faults, *map(form.in_file, faults), *more]
     if faults:
-        raise InputError(_in_order(faults))
+        raise InputError(in_order(faults))
     for name, section in sections.items():
         section |= {key: said[name][key].value if key in said[name] else None for key in policy.PLAIN}
     places = {name: form.below(name) for name in SECTIONS}
     return MachineFile(sections, said, value["notify"], tuple(_meaningless(form)), places)
-
-
-def _in_order(faults: list[Fault]) -> list[Fault]:
-    """Return the faults in the order of the file, each once: what three sections inherit is one fault."""
-    return sorted(dict.fromkeys(faults), key=lambda fault: (fault.line or 0, fault.column or 0))
 
 
 # ---- the tree -------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import dargs
 
 from dpgen2_hpc import kinds
 from dpgen2_hpc.inputs.dialects import today
-from dpgen2_hpc.inputs.dialects.translation import Translation, read_incar
+from dpgen2_hpc.inputs.dialects.translation import Translation, read_mesh
 from dpgen2_hpc.inputs.read import KeyPath
 from dpgen2_hpc.kinds import Key
 
@@ -147,7 +147,7 @@ def _groups() -> dargs.Variant:
 def translate(value: Mapping[str, Any], folder: Path) -> Translation:
     """Return today's form of a walked value; relative paths in it are relative to ``folder``."""
     explore, fp = value["explore"], value["fp"]
-    incar = read_incar(folder / fp["incar"])
+    mesh = read_mesh(folder / fp["incar"])
     inputs_config = {name: fp[name] for name in ("incar", "pp_files")}
     translated = {
         **value,
@@ -160,13 +160,13 @@ def translate(value: Mapping[str, Any], folder: Path) -> Translation:
         "fp": {
             "type": fp["type"],
             "task_max": fp["task_max"],
-            "inputs_config": {**inputs_config, "kspacing": incar.kspacing, "kgamma": incar.kgamma},
+            "inputs_config": {**inputs_config, "kspacing": mesh.kspacing, "kgamma": mesh.kgamma},
             "run_config": fp["config"],
         },
     }
     problems = [
         *_alloy_problems(value),
-        *([(("fp", "inputs_config", "incar"), incar.problem)] if incar.problem else []),
+        *([(("fp", "inputs_config", "incar"), mesh.problem)] if mesh.problem else []),
     ]
     words = {ours: theirs for ours, theirs in LEVELS.items() if ours != theirs}
     return Translation(translated, ({**ORIGINS, **_list_origins(explore)},), words, tuple(problems))
