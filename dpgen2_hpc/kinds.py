@@ -17,7 +17,7 @@ import functools
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 from typing import Any, Protocol, Self, cast
 
@@ -371,9 +371,14 @@ class Labeler(Kind, Protocol):
 
 
 @functools.cache
-def _installed(kind: str) -> tuple[EntryPoint, ...]:
-    """Return what other packages offer; looked for once, since it takes 10 ms and more."""
-    return tuple(entry_points(group=f"dpgen2_hpc.{kind}"))
+def _offered() -> tuple[EntryPoint, ...]:
+    """Return what other packages offer; looked for once and for all kinds, since it takes 10 ms and more."""
+    points = (point for package in distributions() for point in package.entry_points)
+    return tuple(point for point in points if point.group.startswith("dpgen2_hpc."))
+
+
+def _installed(kind: str) -> Iterator[EntryPoint]:
+    return (point for point in _offered() if point.group == f"dpgen2_hpc.{kind}")
 
 
 def names(kind: str) -> list[str]:

@@ -17,7 +17,7 @@ from programs import need
 from project import TEMPLATE, Project, wait_for
 from slurm_project import SlurmProject
 
-pytestmark = [pytest.mark.programs, pytest.mark.slow]
+pytestmark = [pytest.mark.programs, pytest.mark.slow, pytest.mark.xdist_group("real")]
 
 THREADS = {"OMP_NUM_THREADS": "1", "DP_INTRA_OP_PARALLELISM_THREADS": "1", "DP_INTER_OP_PARALLELISM_THREADS": "1"}
 

@@ -10,8 +10,8 @@ from project import FAKES, Project, wait_for
 
 pytestmark = pytest.mark.slow
 
-SUBMIT = {"PBS": "qsub", "Torque": "qsub", "LSF": "bsub"}
-LOOK = {"PBS": "qstat", "Torque": "qselect", "LSF": "bjobs"}
+SUBMIT = {"PBS": "qsub", "LSF": "bsub"}
+LOOK = {"PBS": "qstat", "LSF": "bjobs"}
 
 
 class EmulatedProject(Project):
@@ -48,7 +48,15 @@ def complete(project, done) -> None:
     assert project.status()["iterations"][0]["labelled"] == 3
 
 
-@pytest.fixture(params=["PBS", "Torque", "LSF"])
+def test_torque_is_asked_in_the_same_words_as_pbs(tmp_path):
+    project = EmulatedProject(tmp_path, "Torque")
+    project.will("qsub", "ok", "lostreply", "banner")
+    project.will("qselect", "empty", "down")
+    complete(project, project.run())
+    exactly_once(project)
+
+
+@pytest.fixture(params=["PBS", "LSF"])
 def project(tmp_path, request) -> EmulatedProject:
     return EmulatedProject(tmp_path, request.param)
 

@@ -15,7 +15,7 @@ import slurm_project
 from project import wait_for
 from slurm_project import SlurmProject, exactly_once
 
-pytestmark = [pytest.mark.slow, pytest.mark.queue]
+pytestmark = [pytest.mark.slow, pytest.mark.queue, pytest.mark.xdist_group("slurm")]
 
 
 @pytest.fixture(scope="module")

@@ -87,8 +87,28 @@ def later(name: str, dtype: Any, default: Any, doc: str, **more: Any) -> Key:
 
 def variant(kind: str, default: str = "") -> dargs.Variant:
     """Return the choice among the types of a kind."""
-    choices = [dargs.Argument(name, dict, sub_fields=kinds.load(kind, name).arguments()) for name in kinds.names(kind)]
+    choices = [Choice(kind, name) for name in kinds.names(kind)]
     return dargs.Variant("type", choices, optional=bool(default), default_tag=default)
+
+
+class Choice(dargs.Argument):
+    """A type of a kind. Its keys are asked for when it is chosen, so that only what an input names is loaded."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        self._kind, self._keys = "", dict[str, dargs.Argument]()
+        super().__init__(name, dict)
+        self._kind = kind
+
+    @property
+    def sub_fields(self) -> dict[str, dargs.Argument]:
+        """The keys, by name."""
+        if self._kind and not self._keys:
+            self._keys = {key.name: key for key in kinds.load(self._kind, self.name).arguments()}
+        return self._keys
+
+    @sub_fields.setter
+    def sub_fields(self, keys: dict[str, dargs.Argument]) -> None:
+        self._keys = keys
 
 
 def file_configuration(names: list[str], **more: Any) -> dict[str, Any]:
