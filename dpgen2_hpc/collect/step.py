@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dpgen2_hpc.data.dataset import read_labels, write_labels
+from dpgen2_hpc.data.dataset import write_labels
+from dpgen2_hpc.data.reading import read_labels
 from dpgen2_hpc.state import results
 from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_lines, write_lines
 from dpgen2_hpc.state.identity import digest_folder

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpgen2_hpc.data.dataset import read_frames
 from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.data.reading import read_frames
 from dpgen2_hpc.kinds import Deviations
 from dpgen2_hpc.select.fixed_levels import FixedLevels
 from dpgen2_hpc.select.step import SelectStep
