@@ -56,7 +56,7 @@ def ours(n: int, root) -> float:
     place.folder("collect").path.mkdir()
     tasks = [TaskState(index, "identity", "command", (), verdict=DONE) for index in range(n)]
     step = FpStep(Npy(), "npy", types)
-    return cpu(lambda: (step.harvest(place, tasks), CollectStep().harvest(place, [])))
+    return cpu(lambda: (step.harvest(place, tasks), CollectStep(types).harvest(place, [])))
 
 
 def main() -> None:

@@ -20,6 +20,9 @@ from dpgen2_hpc.state.ledger import DONE, Task, TaskState
 from dpgen2_hpc.state.results import FpResult
 from dpgen2_hpc.state.workdir import Place, task_key
 
+HANDED_ON = ("md_step", "digest", "deviation_f", "deviation_v", "predicted")
+"""What ``select`` knows of a frame and ``collect`` asks for."""
+
 NoLabel = LabelRefused | OutputError
 """Why there is no label."""
 
@@ -102,9 +105,10 @@ class FpStep:
         key = task_key(place.iteration, self.name, task.index)
         if isinstance(label, Labels):
             harvested.labels.append(label)
-            origin = {"explored_by": task_key(place.iteration, "explore", row["task"]), "md_step": row["md_step"]}
             who = {"key": key, "code": self.code, "identity": task.identity}
-            harvested.rows.append({**who, **origin, "digest": row["digest"]})
+            origin = {"explored_by": task_key(place.iteration, "explore", row["task"])}
+            known = {name: row[name] for name in HANDED_ON if name in row}
+            harvested.rows.append({**who, **origin, **known})
             return
         folder = place.folder(self.name)
         path = f"{folder.path.parent.name}/{folder.path.name}/{folder.task_name(task.index)}"
