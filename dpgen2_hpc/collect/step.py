@@ -11,7 +11,7 @@ from dpgen2_hpc.data.dataset import write_labels
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.data.reading import read_labels
 from dpgen2_hpc.state import results
-from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_lines, write_lines
+from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_lines, write_atomic, write_lines
 from dpgen2_hpc.state.identity import digest_folder
 from dpgen2_hpc.state.ledger import Task, TaskState
 from dpgen2_hpc.state.results import CollectResult
@@ -47,6 +47,7 @@ class CollectStep:
             for row, error, (system, index) in zip(map(_kept, rows), map(in_row, errors), places, strict=True)
         ]
         write_lines(folder.path / "manifest.jsonl", manifest)
+        write_atomic(folder.digests, "".join(f"{row['digest']}\n" for row in rows))
         systems = sorted({system for system, _ in places})
         return results.save(folder, CollectResult(len(rows), systems, digest, summary(errors, rows)))
 
