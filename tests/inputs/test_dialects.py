@@ -201,6 +201,13 @@ def test_a_prefix_leads_to_the_configurations_files(folder):
     assert fault.endswith(f"explore.configurations[2][0]: '{folder}/start.lmp' matches no file")
 
 
+@pytest.mark.parametrize("name", ["sys_prefix", "sys_configs_prefix"])
+def test_the_older_dialect_has_dpgen2s_word_for_that_prefix_and_dpgens(folder, name):
+    (folder / "start").mkdir()
+    (folder / "start.lmp").rename(folder / "start/start.lmp")
+    assert len(load(folder, {**OLD, name: "start"}, old_compatible=True).settings.configurations) == 3
+
+
 def test_a_list_of_names_is_a_source_of_files_in_todays_dialect_too(folder):
     content = changed(TODAY, "explore", "configurations", 2, value=["POSCAR"])
     (folder / "POSCAR").write_text(
@@ -265,6 +272,8 @@ CASES = [
      "fp_incar: 'start.lmp' has no KSPACING, from which this dialect takes the k-points: add it there"),
     (OLD, ("mass_map",), [27], '"mass_map"', "mass_map: needs one mass for each of Al, Cu; there are 1"),
     (OLD, ("init_data_sys", 0), "dat", '"dat"', "init_data_sys[0]: '"),
+    (OLD, ("training_iter0_model_path",), ["a.pb"], '"training_iter0_model_path"',
+     "training_iter0_model_path: 'training_iter0_model_path' is not available yet in this version: leave it out"),
     (OLD, ("fp_style",), "vsap", '"fp_style"',
      "fp_style: unknown value 'vsap'; did you mean 'vasp'? Known here: vasp."),
 ]  # fmt: skip
