@@ -796,6 +796,23 @@ def test_keys_of_argo_are_accepted_and_named_once_each(files):
     assert given(plan.policies["fp"]) == {}
 
 
+def test_what_only_dpdispatchers_own_submission_follows_is_told(files):
+    place = {"clean_asynchronously": True, "remote_root": "/scratch/x", "remote_profile": {"symlink": True}}
+    plan = files(
+        machine(
+            default={"machine": {**DEFAULT["machine"], **place}},
+            train={"resources": {"wait_time": 3}},
+            explore={"resources": {"wait_time": 0}, "machine": {"context_type": "LocalContext", "remote_root": "/y"}},
+        )
+    )
+    assert plan.meaningless == (
+        "machine.json: 'default.machine.clean_asynchronously'",
+        "machine.json: 'default.machine.remote_root'",
+        "machine.json: 'default.machine.remote_profile'",
+        "machine.json: 'train.resources.wait_time'",
+    )
+
+
 def test_the_command_line_says_what_is_not_followed(project):
     project.machine["deepmd_version"] = "2.0"
     project.param["dflow_config"] = {}
