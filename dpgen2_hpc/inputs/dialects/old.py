@@ -55,10 +55,10 @@ NAMES: Mapping[str, KeyPath] = {
 }
 """The dialect's keys, and where the manual's dialect has them."""
 
-ALIASES: Mapping[str, list[str]] = {"sys_prefix": ["sys_configs_prefix"]}
+ALIASES: Mapping[str, str] = {"sys_configs_prefix": "sys_prefix"}
 """Other words for keys: DP-GEN's."""
 
-MARKS: Sequence[KeyPath] = tuple((name,) for name in (*NAMES, *sum(ALIASES.values(), [])))
+MARKS: Sequence[KeyPath] = tuple((name,) for name in (*NAMES, *ALIASES))
 """No other dialect has these keys at the top level."""
 
 STYLES: Mapping[str, tuple[str, str]] = {
@@ -98,7 +98,7 @@ def _key(name: str, path: KeyPath, theirs: dargs.Argument) -> Any:
     change = getattr(theirs.sub_fields[section], "change", None)
     found = _members(theirs.sub_fields[section])[key]
     required = {"optional": False} if name in REQUIRED else {}
-    more = {"alias": ALIASES.get(name, []), **required}
+    more = {"alias": [alias for alias, meant in ALIASES.items() if meant == name], **required}
     return manual.renamed(found, name, change=getattr(found, "change", None) or change, **more)
 
 
