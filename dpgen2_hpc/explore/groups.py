@@ -26,6 +26,10 @@ LARGEST_SEED = 900_000_000
 """LAMMPS takes no larger seed."""
 
 
+MOST_STEPS = 2**31 - 1
+"""LAMMPS makes no more steps in one run."""
+
+
 def velocity_seed(rng: np.random.Generator) -> int:
     """Return a seed for starting velocities, 1 ... 900 000 000."""
     return int(rng.integers(1, LARGEST_SEED, endpoint=True))
@@ -180,6 +184,7 @@ def _pool_keys() -> list[dargs.Argument]:
             optional=True,
             default=None,
             minimum=1,
+            maximum=100_000,
         ),
     ]
 
@@ -213,13 +218,26 @@ def _state_keys() -> list[dargs.Argument]:
 def _run_keys() -> list[dargs.Argument]:
     return [
         _optional("dt", float, 0.001, "Timestep, ps.", above=0, maximum=0.1),
-        _optional("nsteps", int, 100, "MD steps of a run.", minimum=1),
+        _optional("nsteps", int, 100, "MD steps of a run.", minimum=1, maximum=MOST_STEPS),
         _optional(
-            "trj_freq", int, 10, "MD steps from one frame to the next.", minimum=1, alias=["t_freq", "traj_freq"]
+            "trj_freq",
+            int,
+            10,
+            "MD steps from one frame to the next.",
+            minimum=1,
+            maximum=MOST_STEPS,
+            alias=["t_freq", "traj_freq"],
         ),
         _optional("tau_t", float, 0.05, "Damping time of the thermostat, ps.", above=0, maximum=1e3),
         _optional("tau_p", float, 0.5, "Damping time of the barostat, ps.", above=0, maximum=1e3),
-        _optional("neidelay", [int, None], None, "MD steps for which neighbour lists are kept at least.", minimum=0),
+        _optional(
+            "neidelay",
+            [int, None],
+            None,
+            "MD steps for which neighbour lists are kept at least.",
+            minimum=0,
+            maximum=MOST_STEPS,
+        ),
     ]
 
 

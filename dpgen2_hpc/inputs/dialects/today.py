@@ -145,7 +145,8 @@ def _inputs() -> list[Key]:
 
 def _explore() -> list[Key]:
     return [
-        Key("max_numb_iter", int, "Most iterations of a stage.", optional=True, default=10, minimum=1, change="now"),
+        Key("max_numb_iter", int, "Most iterations of a stage.", optional=True, default=10, minimum=1,
+            maximum=1_000_000, change="now"),
         Key("fatal_at_max", bool, "Whether to stop for a person when a stage has not converged in max_numb_iter "
             "iterations.", optional=True, default=True, change="now"),
         later("output_nopbc", bool, False, "Whether selected frames lose their periodicity."),
@@ -163,6 +164,7 @@ def _explore() -> list[Key]:
 
 def _fp() -> list[Key]:
     return [
-        Key("task_max", int, "Most labels of an iteration.", optional=True, default=10, minimum=1, change="now"),
+        Key("task_max", int, "Most labels of an iteration.", optional=True, default=10, minimum=1, maximum=1_000_000,
+            change="now"),
         later("extra_output_files", list[str], [], "Further files to keep of each label."),
-    ]
+    ]  # fmt: skip
