@@ -17,6 +17,9 @@ from dpgen2_hpc.inputs.systems import Pattern
 from dpgen2_hpc.inputs.tree import in_order
 from dpgen2_hpc.kinds import CheckContext, Configurations, Convergence, Explorer, Kind, Labeler, TaskGroup, Trainer
 
+COMMANDS: Mapping[str, str] = {"train": "config", "explore": "config", "fp": "run_config"}
+"""Where each step's section has the key ``command``."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -92,9 +95,8 @@ def root() -> dargs.Argument:
 
 def _with_commands(value: Mapping[str, Any], commands: Mapping[str, str | None]) -> dict[str, Any]:
     """Return the parameters with the machine's commands in the place of their own."""
-    where = {"train": "config", "explore": "config", "fp": "run_config"}
     result = dict(value)
-    for step, key in where.items():
+    for step, key in COMMANDS.items():
         if commands.get(step) and key in value.get(step, {}):
             result[step] = {**value[step], key: {**value[step][key], "command": commands[step]}}
     return result

@@ -4,7 +4,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.dispatch.schedulers import Entry
 from dpgen2_hpc.errors import Fault, spelled
 from dpgen2_hpc.explore.configurations.geometry import density, nearest_distance
+from dpgen2_hpc.inputs.param import COMMANDS
 from dpgen2_hpc.inputs.read import KeyPath
 from dpgen2_hpc.inputs.systems import Pattern
 from dpgen2_hpc.loop.follow import starting_frames
@@ -79,7 +80,7 @@ class Survey:
     faults: Sequence[Fault]
 
 
-def survey(plan: Plan, machine_file: Path) -> Survey:
+def survey(plan: Plan) -> Survey:
     """Look at everything that the inputs name."""
     settings = plan.param.settings
     pools = [starting_frames(settings, entry) for entry in range(len(settings.configurations))]
@@ -95,11 +96,11 @@ def survey(plan: Plan, machine_file: Path) -> Survey:
                 faults.append(plan.param.document.fault(path, text))
             else:
                 notices.append(f"{spelled(plan.param.document.written(path))}: {text}")
-    for path, text, is_fault in _machine_findings(plan):
+    for fault, is_fault in dict.fromkeys(_program_findings(plan)):
         if is_fault:
-            faults.append(Fault(str(machine_file), path, text))
+            faults.append(fault)
         else:
-            notices.append(f"{spelled(path)}: {text}")
+            notices.append(f"{spelled(fault.path)}: {fault.message}")
     return Survey([*lines, *_numbers(plan, pools)], notices, faults)
 
 
@@ -170,7 +171,7 @@ class Look:
 # ---- programs -------------------------------------------------------------------------------------------------------
 
 
-def _machine_findings(plan: Plan) -> Iterator[tuple[tuple[str, ...], str, bool]]:
+def _program_findings(plan: Plan) -> Iterator[tuple[Fault, bool]]:
     """Yield the programs that this host does not have, those of the scheduler and those of the tasks."""
     settings = plan.param.settings
     commands = {
@@ -182,10 +183,18 @@ def _machine_findings(plan: Plan) -> Iterator[tuple[tuple[str, ...], str, bool]]
         for program in _scheduler_programs(machine):
             if shutil.which(program) is None:
                 text = f"there is no program '{program}' on this host: jobs cannot be submitted from here"
-                yield (step, "machine", "batch_type"), text, True
+                yield replace(plan.places[step](("machine", "batch_type")), message=text), True
         for program, sure in sorted(set(programs(commands[step]))):
             if shutil.which(program) is None:
-                yield (step, "command"), *_missing(program, machine, sure=sure)
+                text, is_fault = _missing(program, machine, sure=sure)
+                yield _at_command(plan, step, text), is_fault
+
+
+def _at_command(plan: Plan, step: str, text: str) -> Fault:
+    """Return a fault where a step's command stands: that of ``machine.json`` comes first."""
+    if plan.machine_value[step]["command"] is not None:
+        return replace(plan.places[step](("command",)), message=text)
+    return plan.param.document.fault((step, COMMANDS[step], "command"), text)
 
 
 def _scheduler_programs(machine: Any) -> list[str]:

@@ -47,7 +47,7 @@ def test_doc_explains_a_key_and_all_below_it(capsys):
 def test_doc_finds_a_key_by_its_alias_and_by_its_last_name(capsys):
     assert printed(capsys, "doc", "Ts") == printed(capsys, "doc", "explore.stages.temps")
     assert printed(capsys, "doc", "fp.task_max").startswith(
-        "fp.task_max: a whole number; at least 1 (optional, default 10)"
+        "fp.task_max: a whole number; at least 1; at most 1000000 (optional, default 10)"
     )
 
 
@@ -237,7 +237,7 @@ def test_a_starting_point_passes_check_once_its_places_are_filled_in(host, capsy
     for name in ("param.json", "machine.json"):
         value = filled(json.loads((host / name).read_text()), {**COMMON, **FILLED[fp]})
         (host / name).write_text(json.dumps(value))
-    found = survey(load_plan(host / "param.json", host / "machine.json"), host / "machine.json")
+    found = survey(load_plan(host / "param.json", host / "machine.json"))
     assert (found.faults, found.notices) == ([], [])
     assert found.lines[2].startswith("explore.configurations[0]: 1 configuration of 4 atoms, nearest two 2.69 Å apart")
 

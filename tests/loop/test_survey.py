@@ -26,7 +26,8 @@ def look(project, monkeypatch):
 
     def at():
         project.write()
-        return survey(load_plan(project.folder / "param.json", project.folder / "machine.json"), Path("machine.json"))
+        monkeypatch.chdir(project.folder)
+        return survey(load_plan(Path("param.json"), Path("machine.json")))
 
     return at
 
@@ -93,8 +94,19 @@ def test_a_missing_program_is_a_fault_where_nothing_could_bring_it(look, project
     project.machine["explore"] = {"command": "lmp_mpi"}
     (fault,) = look().faults
     assert str(fault) == (
-        "machine.json: explore.command: there is no program 'lmp_mpi' on this host, and resources names no module or script"
+        "machine.json:18:3: explore.command: there is no program 'lmp_mpi' on this host, and resources names no module "
+        "or script"
     )
+
+
+def test_a_missing_program_is_told_where_its_command_stands(look, project):
+    project.param["explore"]["config"] = {"command": "lmp_mpi"}
+    project.machine["default"]["command"] = None
+    (fault,) = look().faults
+    assert str(fault).startswith("param.json:105:4: explore.config.command: there is no program 'lmp_mpi' on this host")
+    del project.param["explore"]["config"]
+    project.machine["default"]["command"] = "lmp_mpi"
+    assert [str(fault).partition(": there")[0] for fault in look().faults] == ["machine.json:10:3: default.command"]
 
 
 def test_a_missing_program_is_a_notice_where_a_module_may_bring_it(look, project):
@@ -121,8 +133,7 @@ def test_a_host_that_cannot_submit_is_told_once_for_each_command(look, project, 
     monkeypatch.setenv("PATH", f"{FAKES}:{tools}")
     project.machine = {"default": SLURM, "fp": {"command": "label"}}
     assert [str(fault).partition(": jobs")[0] for fault in look().faults] == [
-        f"machine.json: {step}.machine.batch_type: there is no program 'scancel' on this host"
-        for step in ("train", "explore", "fp")
+        "machine.json:4:4: default.machine.batch_type: there is no program 'scancel' on this host"
     ]
 
 
