@@ -25,9 +25,10 @@ def ours(n: int, root) -> float:
     import numpy as np
 
     from dpgen2_hpc.collect.step import CollectStep
-    from dpgen2_hpc.data.dataset import read_labels, write_frames, write_labels
+    from dpgen2_hpc.data.dataset import write_frames, write_labels
     from dpgen2_hpc.data.frame import Frame
     from dpgen2_hpc.data.labels import Labels
+    from dpgen2_hpc.data.reading import read_labels
     from dpgen2_hpc.fp.step import FpStep
     from dpgen2_hpc.state.files import write_lines
     from dpgen2_hpc.state.ledger import DONE, TaskState
@@ -39,7 +40,7 @@ def ours(n: int, root) -> float:
         has_virial = True
 
         def read_labels(self, directory):
-            return read_labels(next((directory / "data").iterdir()))[0]
+            return read_labels(directory.joinpath("data", "Al50Cu50"))[0]
 
     rng, types = np.random.default_rng(0), ("Al", "Cu")
     symbols = ("Al",) * 50 + ("Cu",) * 50
@@ -55,7 +56,7 @@ def ours(n: int, root) -> float:
     place.folder("collect").path.mkdir()
     tasks = [TaskState(index, "identity", "command", (), verdict=DONE) for index in range(n)]
     step = FpStep(Npy(), "npy", types)
-    return cpu(lambda: (step.harvest(place, tasks), CollectStep().harvest(place, [])))
+    return cpu(lambda: (step.harvest(place, tasks), CollectStep(types).harvest(place, [])))
 
 
 def main() -> None:
