@@ -15,7 +15,7 @@ from dpgen2_hpc.cli.main import main
 from dpgen2_hpc.inputs.changes import rules
 from dpgen2_hpc.inputs.describe import entries
 from dpgen2_hpc.inputs.schema import schema
-from dpgen2_hpc.inputs.starting import SITES, starting_files
+from dpgen2_hpc.inputs.starting import SITES
 from dpgen2_hpc.inputs.tree import TO_FILL
 from dpgen2_hpc.loop.plan import load_plan
 from dpgen2_hpc.loop.survey import survey
@@ -170,7 +170,18 @@ FILLED = {
     "vasp": {"incar": "INCAR", "pp_files": {"Al": "POTCAR.Al", "Cu": "POTCAR.Cu"}},
     "qe": {"template": "pw.in", "pp_files": {"Al": "Al.UPF", "Cu": "Cu.UPF"}},
     "cp2k": {"inp_file": "cp2k.inp"},
+    "fpop_cp2k": {"inp_file": "cp2k.inp"},
+    "abacus": {"input_file": "INPUT", "kpt_file": "KPT", "pp_files": {"Al": "Al.UPF", "Cu": "Cu.UPF"}},
+    "fpop_abacus": {"input_file": "INPUT", "kpt_file": "KPT", "pp_files": {"Al": "Al.UPF", "Cu": "Cu.UPF"}},
+    "gaussian": {"keywords": "force b3lyp/6-31g**", "multiplicity": 1},
     "deepmd": {"teacher_model_path": "teacher.pb"},
+    "custom": {
+        "input_fmt": "vasp/poscar",
+        "input_fn": "POSCAR",
+        "output_fmt": "deepmd/npy",
+        "output_fn": "out",
+        "command": "label",
+    },
 }
 """What stands in the place of the marks of each labeler, by key."""
 
@@ -186,6 +197,8 @@ FILES = {
         f"    &KIND {name}\n      BASIS_SET SZV\n      POTENTIAL GTH-PBE\n    &END KIND\n" for name in ("Al", "Cu")
     )
     + "  &END SUBSYS\n&END FORCE_EVAL\n",
+    "INPUT": "INPUT_PARAMETERS\nbasis_type pw\necutwfc 60\n",
+    "KPT": "K_POINTS\n0\nGamma\n2 2 2 0 0 0\n",
     "teacher.pb": "a model",
 }
 """The files that they name."""
@@ -214,7 +227,8 @@ def host(tmp_path, monkeypatch):
     """A host with stand-ins for all programs, and a folder with data and a structure."""
     tools = tmp_path / "tools"
     tools.mkdir()
-    for name in ("sbatch", "squeue", "scancel", "qsub", "qselect", "qstat", "qdel", "bsub", "bjobs", "bkill"):
+    queue = ("sbatch", "squeue", "scancel", "qsub", "qselect", "qstat", "qdel", "bsub", "bjobs", "bkill")
+    for name in (*queue, "pw.x", "cp2k", "abacus", "g16"):
         (tools / name).symlink_to(shutil.which("true"))
     monkeypatch.setenv("PATH", f"{tools}:{FAKES}:/usr/bin:/bin")
     folder = tmp_path / "project"
@@ -227,7 +241,7 @@ def host(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("scheduler", SITES)
-@pytest.mark.parametrize("fp", [name for name in FILLED if name in kinds.names("fp")])
+@pytest.mark.parametrize("fp", FILLED)
 def test_a_starting_point_passes_check_once_its_places_are_filled_in(host, capsys, fp, scheduler):
     assert main(["init", "-C", str(host), "--fp", fp, "--scheduler", scheduler]) == 0
     assert f"wrote {host}/param.json, with " in capsys.readouterr().out
@@ -242,11 +256,8 @@ def test_a_starting_point_passes_check_once_its_places_are_filled_in(host, capsy
     assert found.lines[2].startswith("explore.configurations[0]: 1 configuration of 4 atoms, nearest two 2.69 Å apart")
 
 
-@pytest.mark.parametrize("fp", kinds.names("fp"))
-def test_there_is_a_starting_point_for_each_labeler(fp):
-    value = json.loads(starting_files(fp, "Shell")["param.json"])
-    assert value["fp"]["type"] == fp
-    assert TO_FILL in json.dumps(value["fp"])
+def test_there_is_a_starting_point_for_each_labeler():
+    assert set(FILLED) == set(kinds.OWN["fp"])
 
 
 def test_init_overwrites_nothing(tmp_path, capsys):
