@@ -127,8 +127,15 @@ def top_keys() -> list[Key]:
             extra_check=_says_something,
             extra_check_errmsg="is empty: write the command, or leave the key out",
         ),
-        Key("api_version", object, "The format of DP-GEN's file: 1.0 or newer.", optional=True, default=None),
-        Key("deepmd_version", object, "No meaning here.", optional=True, default=None),
+        Key(
+            "api_version",
+            object,
+            "The format of DP-GEN's file: 1.0 or newer.",
+            optional=True,
+            default=None,
+            change="now",
+        ),
+        Key("deepmd_version", object, "No meaning here.", optional=True, default=None, change="now"),
     ]
 
 

@@ -131,10 +131,14 @@ BROKEN = {
         place(batch_type="Slrum"),
         [
             (
-                "default.machine.batch_type: 'Slrum' is not available yet in this version; did you mean 'Slurm'? there "
+                "default.machine.batch_type: 'Slrum' is unknown; did you mean 'Slurm'? There "
                 "is: Shell, Slurm, PBS, Torque, LSF"
             )
         ],
+    ),
+    "a batch system that is said twice, and not alike": (
+        resources(batch_type="PBS"),
+        ["fp.resources.batch_type: is 'PBS', but machine.batch_type is 'Slurm': leave it out here"],
     ),
     "a batch system that is not there": (
         place(batch_type="Bohrium"),
