@@ -82,6 +82,8 @@ class MdGroup:
         for name in ("conf_idx", "temps"):
             if not getattr(self, name):
                 yield (name,), "must not be empty: such a group would explore nothing"
+        for name in ("temps", "press"):
+            yield from (((name, *place), text) for place, text in _repeated(getattr(self, name)))
         if self.trj_freq > self.nsteps:
             yield ("trj_freq",), f"{self.trj_freq} is more than nsteps, {self.nsteps}: only the start would be kept"
         yield from self._pressure_problems()
@@ -162,6 +164,12 @@ class MdGroup:
             seed=velocity_seed(rng),
             neighbor_delay=self.neidelay,
         )
+
+
+def _repeated(values: Sequence[float]) -> Iterator[Problem]:
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            yield (place,), f"{value:g} stands here twice: the same runs would be made twice"
 
 
 # ---- keys -----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The words of a fault: what was found, what was expected, which names are near."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from types import NoneType, UnionType
@@ -22,6 +23,15 @@ WORDS: Mapping[Any, tuple[str, str]] = {
     object: ("a value", "values"),
     NoneType: ("null", "nulls"),
 }
+
+
+UNIT = re.compile(r", (ps|K|bar|Å|u|s|eV/Å|eV/atom)(?=[.:]| \()")
+
+
+def unit(doc: str) -> str:
+    """Return the unit that the explanation of a key ends its first sentence with, after a space; or nothing."""
+    found = UNIT.search(doc)
+    return f" {found[1]}" if found else ""
 
 
 def quoted(text: str) -> str:

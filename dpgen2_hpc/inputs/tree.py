@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin
 import dargs
 
 from dpgen2_hpc.errors import Fault
-from dpgen2_hpc.inputs.faults import alternatives, expected, finite, found, quoted, unknown
+from dpgen2_hpc.inputs.faults import alternatives, expected, finite, found, quoted, unit, unknown
 from dpgen2_hpc.inputs.read import Document, KeyPath
 from dpgen2_hpc.kinds import Key
 
@@ -243,7 +243,9 @@ def _no_choice(variant: dargs.Variant, value: dict[str, Any], later: Sequence[st
     tag = value[flag]
     if not isinstance(tag, str):
         return f"expected a string, found {found(tag)}"
-    return f"{quoted(tag)} {NOT_YET}" if tag in later else unknown(flag, tag, known, [*variant.choice_alias, *later])
+    if tag in later:
+        return f"{quoted(tag)} {NOT_YET}: choose from {', '.join(known)}"
+    return unknown(flag, tag, known, [*variant.choice_alias, *later])
 
 
 def _is_later(argument: dargs.Argument, value: Any) -> bool:
@@ -255,11 +257,16 @@ def options(argument: dargs.Argument) -> tuple[Any, ...]:
     """Return the types that a value may have; a repeated ``list`` is a ``list[dict]``, which dargs does not say."""
     options = alternatives(argument.dtype)
     if not argument.repeat:
-        nested = any(dict in map(_base, _members(options, list)) for option in options if _base(option) is list)
+        nested = any(_holds_objects(option) for option in options if _base(option) is list)
         return tuple(option for option in options if not (nested and option is dict))
     spelled_out = {get_origin(option) for option in options}
     meaning = {list: list[dict[str, Any]], dict: dict[str, dict[str, Any]]}
     return tuple(meaning.get(option, option) for option in options if option not in spelled_out)
+
+
+def _holds_objects(kind: Any) -> bool:
+    """Whether a type is an object, or a list of them, or of lists of them."""
+    return _base(kind) is dict or (_base(kind) is list and any(map(_holds_objects, _members([kind], list))))
 
 
 def _base(kind: Any) -> Any:
@@ -291,9 +298,10 @@ def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
 def _breaches(key: Key, leaf: Any) -> Iterator[str]:
     """Yield the limits of ``key`` that a word or a number does not keep."""
     if isinstance(leaf, str) and key.choices is not None and leaf not in key.choices:
-        yield f"{quoted(leaf)} {NOT_YET}" if leaf in key.later else unknown("value", leaf, key.choices)
+        later = f"{quoted(leaf)} {NOT_YET}: choose from {', '.join(key.choices)}"
+        yield later if leaf in key.later else unknown("value", leaf, key.choices)
     if type(leaf) in (int, float) and finite(leaf):
         for name, words, holds in LIMITS:
             bound = getattr(key, name)
             if bound is not None and not holds(leaf, bound):
-                yield f"must be {words} {bound}, found {leaf}"
+                yield f"must be {words} {bound}{unit(key.doc)}, found {leaf}"

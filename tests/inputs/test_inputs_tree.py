@@ -269,7 +269,7 @@ def test_a_type_that_is_no_word_is_a_fault(walk):
 def test_a_type_of_a_later_version_is_refused_by_name(walk):
     key = Argument("group", dict, [], [groups()])
     _, faults = walk('{"group": {"type": "vasp"}}', key, later={"group": ["vasp"], "other": ["md"]})
-    assert faults == ["p.json:1:12: group.type: 'vasp' is not available yet in this version"]
+    assert faults == ["p.json:1:12: group.type: 'vasp' is not available yet in this version: choose from md, template"]
 
 
 def test_a_key_of_another_type_is_unknown(walk):
