@@ -94,9 +94,15 @@ def _word(kind: Any, *, plural: bool) -> str:
     return word if inner in ((), (object,)) else f"{word} of {expected(inner, plural=True)}"
 
 
+def nearest(word: str, names: Iterable[str]) -> str | None:
+    """Return the name that a word is most like, ``None`` if it is like none of them."""
+    spellings = {name.lower(): name for name in names}
+    near = get_close_matches(word[:LONGEST].lower(), spellings, n=1)
+    return spellings[near[0]] if near else None
+
+
 def unknown(what: str, word: str, known: Sequence[str], aliases: Iterable[str] = ()) -> str:
     """Return the sentence for a word that is none of ``known``, with the nearest of them or of ``aliases``."""
-    spellings = {name.lower(): name for name in [*aliases, *known]}
-    near = get_close_matches(word[:LONGEST].lower(), spellings, n=1)
-    question = f"; did you mean '{spellings[near[0]]}'?" if near else "."
+    near = nearest(word, [*aliases, *known])
+    question = f"; did you mean '{near}'?" if near else "."
     return f"unknown {what} {quoted(word)}{question} Known here: {', '.join(known)}."

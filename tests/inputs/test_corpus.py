@@ -305,3 +305,47 @@ def test_many_faults_are_told_at_once_and_in_the_order_of_the_file(files):
         "explore.stages[0][0].press",
         "fp.task_mx",
     ]
+
+
+def test_a_slip_in_a_section_hides_nothing_else_in_it(files):
+    content = broken("today", ("explore", "max_num_iter"), 5)
+    content["explore"]["convergence"]["level_f_lo"] = 0.9
+    content["explore"]["stages"][0][0] |= {"conf_idx": [5], "ensamble": "npt", "press": [1.0], "temps": ["300"]}
+    content["explore"]["stages"][0][0].pop("ens")
+    content["explore"]["configurations"][0]["numb_confs"] = 0
+    content["explore"]["configurations"][1]["files"] = "gone.lmp"
+    content["fp"]["task_mx"] = 5
+    content["fp"]["inputs_config"]["calculator"] = "EMT"
+    lines = answers(files, "today", json.dumps(content, indent=1))
+    assert sorted(line.partition(":")[0] for line in lines) == [
+        "explore.configurations[0].numb_confs",
+        "explore.configurations[1].files[0]",
+        "explore.convergence.level_f_lo",
+        "explore.max_num_iter",
+        "explore.stages[0][0].ensamble",
+        "explore.stages[0][0].temps[0]",
+        "fp.inputs_config.calculator",
+        "fp.task_mx",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "slip", "low", "stages"),
+    [
+        ("manual", ("explore", "conv_acuracy"), ("explore", "f_trust_lo"), ("explore", "stages")),
+        ("old", ("conv_acuracy",), ("model_devi_f_trust_lo",), ("model_devi_jobs",)),
+    ],
+)
+def test_nor_does_it_in_an_older_dialect(files, name, slip, low, stages):
+    content = broken(name, slip, 0.9)
+    part = content
+    for step in low[:-1]:
+        part = part[step]
+    part[low[-1]] = 0.9
+    part[stages[-1]][1]["trj_freq"] = 0
+    part[stages[-1]][0]["trj_freq"] = 1000
+    lines = answers(files, name, json.dumps(content, indent=1))
+    spelled = [".".join(path) for path in (low, stages, stages, slip)]
+    assert sorted(line.partition(":")[0] for line in lines) == sorted(
+        [spelled[0], f"{spelled[1]}[0].trj_freq", f"{spelled[1]}[1].trj_freq", spelled[3]]
+    )
