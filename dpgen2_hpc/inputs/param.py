@@ -8,7 +8,7 @@ from typing import Any, cast
 import dargs
 
 from dpgen2_hpc import kinds
-from dpgen2_hpc.errors import InputError
+from dpgen2_hpc.errors import InputError, spelled
 from dpgen2_hpc.inputs import systems
 from dpgen2_hpc.inputs.contents import with_contents
 from dpgen2_hpc.inputs.dialects import today, understood
@@ -80,7 +80,7 @@ def load_param(path: Path, commands: Mapping[str, str | None], *, old_compatible
     faults += [document.fault(*problem) for problem in _problems(value, parts)]
     if faults:
         raise InputError(in_order(faults))
-    meaningless = tuple(key for key in today.MEANINGLESS if (key,) in document.places)
+    meaningless = tuple(spelled(path) for path in map(document.written, today.NOT_FOLLOWED) if path in document.places)
     kept = {key: entry for key, entry in value.items() if key not in today.MEANINGLESS}
     return Param(kept, _settings(parts), meaningless, patterns, document, folder, commands)
 

@@ -179,6 +179,18 @@ def test_what_speaks_of_argo_is_known_in_every_dialect_and_kept_for_a_notice(fol
     assert load(folder, OLD, old_compatible=True).meaningless == ("dflow_config", "upload_python_package")
 
 
+def test_where_dpgen2_puts_a_labels_output_is_no_question_here(folder):
+    run = {"command": "vasp", "log": "fp.log", "out": "data"}
+    today = changed(TODAY, "fp", "run_config", value=run)
+    assert load(folder, today).meaningless == ("fp.run_config.out", "fp.run_config.log")
+    assert load(folder, changed(MANUAL, "fp", "config", value=run)).meaningless[2:] == (
+        "fp.config.out",
+        "fp.config.log",
+    )
+    old = load(folder, changed(OLD, "fp_config", value=run), old_compatible=True)
+    assert old.meaningless[2:] == ("fp_config.out", "fp_config.log")
+
+
 def test_the_text_of_a_file_takes_the_place_of_its_name(folder):
     found = load(folder, MANUAL).value["fp"]["inputs_config"]["incar"]
     assert found == (folder / "vasp/INCAR").read_text()

@@ -34,6 +34,13 @@ MEANINGLESS = (
 )
 """Keys of DPGEN2 that speak of Argo, images or Bohrium: known, without meaning here, and said so."""
 
+NOT_FOLLOWED: Sequence[KeyPath] = (
+    *((name,) for name in MEANINGLESS),
+    ("fp", "run_config", "out"),
+    ("fp", "run_config", "log"),
+)
+"""All that is known and without meaning, but for the policy's."""
+
 
 def tree() -> dargs.Argument:
     """Return the argument tree of ``param.json``."""
