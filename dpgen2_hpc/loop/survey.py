@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.data.masses import MASSES
 from dpgen2_hpc.dispatch.schedulers import Entry
 from dpgen2_hpc.errors import Fault, spelled
 from dpgen2_hpc.explore.configurations.geometry import density, nearest_distance
@@ -26,6 +27,9 @@ LOOKED_AT = 10
 
 OVERLAP, CLOSE, HEAVY = 0.5, 0.7, 30.0
 """Å below which atoms overlap, Å below which no two atoms of any molecule are, g/cm³ above which nothing is."""
+
+SCATTER = 0.8, 1.25
+"""How far a mass may be from the element's own, as a factor: isotopes, and rounded numbers."""
 
 FILES = {"train": 20, "explore": 9, "fp": 9}
 """Files in the folder of a task, roughly."""
@@ -86,7 +90,12 @@ def survey(plan: Plan) -> Survey:
     pools = [starting_frames(settings, entry) for entry in range(len(settings.configurations))]
     faults: list[Fault] = []
     notices = [f"{key} has no meaning here and is not followed" for key in plan.meaningless]
-    lines = [f"elements: {_elements(plan)}", *map(_data_line, plan.param.patterns)]
+    name = plan.param.value["name"]
+    lines = [
+        *([f"name: {name}"] if name else []),
+        f"elements: {_elements(plan)}",
+        *map(_data_line, plan.param.patterns),
+    ]
     for entry, frames in enumerate(pools):
         looks = Look.at(frames, dict(zip(settings.type_map, settings.masses, strict=True)))
         path: KeyPath = ("explore", "configurations", entry)
@@ -96,6 +105,8 @@ def survey(plan: Plan) -> Survey:
                 faults.append(plan.param.document.fault(path, text))
             else:
                 notices.append(f"{spelled(plan.param.document.written(path))}: {text}")
+    notices += _strange_masses(plan)
+    notices += _oversampled(plan, pools)
     for fault, is_fault in dict.fromkeys(_program_findings(plan)):
         if is_fault:
             faults.append(fault)
@@ -125,6 +136,28 @@ def _data_line(pattern: Pattern) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: ``1 job``, ``2 jobs``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _strange_masses(plan: Plan) -> Iterator[str]:
+    """Yield the elements whose mass is that of no isotope: they may stand in another order than the masses."""
+    settings = plan.param.settings
+    for index, (name, mass) in enumerate(zip(settings.type_map, settings.masses, strict=True)):
+        usual = MASSES.get(name)
+        if usual is not None and not SCATTER[0] <= mass / usual <= SCATTER[1]:
+            path = plan.param.document.written(("inputs", "mass_map", index))
+            yield f"{spelled(path)}: {mass:g} u for {name}, whose atoms weigh {usual:g} u: are the masses in order?"
+
+
+def _oversampled(plan: Plan, pools: Sequence[Sequence[Frame]]) -> Iterator[str]:
+    """Yield the groups that draw more configurations than they have, so that some run twice in an iteration."""
+    for stage, groups in enumerate(plan.param.settings.stages):
+        for number, group in enumerate(groups):
+            pool = sum(len(pools[entry]) for entry in group.conf_idx)
+            drawn = getattr(group, "n_sample", None)
+            if drawn is not None and drawn > pool:
+                path = plan.param.document.written(("explore", "stages", stage, number, "n_sample"))
+                there = counted(pool, "configuration")
+                yield f"{spelled(path)}: {drawn} are drawn from {there}: some run more than once in an iteration"
 
 
 # ---- configurations -------------------------------------------------------------------------------------------------

@@ -207,7 +207,7 @@ COMMON = {
     "type_map": ["Al", "Cu"],
     "mass_map": [26.98, 63.55],
     "init_data_sys": ["data/*"],
-    "files": ["POSCAR"],
+    "files": ["POSCAR.*"],
     "fmt": "vasp/poscar",
     "queue_name": "normal",
 }
@@ -234,7 +234,8 @@ def host(tmp_path, monkeypatch):
     folder = tmp_path / "project"
     folder.mkdir()
     write_initial_data(folder / "data")
-    (folder / "POSCAR").write_text(POSCAR)
+    for number in range(5):
+        (folder / f"POSCAR.{number}").write_text(POSCAR)
     for name, text in FILES.items():
         (folder / name).write_text(text)
     return folder
@@ -253,7 +254,7 @@ def test_a_starting_point_passes_check_once_its_places_are_filled_in(host, capsy
         (host / name).write_text(json.dumps(value))
     found = survey(load_plan(host / "param.json", host / "machine.json"))
     assert (found.faults, found.notices) == ([], [])
-    assert found.lines[2].startswith("explore.configurations[0]: 1 configuration of 4 atoms, nearest two 2.69 Å apart")
+    assert found.lines[2].startswith("explore.configurations[0]: 5 configurations of 4 atoms, nearest two 2.69 Å apart")
 
 
 def test_there_is_a_starting_point_for_each_labeler():

@@ -158,6 +158,32 @@ def test_what_is_merely_strange_is_a_notice(look, project):
     assert "denser than any matter" in found.notices[1]
 
 
+def test_masses_in_the_wrong_order_are_strange(look, project):
+    project.param["inputs"]["mass_map"] = [63.55, 26.98]
+    assert look().notices == [
+        "inputs.mass_map[0]: 63.55 u for Al, whose atoms weigh 26.982 u: are the masses in order?",
+        "inputs.mass_map[1]: 26.98 u for Cu, whose atoms weigh 63.546 u: are the masses in order?",
+    ]
+
+
+def test_a_name_that_is_no_element_has_any_mass(look, project):
+    project.param["inputs"] |= {"type_map": ["Al", "Cu", "dummy"], "mass_map": [27, 64, 1]}
+    project.param["explore"]["configurations"][0]["concentration"] = [[0.5, 0.5, 0]]
+    assert look().notices == []
+
+
+def test_more_draws_than_configurations_are_strange(look, project):
+    project.param["explore"]["stages"][0][0]["n_sample"] = 4
+    assert look().notices == [
+        "explore.stages[0][0].n_sample: 4 are drawn from 3 configurations: some run more than once in an iteration"
+    ]
+
+
+def test_the_name_of_the_run_is_shown(look, project):
+    project.param["name"] = "alloys"
+    assert look().lines[0] == "name: alloys"
+
+
 def test_tasks_and_jobs_of_the_first_iteration_are_counted(look, project):
     group = project.param["explore"]["stages"][0][0]
     group |= {"temps": [300, 600, 900], "n_sample": 2}
