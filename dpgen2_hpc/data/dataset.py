@@ -47,7 +47,7 @@ def write_labels(
     none, whatever the code wrote. With ``mixed`` frames of one size share a system: ``mixed32`` in the place of the
     formula.
     """
-    names = [_labelled_system(label, type_map, mixed=mixed) for label in labels]
+    names = [labelled_system(label, type_map, mixed=mixed) for label in labels]
     for name, members in _grouped(names).items():
         _write_labelled(folder / name, [labels[i] for i in members], type_map)
         if mixed:
@@ -55,7 +55,8 @@ def write_labels(
     return _places(names)
 
 
-def _labelled_system(label: Labels, type_map: Sequence[str], *, mixed: bool) -> str:
+def labelled_system(label: Labels, type_map: Sequence[str], *, mixed: bool = False) -> str:
+    """Return the name of the system to which a label belongs."""
     name = label.frame.system(type_map)
     if mixed:
         name = f"mixed{len(label.frame.symbols)}" + ("" if label.frame.periodic else f"-{NOPBC}")
@@ -112,4 +113,5 @@ def _write_lines(path: Path, lines: Sequence[object]) -> None:
 
 
 def _save(folder: Path, name: str, rows: Sequence[Array]) -> None:
-    np.save(folder / "set.000" / f"{name}.npy", np.stack(rows).reshape(len(rows), -1).astype(np.float64))
+    joined = np.concatenate(rows).reshape(len(rows), -1)  # in a third of the time of `np.stack`
+    np.save(folder / "set.000" / f"{name}.npy", joined.astype(np.float64, copy=False))

@@ -76,11 +76,16 @@ def read_bytes(path: str | Path, most: float = inf) -> bytes:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         data = os.read(descriptor, BLOCK)
-        while BLOCK <= len(data) <= most and (more := os.read(descriptor, SMALL)):
+        while BLOCK <= len(data) <= most and (more := os.read(descriptor, _left(descriptor, len(data)))):
             data += more
         return data
     finally:
         os.close(descriptor)
+
+
+def _left(descriptor: int, known: int) -> int:
+    """Return how many bytes to ask for when so many of a file are known: all that are left, but a piece at least."""
+    return min(max(os.fstat(descriptor).st_size - known, BLOCK), SMALL)
 
 
 def _small(path: str | Path) -> NDArray[Any] | None:

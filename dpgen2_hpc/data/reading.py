@@ -9,7 +9,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -23,11 +23,11 @@ from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.data.npy import Header, read_array, read_bytes, read_header
 
 COLUMNS: Mapping[str, tuple[int, int]] = {
-    "coord": (3, 0),
-    "box": (0, 9),
-    "energy": (0, 1),
-    "force": (3, 0),
-    "virial": (0, 9),
+    "coord.npy": (3, 0),
+    "box.npy": (0, 9),
+    "energy.npy": (0, 1),
+    "force.npy": (3, 0),
+    "virial.npy": (0, 9),
 }
 """The arrays of a set, and how many numbers of a frame stand in each: for each atom, and besides."""
 
@@ -82,8 +82,9 @@ def read_frames(folder: Path) -> list[Frame]:
         As :func:`inspect`.
     """
     system = _opened(folder)
-    loaded = (_arrays(system, one, read_array) for one in system.sets)
-    return [_without_padding(frame) for arrays in loaded for frame in _frames(system, arrays)]
+    loaded = [_arrays(system, one, read_array) for one in system.sets]
+    frames = [frame for arrays in loaded for frame in _frames(system, arrays)]
+    return [_without_padding(frame) for frame in frames] if system.has(REAL_TYPES) else frames
 
 
 def read_labels(folder: Path) -> list[Labels]:
@@ -98,7 +99,7 @@ def read_labels(folder: Path) -> list[Labels]:
     for name in ("energy.npy", "force.npy"):
         if not system.has(name):
             raise ValueError(f"'{system.sets[0].path}/{name}' is missing: there are no labels.")
-    loaded = (_arrays(system, one, read_array) for one in system.sets)
+    loaded = [_arrays(system, one, read_array) for one in system.sets]
     return [labels for arrays in loaded for labels in _labels(system, arrays)]
 
 
@@ -178,12 +179,12 @@ def _symbols(types: tuple[str, ...], type_map: Symbols) -> Symbols | None:
 
 def _arrays(system: _System, one: _Set, read: Callable[[str], Read]) -> dict[str, Read]:
     """Return what a set has of :data:`COLUMNS`, and the types of its frames; all agree on how many frames there are."""
-    wanted = {"coord.npy", *(["box.npy"] if system.periodic else []), *one.names}
-    arrays = {name: read(f"{one.path}/{name}.npy") for name in COLUMNS if f"{name}.npy" in wanted}
+    needed = ("coord.npy", "box.npy") if system.periodic else ("coord.npy",)
+    arrays = {name: read(f"{one.path}/{name}") for name in COLUMNS if name in one.names or name in needed}
     frames, natoms = _frames_in(arrays), len(system.symbols)
     for name, array in arrays.items():
         each, besides = COLUMNS[name]
-        _check_shape(f"{one.path}/{name}.npy", array, frames, each * natoms + besides)
+        _check_shape(f"{one.path}/{name}", array, frames, each * natoms + besides)
     if REAL_TYPES in one.names:
         types = read(f"{one.path}/{REAL_TYPES}")
         if types.shape != (frames, natoms) or types.dtype.kind not in "iu":
@@ -193,42 +194,42 @@ def _arrays(system: _System, one: _Set, read: Callable[[str], Read]) -> dict[str
 
 
 def _frames_in(arrays: Mapping[str, Header] | Mapping[str, NDArray[Any]]) -> int:
-    shape = arrays["coord"].shape
+    shape = arrays["coord.npy"].shape
     return int(shape[0]) if shape else 0
 
 
 def _check_shape(path: str, array: Header | NDArray[Any], frames: int, columns: int) -> None:
-    right = len(array.shape) > 0 and array.shape[0] == frames and math.prod(array.shape) == frames * columns
-    if array.dtype.kind != "f" or not right:
-        shape = f"{array.shape} of {array.dtype}"
-        raise ValueError(f"'{path}' has the shape {shape}; expected are {frames} rows of {columns} real numbers.")
+    shape = array.shape
+    if array.dtype.kind != "f" or not shape or shape[0] != frames or math.prod(shape[1:]) != columns:
+        found = f"{shape} of {array.dtype}"
+        raise ValueError(f"'{path}' has the shape {found}; expected are {frames} rows of {columns} real numbers.")
 
 
 # ---- frames and labels ----------------------------------------------------------------------------------------------
 
 
-def _frames(system: _System, arrays: Mapping[str, NDArray[Any]]) -> Iterator[Frame]:
-    """Yield the frames of a set; atoms that only pad are in them, under the symbol ``""``."""
-    frames, natoms = _frames_in(arrays), len(system.symbols)
-    coords = _numbers(arrays["coord"]).reshape(frames, natoms, 3)
-    if "box" in arrays:
-        cells = _numbers(arrays["box"]).reshape(frames, 3, 3)
+def _frames(system: _System, arrays: Mapping[str, NDArray[Any]]) -> list[Frame]:
+    """Return the frames of a set; atoms that only pad are in them, under the symbol ``""``."""
+    frames, periodic = _frames_in(arrays), system.periodic
+    coords = _numbers(arrays["coord.npy"]).reshape(frames, len(system.symbols), 3)
+    if "box.npy" in arrays:
+        cells = _numbers(arrays["box.npy"]).reshape(frames, 3, 3)
     else:
         cells = np.broadcast_to(np.eye(3) * DRAWING_BOX, (frames, 3, 3))
     kinds = _real_symbols(system, arrays) or [system.symbols] * frames
-    yield from map(Frame, kinds, coords, cells, [system.periodic] * frames)
+    return [Frame(*one, periodic) for one in zip(kinds, coords, cells, strict=True)]
 
 
-def _labels(system: _System, arrays: Mapping[str, NDArray[Any]]) -> Iterator[Labels]:
-    """Yield the labels of a set."""
-    frames = list(_frames(system, arrays))
-    forces = _numbers(arrays["force"]).reshape(len(frames), -1, 3)
+def _labels(system: _System, arrays: Mapping[str, NDArray[Any]]) -> list[Labels]:
+    """Return the labels of a set."""
+    frames = _frames(system, arrays)
+    energies = arrays["energy.npy"].ravel().tolist()
+    forces = _numbers(arrays["force.npy"]).reshape(len(frames), -1, 3)
     virials: Array | list[None] = [None] * len(frames)
-    if "virial" in arrays and system.periodic:
-        virials = _numbers(arrays["virial"]).reshape(-1, 3, 3)
-    for frame, energy, force, virial in zip(frames, np.ravel(arrays["energy"]).tolist(), forces, virials, strict=True):
-        real = [bool(symbol) for symbol in frame.symbols] if "" in frame.symbols else slice(None)
-        yield Labels(_without_padding(frame), float(energy), force[real], virial)
+    if "virial.npy" in arrays and system.periodic:
+        virials = _numbers(arrays["virial.npy"]).reshape(-1, 3, 3)
+    labels = [Labels(*one) for one in zip(frames, energies, forces, virials, strict=True)]
+    return [_unpadded(one) for one in labels] if REAL_TYPES in arrays else labels
 
 
 def _numbers(array: NDArray[Any]) -> Array:
@@ -250,7 +251,10 @@ def _real_symbols(system: _System, arrays: Mapping[str, NDArray[Any]]) -> list[S
 
 
 def _without_padding(frame: Frame) -> Frame:
-    if "" not in frame.symbols:
-        return frame
-    real = [number for number, symbol in enumerate(frame.symbols) if symbol]
-    return Frame(tuple(frame.symbols[i] for i in real), frame.coords[real], frame.cell, frame.periodic)
+    real = [bool(symbol) for symbol in frame.symbols]
+    return Frame(tuple(filter(None, frame.symbols)), frame.coords[real], frame.cell, frame.periodic)
+
+
+def _unpadded(labels: Labels) -> Labels:
+    real = [bool(symbol) for symbol in labels.frame.symbols]
+    return replace(labels, frame=_without_padding(labels.frame), forces=labels.forces[real])

@@ -1,6 +1,6 @@
 """Select: class every explored frame by its deviation, put the candidates in order, take the first that pass."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ from dpgen2_hpc.data.dataset import write_frames, write_labels
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.kinds import ACCURATE, CANDIDATE, FAILED, INVALID, Convergence, Explorer
 from dpgen2_hpc.state import results
-from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_json, read_lines, write_json, write_lines
+from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_json, write_json, write_lines
 from dpgen2_hpc.state.ledger import Task, TaskState
 from dpgen2_hpc.state.results import ExploreResult, SelectResult
 from dpgen2_hpc.state.workdir import Place
@@ -175,14 +175,12 @@ class SelectStep:
 
 def _known_digests(place: Place) -> set[str]:
     """Return the digests of the dataset's frames: the initial ones and those of the increments."""
-    return {digest for text in _digest_sources(place) for digest in text}
-
-
-def _digest_sources(place: Place) -> Iterator[Sequence[str]]:
-    yield place.workdir.initial_digests.read_text().split()
-    for iteration, _ in results.increments(place.workdir, place.iteration):
-        manifest = place.workdir.step(iteration, "collect").path / "manifest.jsonl"
-        yield [row["digest"] for row in read_lines(manifest)]
+    increments = results.increments(place.workdir, place.iteration)
+    paths = [place.workdir.step(iteration, "collect").digests for iteration, _ in increments]
+    known: set[str] = set()
+    for path in (place.workdir.initial_digests, *paths):
+        known.update(path.read_text().split())
+    return known
 
 
 def _quantiles(values: NDArray[np.float64]) -> dict[str, float]:

@@ -145,7 +145,7 @@ def test_a_frame_that_an_earlier_iteration_collected_is_a_duplicate(tmp_path):
     bench = Bench(tmp_path, [run_of("candidate", "candidate")], iteration=1)
     collect = bench.place.workdir.step(0, "collect")
     collect.path.mkdir(parents=True)
-    (collect.path / "manifest.jsonl").write_text(json.dumps({"digest": frame(1).digest(TYPES)}) + "\n")
+    collect.digests.write_text(frame(1).digest(TYPES) + "\n")
     results.save(collect, CollectResult(1, ["Al1Cu1"], "digest"))
     result = bench.select()
     assert (result.selected, result.duplicate) == (1, 1)
