@@ -338,7 +338,8 @@ class Labeler(Kind, Protocol):
     """A first-principles code.
 
     ``text_files``, a class variable where it is there, are paths to settings that name a text file: its content takes
-    their place when the run begins. ``resolved(settings, folder)`` makes the other paths absolute.
+    their place when the run begins. ``to_fill`` are paths to settings with a default that `init` asks for all the same.
+    ``resolved(settings, folder)`` makes the other paths absolute.
     """
 
     has_virial: bool

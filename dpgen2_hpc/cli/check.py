@@ -11,7 +11,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dpgen2_hpc.loop.survey import survey  # noqa: PLC0415
 
     plan = load_plan(arguments.param, arguments.machine, old_compatible=arguments.old_compatible)
-    found = survey(plan, arguments.machine)
+    found = survey(plan)
     print("\n".join([*found.lines, *(f"notice: {notice}" for notice in found.notices)]))
     if found.faults:
         raise InputError(found.faults)

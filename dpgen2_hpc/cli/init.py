@@ -18,6 +18,9 @@ def run(arguments: argparse.Namespace) -> int:
     for name, text in texts.items():
         (arguments.directory / name).write_text(text, encoding="utf-8")
         marks = text.count(TO_FILL) - (name == "param.json")
-        print(f"wrote {arguments.directory / name}" + (f", with {marks} places to fill in" if marks else ""))
+        print(
+            f"wrote {arguments.directory / name}"
+            + (f", with {marks} place{'s' * (marks > 1)} to fill in" if marks else "")
+        )
     print(f"search for '{TO_FILL}'; `dpgen2-hpc check param.json machine.json` says what is left to do")
     return DONE

@@ -70,7 +70,7 @@ def _given(arguments: argparse.Namespace) -> tuple[Plan, WorkDir, list[str]]:
     workdir = WorkDir(work_directory(arguments))
     if workdir.record.exists():
         return plan, workdir, []
-    found = survey(plan, arguments.machine)
+    found = survey(plan)
     if found.faults:
         raise InputError(found.faults)
     return plan, workdir, list(found.notices)

@@ -80,8 +80,9 @@ def machine_arguments() -> Any:
     choice.choice_alias = {alias: name for alias, name in choice.choice_alias.items() if name in CONTEXTS}
     tree.sub_fields["local_root"].optional = True
     tree.sub_fields["local_root"].default = "./"
+    text = "DP-GEN's place for the section's retry_count."
     tree.sub_fields["retry_count"] = Key(
-        "retry_count", [int, type(None)], "Ours.", optional=True, default=None, minimum=0, maximum=100
+        "retry_count", [int, type(None)], text, optional=True, default=None, minimum=0, maximum=100
     )
     return tree
 
@@ -108,14 +109,16 @@ def faults(machine: Mapping[str, Any], resources: Mapping[str, Any]) -> list[tup
     batch_type, context = str(machine.get("batch_type")), str(machine.get("context_type"))
     known = scheduler(batch_type)
     if known is None:
-        found.append((("machine", "batch_type"), _not_yet(batch_type, SCHEDULERS)))
+        found.append(
+            (("machine", "batch_type"), _not_yet(batch_type, SCHEDULERS, library().machine.Machine.subclasses_dict))
+        )
     else:
         found += resource_faults(known, batch_type, resources)
     if machine.get("local_root") not in (None, ".", "./"):
         text = "is this program's to say: the work directory (-C). Leave the key out, or write './'"
         found.append((("machine", "local_root"), text))
     if _full_context_name(context) not in CONTEXTS:
-        found.append((("machine", "context_type"), _not_yet(context, CONTEXTS)))
+        found.append((("machine", "context_type"), _not_yet(context, CONTEXTS, other_contexts())))
     if _full_context_name(context) == "LocalContext" and not Path(machine.get("remote_root") or "").is_absolute():
         text = "must be an absolute path with LocalContext: the folder in which the jobs run"
         found.append((("machine", "remote_root"), text))
@@ -125,11 +128,14 @@ def faults(machine: Mapping[str, Any], resources: Mapping[str, Any]) -> list[tup
     return found
 
 
-def _not_yet(name: str, known: Iterable[str]) -> str:
+def _not_yet(name: str, known: Iterable[str], theirs: Iterable[str]) -> str:
+    """Return the sentence for a word that is none of ``known``: dpdispatcher's, or a slip."""
+    if name.lower() in map(str.lower, theirs):
+        return f"'{name}' is not available yet in this version; there is: {', '.join(known)}"
     names = {word.lower(): word for word in known}
     near = get_close_matches(name.lower(), names, n=1)
-    question = f"; did you mean '{names[near[0]]}'?" if near else ";"
-    return f"'{name}' is not available yet in this version{question} there is: {', '.join(known)}"
+    question = f"; did you mean '{names[near[0]]}'?" if near else "."
+    return f"'{name}' is unknown{question} There is: {', '.join(known)}"
 
 
 def _full_context_name(name: str) -> str:

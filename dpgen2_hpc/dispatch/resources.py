@@ -32,6 +32,8 @@ def bound(tree: dargs.Argument, own: Sequence[dargs.Argument], batch_type: str |
     fields["strategy"].sub_fields["ratio_unfinished"] = _like(
         fields["strategy"].sub_fields["ratio_unfinished"], minimum=0, maximum=1
     )
+    text = "The same as machine.batch_type, which says it: leave it out."
+    fields["batch_type"] = Key("batch_type", str, text, optional=True)
     fields["envs"] = Key("envs", VARIABLES, "Environment variables of a job.", optional=True, default={})
     for key in own:
         if key.default is None:
@@ -39,7 +41,7 @@ def bound(tree: dargs.Argument, own: Sequence[dargs.Argument], batch_type: str |
     fields["kwargs"] = Key(
         "kwargs",
         dict,
-        f"Keys that only {batch_type} has.",
+        f"Keys that only {batch_type or 'one batch system'} has.",
         optional=True,
         default={},
         sub_fields=own,
@@ -60,6 +62,9 @@ def resource_faults(scheduler: Scheduler, batch_type: str, resources: Mapping[st
 
 
 def _faults(scheduler: Scheduler, batch_type: str, resources: Mapping[str, Any]) -> Iterator[Problem]:
+    again = resources.get("batch_type", batch_type)
+    if again.lower() != batch_type.lower():
+        yield ("batch_type",), f"is {again!r}, but machine.batch_type is {batch_type!r}: leave it out here"
     queue = resources.get("queue_name") or ""
     if not _QUEUE.fullmatch(queue):
         yield ("queue_name",), f"{queue!r} cannot be a queue: a name has no spaces, quotes or shell characters"

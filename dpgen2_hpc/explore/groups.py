@@ -26,6 +26,10 @@ LARGEST_SEED = 900_000_000
 """LAMMPS takes no larger seed."""
 
 
+MOST_STEPS = 2**31 - 1
+"""LAMMPS makes no more steps in one run."""
+
+
 def velocity_seed(rng: np.random.Generator) -> int:
     """Return a seed for starting velocities, 1 ... 900 000 000."""
     return int(rng.integers(1, LARGEST_SEED, endpoint=True))
@@ -78,6 +82,8 @@ class MdGroup:
         for name in ("conf_idx", "temps"):
             if not getattr(self, name):
                 yield (name,), "must not be empty: such a group would explore nothing"
+        for name in ("temps", "press"):
+            yield from (((name, *place), text) for place, text in _repeated(getattr(self, name)))
         if self.trj_freq > self.nsteps:
             yield ("trj_freq",), f"{self.trj_freq} is more than nsteps, {self.nsteps}: only the start would be kept"
         yield from self._pressure_problems()
@@ -160,6 +166,12 @@ class MdGroup:
         )
 
 
+def _repeated(values: Sequence[float]) -> Iterator[Problem]:
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            yield (place,), f"{value:g} stands here twice: the same runs would be made twice"
+
+
 # ---- keys -----------------------------------------------------------------------------------------------------------
 
 
@@ -180,6 +192,7 @@ def _pool_keys() -> list[dargs.Argument]:
             optional=True,
             default=None,
             minimum=1,
+            maximum=100_000,
         ),
     ]
 
@@ -213,13 +226,26 @@ def _state_keys() -> list[dargs.Argument]:
 def _run_keys() -> list[dargs.Argument]:
     return [
         _optional("dt", float, 0.001, "Timestep, ps.", above=0, maximum=0.1),
-        _optional("nsteps", int, 100, "MD steps of a run.", minimum=1),
+        _optional("nsteps", int, 100, "MD steps of a run.", minimum=1, maximum=MOST_STEPS),
         _optional(
-            "trj_freq", int, 10, "MD steps from one frame to the next.", minimum=1, alias=["t_freq", "traj_freq"]
+            "trj_freq",
+            int,
+            10,
+            "MD steps from one frame to the next.",
+            minimum=1,
+            maximum=MOST_STEPS,
+            alias=["t_freq", "traj_freq"],
         ),
         _optional("tau_t", float, 0.05, "Damping time of the thermostat, ps.", above=0, maximum=1e3),
         _optional("tau_p", float, 0.5, "Damping time of the barostat, ps.", above=0, maximum=1e3),
-        _optional("neidelay", [int, None], None, "MD steps for which neighbour lists are kept at least.", minimum=0),
+        _optional(
+            "neidelay",
+            [int, None],
+            None,
+            "MD steps for which neighbour lists are kept at least.",
+            minimum=0,
+            maximum=MOST_STEPS,
+        ),
     ]
 
 

@@ -118,6 +118,7 @@ class AbacusLabeler:
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what is wrong with INPUT and the files."""
         yield from settings.file_problems("pp_files", self.pp_files, context)
+        yield from settings.other_element_problems(self.pp_files)
         if self.orb_files:
             yield from settings.file_problems("orb_files", self.orb_files, context)
         yield from settings.clash_problems("pp_files", {**self.pp_files, **self.orb_files})

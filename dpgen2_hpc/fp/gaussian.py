@@ -32,6 +32,8 @@ class GaussianLabeler:
     post_command: str | None = None
     has_virial: bool = False
 
+    to_fill: ClassVar[tuple[tuple[str, str], ...]] = (("inputs_config", "multiplicity"),)
+
     causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
         (
             r"Convergence failure",
@@ -65,7 +67,8 @@ class GaussianLabeler:
                     Key(
                         "multiplicity",
                         [str, int],
-                        "Spin multiplicity; auto: from the fragments of the frame (needs openbabel).",
+                        "Spin multiplicity, 2S + 1, a number; auto: from the fragments of the frame (needs openbabel).",
+                        minimum=1,
                         optional=True,
                         default="auto",
                     ),

@@ -111,7 +111,8 @@ class QeLabeler:
         yield from settings.file_problems("pp_files", self.pp_files, context)
         yield from settings.clash_problems("pp_files", self.pp_files)
         for element, path in self.pp_files.items():
-            yield from ((("inputs_config", "pp_files", element), text) for text in _upf_problems(element, path))
+            yield from ((("inputs_config", "pp_files", element), text) for text in _upf_problems(path))
+        yield from settings.other_element_problems(self.pp_files)
         lists, cards = namelists.parse(self.template)
         for part, entries in lists.items():
             for key in entries:
@@ -264,16 +265,7 @@ def _after(text: str, word: str, pattern: str, count: int) -> NDArray[np.float64
     return numbers.reshape(count, 3)
 
 
-def _upf_problems(element: str, path: str) -> Iterator[str]:
-    """Yield that a UPF is another element's."""
-    try:
-        head = Path(path).read_text(errors="replace")[:20000]
-    except OSError:
-        return  # said already
-    found = re.search(r'\belement\s*=\s*"\s*(\w+)\s*"', head) or re.search(
-        r"^\s*(\w+)\s+Element\s*$", head, re.MULTILINE
-    )
-    if found is None:
+def _upf_problems(path: str) -> Iterator[str]:
+    """Yield that a UPF does not say whose it is: pw.x reads no other format."""
+    if Path(path).is_file() and settings.upf_element(path) is None:
         yield f"'{path}' does not say which element it is for: it is no UPF"
-    elif found[1] != element:
-        yield f"'{path}' is a pseudopotential of {found[1]}, not of {element}"

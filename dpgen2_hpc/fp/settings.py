@@ -1,5 +1,6 @@
 """What the settings of labelers have in common."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def files(name: str, doc: str) -> Key:
 def kspacing(doc: str) -> Key:
     """Return the key of the distance between k points."""
     dtype = [float, list[float], NOTHING]
-    return Key("kspacing", dtype, doc, optional=True, default=None, above=0)
+    return Key("kspacing", dtype, doc, optional=True, default=None, above=0, maximum=10)
 
 
 def three(spacing: float | Sequence[float] | None) -> tuple[float, ...] | None:
@@ -69,6 +70,23 @@ def _absolute(entry: Any, folder: Path) -> Any:
     if isinstance(entry, list):
         return [str(folder / path) for path in entry]
     return entry if entry is None else str(folder / entry)
+
+
+def upf_element(path: str) -> str | None:
+    """Return the element that a UPF is for, as either version of the format says it; ``None``: it does not say."""
+    head = Path(path).read_text(errors="replace")[:20000]
+    found = re.search(r'\belement\s*=\s*"\s*(\w+)\s*"', head) or re.search(
+        r"^\s*(\w+)\s+Element\s*$", head, re.MULTILINE
+    )
+    return found[1] if found else None
+
+
+def other_element_problems(pp_files: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield each pseudopotential that says itself that it is another element's."""
+    for element, path in pp_files.items():
+        said = upf_element(path) if Path(path).is_file() else None
+        if said not in (None, element):
+            yield ("inputs_config", "pp_files", element), f"'{path}' is a pseudopotential of {said}, not of {element}"
 
 
 def file_problems(name: str, given: Mapping[str, str], context: CheckContext) -> Iterator[Problem]:

@@ -17,10 +17,10 @@ def with_contents(value: Mapping[str, Any], document: Document) -> tuple[dict[st
     """
     reader = _Contents(document)
     result = {name: _copied(entry) for name, entry in value.items()}
-    if "train" in value:
+    if "type" in value.get("train", {}):
         for name in getattr(kinds.load("train", value["train"]["type"]), "json_files", ()):
             _replace(result["train"], name, reader.json, ("train", name))
-    if "fp" in value:
+    if "type" in value.get("fp", {}):
         for part, name in getattr(kinds.load("fp", value["fp"]["type"]), "text_files", ()):
             if part in result["fp"]:
                 _replace(result["fp"][part], name, reader.text, ("fp", part, name))

@@ -47,7 +47,10 @@ class Entry:
     def what(self) -> str:
         """Return what the value may be."""
         words = expected(options(self.argument))
-        limits = [f"{name} {bound:g}" for name, bound in _bounds(self.argument)]
+        limits = [
+            f"{name} {bound if isinstance(bound, int) else format(bound, 'g')}"
+            for name, bound in _bounds(self.argument)
+        ]
         choices = getattr(self.argument, "choices", None)
         return "; ".join([words, *limits, *([f"one of {', '.join(choices)}"] if choices else [])])
 

@@ -1,6 +1,7 @@
 """The words of a fault: what was found, what was expected, which names are near."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from types import NoneType, UnionType
@@ -22,6 +23,15 @@ WORDS: Mapping[Any, tuple[str, str]] = {
     object: ("a value", "values"),
     NoneType: ("null", "nulls"),
 }
+
+
+UNIT = re.compile(r", (ps|K|bar|Å|u|s|eV/Å|eV/atom)(?=[.:]| \()")
+
+
+def unit(doc: str) -> str:
+    """Return the unit that the explanation of a key ends its first sentence with, after a space; or nothing."""
+    found = UNIT.search(doc)
+    return f" {found[1]}" if found else ""
 
 
 def quoted(text: str) -> str:
@@ -84,9 +94,15 @@ def _word(kind: Any, *, plural: bool) -> str:
     return word if inner in ((), (object,)) else f"{word} of {expected(inner, plural=True)}"
 
 
+def nearest(word: str, names: Iterable[str]) -> str | None:
+    """Return the name that a word is most like, ``None`` if it is like none of them."""
+    spellings = {name.lower(): name for name in names}
+    near = get_close_matches(word[:LONGEST].lower(), spellings, n=1)
+    return spellings[near[0]] if near else None
+
+
 def unknown(what: str, word: str, known: Sequence[str], aliases: Iterable[str] = ()) -> str:
     """Return the sentence for a word that is none of ``known``, with the nearest of them or of ``aliases``."""
-    spellings = {name.lower(): name for name in [*aliases, *known]}
-    near = get_close_matches(word[:LONGEST].lower(), spellings, n=1)
-    question = f"; did you mean '{spellings[near[0]]}'?" if near else "."
+    near = nearest(word, [*aliases, *known])
+    question = f"; did you mean '{near}'?" if near else "."
     return f"unknown {what} {quoted(word)}{question} Known here: {', '.join(known)}."

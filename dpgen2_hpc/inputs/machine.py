@@ -26,6 +26,12 @@ HEADER: KeyPath = ("resources", "strategy", "customized_script_header_template_f
 
 NEEDED_VERSION = (1, 0)
 
+NOT_FOLLOWED: Sequence[KeyPath] = (("machine", "clean_asynchronously"), ("resources", "wait_time"))
+"""What speaks of dpdispatcher's own way of submitting."""
+
+ONLY_ELSEWHERE: Sequence[KeyPath] = (("machine", "remote_root"), ("machine", "remote_profile"))
+"""What has no meaning where jobs run in the work directory itself."""
+
 
 @dataclass(frozen=True)
 class MachineTrees:
@@ -121,8 +127,15 @@ def top_keys() -> list[Key]:
             extra_check=_says_something,
             extra_check_errmsg="is empty: write the command, or leave the key out",
         ),
-        Key("api_version", object, "The format of DP-GEN's file: 1.0 or newer.", optional=True, default=None),
-        Key("deepmd_version", object, "No meaning here.", optional=True, default=None),
+        Key(
+            "api_version",
+            object,
+            "The format of DP-GEN's file: 1.0 or newer.",
+            optional=True,
+            default=None,
+            change="now",
+        ),
+        Key("deepmd_version", object, "No meaning here.", optional=True, default=None, change="now"),
     ]
 
 
@@ -242,4 +255,7 @@ def _meaningless(form: Arranged) -> Iterator[str]:
     if form.document.value.get("deepmd_version") is not None:
         yield "deepmd_version"
     for name in (DEFAULT, *SECTIONS):
-        yield from policy.meaningless(form.own.get(name), form.below(name))
+        context = policy.entry_at(form.document.value, (name, "machine", "context_type"))
+        in_place = str(context).lower().startswith("lazylocal")
+        paths = [*policy.MEANINGLESS, *NOT_FOLLOWED, *(ONLY_ELSEWHERE if in_place else ())]
+        yield from policy.meaningless(form.own.get(name), form.below(name), paths)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import dargs
 
 from dpgen2_hpc import kinds
-from dpgen2_hpc.errors import InputError
+from dpgen2_hpc.errors import InputError, spelled
 from dpgen2_hpc.inputs import systems
 from dpgen2_hpc.inputs.contents import with_contents
 from dpgen2_hpc.inputs.dialects import today, understood
@@ -16,6 +16,9 @@ from dpgen2_hpc.inputs.read import Document, KeyPath, read_json
 from dpgen2_hpc.inputs.systems import Pattern
 from dpgen2_hpc.inputs.tree import in_order
 from dpgen2_hpc.kinds import CheckContext, Configurations, Convergence, Explorer, Kind, Labeler, TaskGroup, Trainer
+
+COMMANDS: Mapping[str, str] = {"train": "config", "explore": "config", "fp": "run_config"}
+"""Where each step's section has the key ``command``."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def load_param(path: Path, commands: Mapping[str, str | None], *, old_compatible
     faults += [document.fault(*problem) for problem in _problems(value, parts)]
     if faults:
         raise InputError(in_order(faults))
-    meaningless = tuple(key for key in today.MEANINGLESS if (key,) in document.places)
+    meaningless = tuple(spelled(path) for path in map(document.written, today.NOT_FOLLOWED) if path in document.places)
     kept = {key: entry for key, entry in value.items() if key not in today.MEANINGLESS}
     return Param(kept, _settings(parts), meaningless, patterns, document, folder, commands)
 
@@ -92,9 +95,8 @@ def root() -> dargs.Argument:
 
 def _with_commands(value: Mapping[str, Any], commands: Mapping[str, str | None]) -> dict[str, Any]:
     """Return the parameters with the machine's commands in the place of their own."""
-    where = {"train": "config", "explore": "config", "fp": "run_config"}
     result = dict(value)
-    for step, key in where.items():
+    for step, key in COMMANDS.items():
         if commands.get(step) and key in value.get(step, {}):
             result[step] = {**value[step], key: {**value[step][key], "command": commands[step]}}
     return result
@@ -115,15 +117,15 @@ class _Parts:
     explorer: Kind | None
     convergence: Kind | None
     labeler: Kind | None
-    configurations: Sequence[Kind] | None
-    stages: Sequence[Sequence[Kind]] | None
+    configurations: Sequence[Kind | None] | None
+    stages: Sequence[Sequence[Kind | None]] | None
 
     @classmethod
     def of(cls, value: Mapping[str, Any], folder: Path, patterns: Sequence[Pattern]) -> "_Parts":
         """Return the plugins that the settings describe, as far as they do."""
         explore = value.get("explore", {})
-        sources = [_kind("configurations", entry, folder) for entry in explore.get("configurations", [])]
-        stages = [[_kind("groups", group, folder) for group in stage] for stage in explore.get("stages", [])]
+        sources = explore.get("configurations")
+        stages = explore.get("stages")
         return cls(
             value,
             patterns,
@@ -131,8 +133,8 @@ class _Parts:
             explorer=_kind("explore", explore, folder),
             convergence=_kind("convergence", explore.get("convergence", {}), folder),
             labeler=_kind("fp", value.get("fp", {}), folder),
-            configurations=[kind for kind in sources if kind] if "configurations" in explore else None,
-            stages=[[group for group in stage if group] for stage in stages] if "stages" in explore else None,
+            configurations=None if sources is None else [_kind("configurations", entry, folder) for entry in sources],
+            stages=None if stages is None else [[_kind("groups", group, folder) for group in row] for row in stages],
         )
 
 
@@ -142,11 +144,20 @@ def _kind(kind: str, settings: Mapping[str, Any], folder: Path) -> Kind | None:
         return None
     found = kinds.load(kind, settings["type"])
     arguments = found.arguments()
-    own = {argument.name: settings[argument.name] for argument in arguments if argument.name in settings}
-    if any(argument.name not in own for argument in arguments):
+    if not all(_is_whole(argument, settings) for argument in arguments):
         return None
+    own = {argument.name: settings[argument.name] for argument in arguments}
     resolved = getattr(found, "resolved", None)
     return found.from_settings(resolved(own, folder) if resolved else own)
+
+
+def _is_whole(argument: dargs.Argument, settings: Mapping[str, Any]) -> bool:
+    """Whether settings have an argument with all that is below it: what has a fault was left out of them."""
+    if argument.name not in settings:
+        return False
+    held = settings[argument.name]
+    inside = argument.sub_fields.values() if isinstance(held, dict) and not argument.repeat else ()
+    return all(_is_whole(member, held) for member in inside)
 
 
 def _settings(parts: _Parts) -> Settings:
@@ -160,7 +171,7 @@ def _settings(parts: _Parts) -> Settings:
         trainer=cast(Trainer, parts.trainer),
         explorer=cast(Explorer, parts.explorer),
         configurations=tuple(cast(Sequence[Configurations], parts.configurations)),
-        stages=tuple(tuple(stage) for stage in cast(Sequence[Sequence[TaskGroup]], parts.stages)),
+        stages=tuple(map(tuple, cast(Sequence[Sequence[TaskGroup]], parts.stages))),
         convergence=cast(Convergence, parts.convergence),
         max_numb_iter=explore["max_numb_iter"],
         fatal_at_max=explore["fatal_at_max"],
@@ -191,7 +202,7 @@ def _problems(value: Mapping[str, Any], parts: _Parts) -> Iterator[Problem]:
         (("explore", "convergence"), parts.convergence),
     ]
     if elements and masses and not wrong:
-        if "init_data_sys" in inputs:
+        if {"init_data_sys", "init_data_prefix"} <= set(inputs):
             yield from systems.problems(parts.patterns, elements)
         single += [(("train",), parts.trainer), (("fp",), parts.labeler)]
         yield from _configuration_problems(parts.configurations, context)
@@ -216,12 +227,12 @@ def _element_problems(inputs: Mapping[str, Any]) -> Iterator[Problem]:
         yield ("inputs", "mass_map"), f"needs one mass for each of {', '.join(elements)}; there are {len(masses)}"
 
 
-def _configuration_problems(sources: Sequence[Kind] | None, context: CheckContext) -> Iterator[Problem]:
+def _configuration_problems(sources: Sequence[Kind | None] | None, context: CheckContext) -> Iterator[Problem]:
     path: KeyPath = ("explore", "configurations")
     if sources is not None and not sources:
         yield path, "must not be empty: exploration starts from these configurations"
     for number, source in enumerate(sources or ()):
-        yield from _below((*path, number), source.checks(context))
+        yield from _below((*path, number), source.checks(context)) if source else ()
 
 
 def _stages_problems(parts: _Parts, context: CheckContext) -> Iterator[Problem]:
@@ -233,6 +244,8 @@ def _stages_problems(parts: _Parts, context: CheckContext) -> Iterator[Problem]:
         if not groups:
             yield ("explore", "stages", stage), "must not be empty: the stage would explore nothing"
         for number, group in enumerate(groups):
+            if group is None:
+                continue
             path: KeyPath = ("explore", "stages", stage, number)
             yield from _below(path, group.checks(context))
             if parts.configurations:

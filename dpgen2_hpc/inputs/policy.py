@@ -129,7 +129,7 @@ def shared() -> list[Key]:
 
 def _template() -> list[Key]:
     return [
-        _key("timeout", int, "Longest time that an attempt at a task may take, s.", minimum=1),
+        _key("timeout", int, "Longest time that an attempt at a task may take, s.", minimum=1, maximum=10**9),
         Key(
             "envs",
             [dict[str, str | int | float], NOTHING],

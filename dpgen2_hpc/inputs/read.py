@@ -237,8 +237,15 @@ class _Reader:
         return self.whole_characters(start, path, value) if isinstance(value, str) else value
 
     def whole_characters(self, start: int, path: KeyPath, text: str) -> str:
-        """Return a string that can be written again: a lone surrogate, half a character, cannot."""
+        """Return a string that can be written again, and stand in a path or a command.
+
+        A lone surrogate, half a character, cannot be written; no path and no command has a NUL.
+        """
         clean = text.encode(errors="backslashreplace").decode()
         if clean != text:
             self.fault(start, path, f"{quoted(clean)} has half a character in it (a lone surrogate)")
+        if "\0" in text:
+            self.fault(
+                start, path, f"{quoted(clean)} has the character NUL in it, which no path and no command can have"
+            )
         return clean

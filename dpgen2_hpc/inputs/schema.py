@@ -26,6 +26,17 @@ def schema(tree: dargs.Argument, title: str) -> Schema:
     return {"$schema": DIALECT, "title": title, **_object(tree)}
 
 
+def machine_schema(tree: dargs.Argument, title: str) -> Schema:
+    """Return the schema of ``machine.json``, whose sections may be DP-GEN's lists of one."""
+    result = schema(tree, title)
+    names = [name for name, held in result["properties"].items() if "machine" in held.get("properties", {})]
+    result["$defs"] = {name: result["properties"][name] for name in names}
+    for name in names:
+        one = {"$ref": f"#/$defs/{name}"}
+        result["properties"][name] = {"anyOf": [one, {"type": "array", "items": one, "minItems": 1, "maxItems": 1}]}
+    return result
+
+
 def _argument(argument: Any) -> Schema:
     """Return the schema of a value."""
     result: Schema = {"description": " ".join(str(argument.doc).split())}

@@ -1,6 +1,7 @@
 """The first training systems: which folders ``init_data_sys`` stands for, and whether they can be learned from."""
 
 import glob
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,10 +70,19 @@ def _folders(pattern: Path) -> Iterator[Path]:
         if (found / MARK).exists():
             yield found
         elif found.is_dir():
-            below = sorted(path.parent for path in found.rglob(MARK))
-            yield from below or [found]
+            yield from _below(found) or [found]
         elif not any(letter in str(pattern) for letter in WILD):
             yield found
+
+
+def _below(folder: Path) -> list[Path]:
+    """Return the systems below a folder; their sets are not looked into."""
+    systems: list[Path] = []
+    for top, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith("set.")]
+        if MARK in files:
+            systems.append(Path(top))
+    return sorted(systems)
 
 
 def problems(patterns: Sequence[Pattern], type_map: Sequence[str]) -> Iterator[tuple[KeyPath, str]]:

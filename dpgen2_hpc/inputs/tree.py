@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin
 import dargs
 
 from dpgen2_hpc.errors import Fault
-from dpgen2_hpc.inputs.faults import alternatives, expected, finite, found, quoted, unknown
+from dpgen2_hpc.inputs.faults import alternatives, expected, finite, found, nearest, quoted, unit, unknown
 from dpgen2_hpc.inputs.read import Document, KeyPath
 from dpgen2_hpc.kinds import Key
 
@@ -55,8 +55,9 @@ def walk(root: dargs.Argument, document: Document, later: Mapping[str, Sequence[
     """Return what a document means along the tree under ``root``, and all that is wrong with it.
 
     In the new dictionary defaults are filled in, aliases have become the names they stand for, keys that begin with
-    ``_`` are gone, and integers are floats where the tree has floats. A value with a fault is left out. The faults are
-    in the order of the file.
+    ``_`` are gone, and integers are floats where the tree has floats. A value with a fault is left out, and so is a
+    list or a plain object that has one; an object with arguments keeps its other members. The faults are in the order
+    of the file.
 
     Parameters
     ----------
@@ -110,7 +111,7 @@ class _Walk:
     # ---- values
 
     def value(self, argument: dargs.Argument, value: Any, path: KeyPath) -> Any:
-        """Return the value of ``argument``, completed."""
+        """Return the value of ``argument``, completed; ``NO_DEFAULT`` where nothing of it can be kept."""
         before = len(self.faults)
         if argument.sub_fields or argument.sub_variants:
             branch = partial(self.object, argument)
@@ -118,8 +119,10 @@ class _Walk:
         else:
             result = self.typed(value, options(argument), path)
             self.limits(argument, value, path)
+            result = result if len(self.faults) == before else NO_DEFAULT
         if len(self.faults) == before and argument.extra_check and not argument.extra_check(result):
             self.fault(path, argument.extra_check_errmsg or f"{found(value)} is not allowed here")
+            return NO_DEFAULT
         return result
 
     def typed(
@@ -131,26 +134,36 @@ class _Walk:
         *,
         named: bool = False,
     ) -> Any:
-        """Return a value that is one of ``options``, down to the elements of its lists.
+        """Return a value that is one of ``options``, down to the elements of its lists; ``NO_DEFAULT`` if it is none.
 
         ``branch`` walks an object that has arguments of its own; ``named``: such objects stand under names.
         """
         if isinstance(value, str) and value.startswith(TO_FILL):
             self.fault(path, f"is still to be filled in:{value.removeprefix(TO_FILL)}")
-        elif not any(fits(value, option) for option in options):
+            return NO_DEFAULT
+        if not any(fits(value, option) for option in options):
             hint = f": write {value:.0f}" if int in options and _is_whole(value) else ""
             self.fault(path, f"expected {expected(options)}, found {found(value)}{hint}")
-        elif isinstance(value, list):
-            inner = _members(options, list)
-            return [self.typed(item, inner, (*path, index), branch) for index, item in enumerate(value)]
-        elif isinstance(value, dict) and branch and not named:
+            return NO_DEFAULT
+        if isinstance(value, dict) and branch and not named:
             return branch(value, path)
-        elif isinstance(value, dict):
-            inner = _members(options, dict)
-            return {key: self.typed(item, inner, (*path, key), branch) for key, item in _no_comments(value)}
-        elif type(value) is int and float in options and int not in options:
-            return float(value)
-        return value
+        if isinstance(value, list | dict):
+            return self.entries(value, _members(options, type(value)), path, branch)
+        return float(value) if type(value) is int and float in options and int not in options else value
+
+    def entries(
+        self,
+        value: list[Any] | dict[str, Any],
+        options: Sequence[Any],
+        path: KeyPath,
+        branch: Callable[[dict[str, Any], KeyPath], Any] | None,
+    ) -> Any:
+        """Return a list or a plain object with its entries completed; ``NO_DEFAULT`` if one of them cannot be kept."""
+        pairs = enumerate(value) if isinstance(value, list) else _no_comments(value)
+        entries = {key: self.typed(item, options, (*path, key), branch) for key, item in pairs}
+        if any(entry is NO_DEFAULT for entry in entries.values()):
+            return NO_DEFAULT
+        return list(entries.values()) if isinstance(value, list) else entries
 
     def limits(self, argument: dargs.Argument, value: Any, path: KeyPath) -> None:
         """Note each number out of bounds and each word that is not among the choices."""
@@ -164,12 +177,13 @@ class _Walk:
     def object(self, argument: dargs.Argument, value: dict[str, Any], path: KeyPath) -> dict[str, Any]:
         """Return the object that ``argument`` describes, completed."""
         shape = self.shape(argument, value, path)
-        given = self.given(shape, value, path)
+        given, misspelt = self.given(shape, value, path)
         result: dict[str, Any] = {flag: tag for flag, tag in shape.flags.items() if tag is not None}
         for member in shape.arguments:
-            before = len(self.faults)
+            if member.optional and member.name in misspelt - set(given):
+                continue  # its default is surely not what is meant
             held = self.member(member, given.get(member.name, []), value, path)
-            if held is not NO_DEFAULT and len(self.faults) == before:
+            if held is not NO_DEFAULT:
                 result[member.name] = held
         return result
 
@@ -191,17 +205,23 @@ class _Walk:
             return self.value(argument, argument.default, (*path, argument.name))
         return NO_DEFAULT
 
-    def given(self, shape: _Shape, value: dict[str, Any], path: KeyPath) -> dict[str, list[str]]:
-        """Return the keys that an object has for each argument, and note those that it has for none."""
+    def given(self, shape: _Shape, value: dict[str, Any], path: KeyPath) -> tuple[dict[str, list[str]], frozenset[str]]:
+        """Return the keys that an object has for each argument; and note those that it has for none.
+
+        With them come the arguments that the unknown ones look like.
+        """
         owners = shape.owners()
         given: dict[str, list[str]] = {}
+        meant: set[str] = set()
         known = [*shape.flags, *(argument.name for argument in shape.arguments if getattr(argument, "available", True))]
         for key, _ in _no_comments(value):
             if key in owners:
                 given.setdefault(owners[key].name, []).append(key)
             elif key not in shape.flags and None not in shape.flags.values():
                 self.fault((*path, key), unknown("key", key, known, owners))
-        return given
+                near = nearest(key, [*owners, *known])
+                meant |= {owners[near].name} if near in owners else set()
+        return given, frozenset(meant)
 
     def shape(self, argument: dargs.Argument, value: dict[str, Any], path: KeyPath) -> _Shape:
         """Return what an object may hold: the arguments, and those of the choice that each variant's flag makes."""
@@ -243,7 +263,9 @@ def _no_choice(variant: dargs.Variant, value: dict[str, Any], later: Sequence[st
     tag = value[flag]
     if not isinstance(tag, str):
         return f"expected a string, found {found(tag)}"
-    return f"{quoted(tag)} {NOT_YET}" if tag in later else unknown(flag, tag, known, [*variant.choice_alias, *later])
+    if tag in later:
+        return f"{quoted(tag)} {NOT_YET}: choose from {', '.join(known)}"
+    return unknown(flag, tag, known, [*variant.choice_alias, *later])
 
 
 def _is_later(argument: dargs.Argument, value: Any) -> bool:
@@ -255,11 +277,16 @@ def options(argument: dargs.Argument) -> tuple[Any, ...]:
     """Return the types that a value may have; a repeated ``list`` is a ``list[dict]``, which dargs does not say."""
     options = alternatives(argument.dtype)
     if not argument.repeat:
-        nested = any(dict in map(_base, _members(options, list)) for option in options if _base(option) is list)
+        nested = any(_holds_objects(option) for option in options if _base(option) is list)
         return tuple(option for option in options if not (nested and option is dict))
     spelled_out = {get_origin(option) for option in options}
     meaning = {list: list[dict[str, Any]], dict: dict[str, dict[str, Any]]}
     return tuple(meaning.get(option, option) for option in options if option not in spelled_out)
+
+
+def _holds_objects(kind: Any) -> bool:
+    """Whether a type is an object, or a list of them, or of lists of them."""
+    return _base(kind) is dict or (_base(kind) is list and any(map(_holds_objects, _members([kind], list))))
 
 
 def _base(kind: Any) -> Any:
@@ -291,9 +318,10 @@ def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
 def _breaches(key: Key, leaf: Any) -> Iterator[str]:
     """Yield the limits of ``key`` that a word or a number does not keep."""
     if isinstance(leaf, str) and key.choices is not None and leaf not in key.choices:
-        yield f"{quoted(leaf)} {NOT_YET}" if leaf in key.later else unknown("value", leaf, key.choices)
+        later = f"{quoted(leaf)} {NOT_YET}: choose from {', '.join(key.choices)}"
+        yield later if leaf in key.later else unknown("value", leaf, key.choices)
     if type(leaf) in (int, float) and finite(leaf):
         for name, words, holds in LIMITS:
             bound = getattr(key, name)
             if bound is not None and not holds(leaf, bound):
-                yield f"must be {words} {bound}, found {leaf}"
+                yield f"must be {words} {bound}{unit(key.doc)}, found {leaf}"

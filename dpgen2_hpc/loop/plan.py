@@ -1,7 +1,7 @@
 """The user's two files, understood: what the driver follows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from dpgen2_hpc.explore.step import ExploreStep
 from dpgen2_hpc.fp.step import FpStep
 from dpgen2_hpc.inputs.machine import MachineFile, MachineTrees, load_machine
 from dpgen2_hpc.inputs.param import Param, load_param
-from dpgen2_hpc.inputs.policy import Said, agreed, env_faults
+from dpgen2_hpc.inputs.policy import Place, Said, agreed, env_faults
 from dpgen2_hpc.inputs.step_configs import StepConfigs, read_step_configs
 from dpgen2_hpc.loop.schedule import Limits
 from dpgen2_hpc.loop.step import Step
@@ -30,7 +30,7 @@ class Plan:
     """What a run follows: the parameters, and for each step with tasks its machine and policy.
 
     ``notify`` is a shell command that gets the status as JSON; ``meaningless`` names each key that was given and is not
-    followed, with its file.
+    followed, with its file; ``places`` tell where a path below a step's section stands in ``machine.json``.
     """
 
     param: Param
@@ -39,6 +39,7 @@ class Plan:
     policies: Mapping[str, Policy]
     notify: str | None = None
     meaningless: tuple[str, ...] = ()
+    places: Mapping[str, Place] = field(default_factory=dict)
 
     @property
     def limits(self) -> Limits:
@@ -138,6 +139,7 @@ def _plan(param: Param, machine: MachineFile, said: Mapping[str, Mapping[str, Sa
             *(f"param.json: '{key}'" for key in (*param.meaningless, *configs.meaningless)),
             *(f"machine.json: '{key}'" for key in machine.meaningless),
         ),
+        machine.places,
     )
 
 

@@ -4,7 +4,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.data.masses import MASSES
 from dpgen2_hpc.dispatch.schedulers import Entry
 from dpgen2_hpc.errors import Fault, spelled
 from dpgen2_hpc.explore.configurations.geometry import density, nearest_distance
+from dpgen2_hpc.inputs.param import COMMANDS
 from dpgen2_hpc.inputs.read import KeyPath
 from dpgen2_hpc.inputs.systems import Pattern
 from dpgen2_hpc.loop.follow import starting_frames
@@ -25,6 +27,9 @@ LOOKED_AT = 10
 
 OVERLAP, CLOSE, HEAVY = 0.5, 0.7, 30.0
 """Å below which atoms overlap, Å below which no two atoms of any molecule are, g/cm³ above which nothing is."""
+
+SCATTER = 0.8, 1.25
+"""How far a mass may be from the element's own, as a factor: isotopes, and rounded numbers."""
 
 FILES = {"train": 20, "explore": 9, "fp": 9}
 """Files in the folder of a task, roughly."""
@@ -79,13 +84,18 @@ class Survey:
     faults: Sequence[Fault]
 
 
-def survey(plan: Plan, machine_file: Path) -> Survey:
+def survey(plan: Plan) -> Survey:
     """Look at everything that the inputs name."""
     settings = plan.param.settings
     pools = [starting_frames(settings, entry) for entry in range(len(settings.configurations))]
     faults: list[Fault] = []
     notices = [f"{key} has no meaning here and is not followed" for key in plan.meaningless]
-    lines = [f"elements: {_elements(plan)}", *map(_data_line, plan.param.patterns)]
+    name = plan.param.value["name"]
+    lines = [
+        *([f"name: {name}"] if name else []),
+        f"elements: {_elements(plan)}",
+        *map(_data_line, plan.param.patterns),
+    ]
     for entry, frames in enumerate(pools):
         looks = Look.at(frames, dict(zip(settings.type_map, settings.masses, strict=True)))
         path: KeyPath = ("explore", "configurations", entry)
@@ -95,11 +105,13 @@ def survey(plan: Plan, machine_file: Path) -> Survey:
                 faults.append(plan.param.document.fault(path, text))
             else:
                 notices.append(f"{spelled(plan.param.document.written(path))}: {text}")
-    for path, text, is_fault in _machine_findings(plan):
+    notices += _strange_masses(plan)
+    notices += _oversampled(plan, pools)
+    for fault, is_fault in dict.fromkeys(_program_findings(plan)):
         if is_fault:
-            faults.append(Fault(str(machine_file), path, text))
+            faults.append(fault)
         else:
-            notices.append(f"{spelled(path)}: {text}")
+            notices.append(f"{spelled(fault.path)}: {fault.message}")
     return Survey([*lines, *_numbers(plan, pools)], notices, faults)
 
 
@@ -124,6 +136,28 @@ def _data_line(pattern: Pattern) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: ``1 job``, ``2 jobs``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _strange_masses(plan: Plan) -> Iterator[str]:
+    """Yield the elements whose mass is that of no isotope: they may stand in another order than the masses."""
+    settings = plan.param.settings
+    for index, (name, mass) in enumerate(zip(settings.type_map, settings.masses, strict=True)):
+        usual = MASSES.get(name)
+        if usual is not None and not SCATTER[0] <= mass / usual <= SCATTER[1]:
+            path = plan.param.document.written(("inputs", "mass_map", index))
+            yield f"{spelled(path)}: {mass:g} u for {name}, whose atoms weigh {usual:g} u: are the masses in order?"
+
+
+def _oversampled(plan: Plan, pools: Sequence[Sequence[Frame]]) -> Iterator[str]:
+    """Yield the groups that draw more configurations than they have, so that some run twice in an iteration."""
+    for stage, groups in enumerate(plan.param.settings.stages):
+        for number, group in enumerate(groups):
+            pool = sum(len(pools[entry]) for entry in group.conf_idx)
+            drawn = getattr(group, "n_sample", None)
+            if drawn is not None and drawn > pool:
+                path = plan.param.document.written(("explore", "stages", stage, number, "n_sample"))
+                there = counted(pool, "configuration")
+                yield f"{spelled(path)}: {drawn} are drawn from {there}: some run more than once in an iteration"
 
 
 # ---- configurations -------------------------------------------------------------------------------------------------
@@ -170,7 +204,7 @@ class Look:
 # ---- programs -------------------------------------------------------------------------------------------------------
 
 
-def _machine_findings(plan: Plan) -> Iterator[tuple[tuple[str, ...], str, bool]]:
+def _program_findings(plan: Plan) -> Iterator[tuple[Fault, bool]]:
     """Yield the programs that this host does not have, those of the scheduler and those of the tasks."""
     settings = plan.param.settings
     commands = {
@@ -182,10 +216,18 @@ def _machine_findings(plan: Plan) -> Iterator[tuple[tuple[str, ...], str, bool]]
         for program in _scheduler_programs(machine):
             if shutil.which(program) is None:
                 text = f"there is no program '{program}' on this host: jobs cannot be submitted from here"
-                yield (step, "machine", "batch_type"), text, True
+                yield replace(plan.places[step](("machine", "batch_type")), message=text), True
         for program, sure in sorted(set(programs(commands[step]))):
             if shutil.which(program) is None:
-                yield (step, "command"), *_missing(program, machine, sure=sure)
+                text, is_fault = _missing(program, machine, sure=sure)
+                yield _at_command(plan, step, text), is_fault
+
+
+def _at_command(plan: Plan, step: str, text: str) -> Fault:
+    """Return a fault where a step's command stands: that of ``machine.json`` comes first."""
+    if plan.machine_value[step]["command"] is not None:
+        return replace(plan.places[step](("command",)), message=text)
+    return plan.param.document.fault((step, COMMANDS[step], "command"), text)
 
 
 def _scheduler_programs(machine: Any) -> list[str]:

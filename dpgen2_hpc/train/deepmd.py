@@ -13,10 +13,23 @@ import dargs
 import numpy as np
 
 from dpgen2_hpc.errors import OutputError
+from dpgen2_hpc.inputs.faults import found
 from dpgen2_hpc.kinds import CheckContext, Key, Problem, TrainingInput
 
 SEEDED = ("descriptor", "fitting_net", "type_embedding")
 """The parts of ``model`` that draw their first weights at random."""
+
+PARTS = (("", "model"), ("", "training"), ("model", "descriptor"), ("model", "fitting_net"))
+"""The parts that no input can do without, each below another or at the top."""
+
+STEPS = ("numb_steps", "stop_batch", "numb_step", "num_steps", "num_step")
+"""The words of ``dp train`` for the number of steps."""
+
+LENGTHS = (*STEPS, "numb_epoch", "numb_epochs", "num_epoch", "num_epochs")
+"""The keys of ``training``, one of which says how long it is."""
+
+COUNTED = (*STEPS, "disp_freq", "save_freq")
+"""Its keys that are whole numbers of steps."""
 
 CHECKPOINT_SUFFIXES = ("index", "meta", "data-00000-of-00001")
 
@@ -253,16 +266,45 @@ def _template_problems(template: Any, type_map: tuple[str, ...]) -> Iterator[Pro
     if not isinstance(template, dict):
         yield (), "must be an object, the input of dp train"
         return
-    for path in (("model",), ("training",), ("model", "descriptor"), ("model", "fitting_net")):
-        above = template.get(path[0], {}) if len(path) > 1 else template
-        if isinstance(above, dict) and (above or len(path) == 1) and not isinstance(above.get(path[-1]), dict):
-            yield path, "is missing: an input of dp train has it, as an object"
+    yield from _part_problems(template)
     model, training = template.get("model"), template.get("training")
     if isinstance(model, dict) and model.get("type_map", list(type_map)) != list(type_map):
         text = f"is {model['type_map']}, inputs.type_map is {list(type_map)}: elements would be mixed up"
         yield ("model", "type_map"), text
-    if isinstance(training, dict) and training.get("validation_data"):
+    if isinstance(training, dict):
+        yield from _training_problems(training)
+
+
+def _part_problems(template: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the parts that are missing, and those that are no objects."""
+    for above, name in PARTS:
+        holder = template.get(above) if above else template
+        if isinstance(holder, dict) and name not in holder:
+            yield ((above, name) if above else (name,)), "is missing: an input of dp train has it, as an object"
+    for path, part in _parts(template):
+        if not isinstance(part, dict):
+            yield path, f"expected an object, as dp train has it, found {found(part)}"
+
+
+def _parts(template: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the parts of a template that are objects of their own, as far as it has them."""
+    for name in ("model", "training", "learning_rate", "loss"):
+        if name in template:
+            yield (name,), template[name]
+    model = template.get("model")
+    if isinstance(model, dict):
+        yield from ((("model", name), model[name]) for name in SEEDED if name in model)
+
+
+def _training_problems(training: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what is wrong with the length of a training, and the data that it must not name."""
+    if training.get("validation_data"):
         yield ("training", "validation_data"), "is not available yet; leave it out"
+    if not any(name in training for name in LENGTHS):
+        yield ("training", "numb_steps"), "is missing: how many steps a training has"
+    for name in COUNTED:
+        if name in training and (type(training[name]) is not int or training[name] < 1):
+            yield ("training", name), f"expected a whole number, at least 1, found {found(training[name])}"
 
 
 def _write_seeded(content: dict[str, Any], rng: np.random.Generator, directory: Path) -> None:

@@ -121,12 +121,16 @@ def test_a_batch_type_is_known_by_each_spelling_that_is_accepted_and_has_a_scrip
     assert parts(tmp_path, machine={**SHELL, "batch_type": name}).header.startswith("#!/bin/bash")
 
 
-@pytest.mark.parametrize("name", ["Bohrium", "SGE", "Fugaku", "DistributedShell", ""])
+@pytest.mark.parametrize("name", ["Bohrium", "SGE", "Fugaku", "DistributedShell"])
 def test_a_batch_system_without_a_file_of_ours_is_refused_by_name(name):
     found = places({**SHELL, "batch_type": name})
     assert list(found) == ["machine.batch_type"]
     assert f"'{name}' is not available yet" in found["machine.batch_type"]
     assert "Shell" in found["machine.batch_type"]
+
+
+def test_a_batch_system_that_nobody_knows_is_a_slip():
+    assert places({**SHELL, "batch_type": ""})["machine.batch_type"].startswith("'' is unknown. There is: Shell, ")
 
 
 @pytest.mark.parametrize("name", ["SSHContext", "BohriumContext", "HDFSContext", "ssh"])

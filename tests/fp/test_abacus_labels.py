@@ -166,6 +166,14 @@ def test_what_is_wrong_is_found_before_anything_is_submitted(tmp_path, more, key
     assert says in text
 
 
+def test_a_pseudopotential_that_says_it_is_another_elements_is_refused(tmp_path):
+    given = settings(tmp_path)
+    (tmp_path / given["inputs_config"]["pp_files"]["Al"]).write_text('<PP_HEADER element="Cu"/>')
+    [(path, text)] = made("abacus", given, tmp_path).checks(context("Al", "Cu"))
+    assert path == ("inputs_config", "pp_files", "Al")
+    assert "is a pseudopotential of Cu, not of Al" in text
+
+
 def test_two_files_of_one_name_are_refused(tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "Al.upf").write_text("Cu\n")

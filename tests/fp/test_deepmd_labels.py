@@ -81,6 +81,11 @@ def test_the_teacher_must_be_there(tmp_path):
     assert "there is no file" in text
 
 
+def test_the_teacher_is_a_file(tmp_path):
+    labeler = made("deepmd", {"run_config": {"teacher_model_path": "."}}, tmp_path)
+    assert [path for path, _ in labeler.checks(context("Al"))] == [("run_config", "teacher_model_path")]
+
+
 def test_another_python_may_have_the_teachers_program(tmp_path):
     given = {"run_config": {"teacher_model_path": "t.pb", "command": "singularity run dp.sif python3"}}
     assert made("deepmd", given, tmp_path).command == "singularity run dp.sif python3 -m dpgen2_hpc.fp.deepmd"

@@ -41,9 +41,9 @@ CORPUS = [
     ("today", ("inputs", "type_map"), ["Al", "Cu Zn"], ["inputs.type_map[1]: 'Cu Zn' is no name of an element: letters, digits and '_' alone go through all the programs"]),
     ("today", ("inputs", "type_map"), ["Cu"], ["inputs.mass_map: needs one mass for each of Cu; there are 2"]),
     ("today", ("inputs", "mass_map"), [26.98], ["inputs.mass_map: needs one mass for each of Al, Cu; there are 1"]),
-    ("today", ("inputs", "mass_map"), [26.98, 0], ["inputs.mass_map[1]: must be more than 0, found 0"]),
-    ("today", ("inputs", "mass_map"), [26.98, -3], ["inputs.mass_map[1]: must be more than 0, found -3"]),
-    ("today", ("inputs", "mass_map"), [26.98, 63550], ["inputs.mass_map[1]: must be at most 400, found 63550"]),
+    ("today", ("inputs", "mass_map"), [26.98, 0], ["inputs.mass_map[1]: must be more than 0 u, found 0"]),
+    ("today", ("inputs", "mass_map"), [26.98, -3], ["inputs.mass_map[1]: must be more than 0 u, found -3"]),
+    ("today", ("inputs", "mass_map"), [26.98, 63550], ["inputs.mass_map[1]: must be at most 400 u, found 63550"]),
     ("today", ("inputs", "mass_map"), ["27", 64], ["inputs.mass_map[0]: expected a number, found the string '27'"]),
     ("today", ("inputs", "mass_map"), [True, 64], ["inputs.mass_map[0]: expected a number, found true"]),
     ("today", ("inputs", "mass_map"), 27, ["inputs.mass_map: expected a list of numbers, found the number 27"]),
@@ -75,7 +75,7 @@ CORPUS = [
     ("today", ("train",), GONE, ["train: this key is missing: expected an object"]),
     ("today", ("train", "type"), GONE, ["train.type: this key is missing: choose from dp"]),
     ("today", ("train", "type"), "deepmd", ["train.type: unknown type 'deepmd'. Known here: dp."]),
-    ("today", ("train", "type"), "dp-dist", ["train.type: 'dp-dist' is not available yet in this version"]),
+    ("today", ("train", "type"), "dp-dist", ["train.type: 'dp-dist' is not available yet in this version: choose from dp"]),
     ("today", ("train", "type"), 3, ["train.type: expected a string, found the number 3"]),
     ("today", ("train", "numb_models"), 1, ["train.numb_models: must be at least 2, found 1"]),
     ("today", ("train", "numb_models"), 4.0, ["train.numb_models: expected a whole number, found the number 4.0: write 4"]),
@@ -87,12 +87,23 @@ CORPUS = [
     ("today", ("train", "template_script"), "swapped.json", ["swapped.json: model.type_map: is ['Cu', 'Al'], inputs.type_map is ['Al', 'Cu']: elements would be mixed up"]),
     ("today", ("train", "template_script"), ["good.json", "good.json", "good.json"], ["train.template_script: has 3 entries; there are 2 models"]),
     ("today", ("train", "template_script"), ["good.json", 5], ["train.template_script[1]: must be an object, the input of dp train"]),
+    ("today", ("train", "template_script"), {**TEMPLATE, "model": {}}, ["train.template_script.model.descriptor: is missing: an input of dp train has it, as an object", "train.template_script.model.fitting_net: is missing: an input of dp train has it, as an object"]),
+    ("today", ("train", "template_script"), {**TEMPLATE, "learning_rate": 0.001}, ["train.template_script.learning_rate: expected an object, as dp train has it, found the number 0.001"]),
+    ("today", ("train", "template_script"), {**TEMPLATE, "training": {}}, ["train.template_script.training.numb_steps: is missing: how many steps a training has"]),
+    ("today", ("train", "template_script"), {**TEMPLATE, "training": {"numb_steps": 0}}, ["train.template_script.training.numb_steps: expected a whole number, at least 1, found the number 0"]),
+    ("today", ("train", "template_script"), {**TEMPLATE, "training": {"numb_steps": 1e6}}, ["train.template_script.training.numb_steps: expected a whole number, at least 1, found the number 1000000.0"]),
+    ("today", ("explore", "max_numb_iter"), 10**30, ["explore.max_numb_iter: must be at most 1000000, found 1000000000000000000000000000000"]),
+    ("today", ("explore", "configurations", 0, "replicate"), 300, ["explore.configurations[0].replicate: 27000000 unit cells in each of 3 configurations are too many atoms: more than 10000000 in all"]),
+    ("today", ("explore", "configurations", 0, "numb_confs"), 10**30, ["explore.configurations[0].numb_confs: must be at most 100000, found 1000000000000000000000000000000"]),
+    ("today", ("explore", "stages", 0, 0, "n_sample"), 10**30, ["explore.stages[0][0].n_sample: must be at most 100000, found 1000000000000000000000000000000"]),
+    ("today", ("explore", "stages", 0, 0, "nsteps"), 10**10, ["explore.stages[0][0].nsteps: must be at most 2147483647, found 10000000000"]),
+    ("today", ("explore", "config"), {"command": "lmp\0"}, ["explore.config.command: 'lmp\\x00' has the character NUL in it, which no path and no command can have"]),
     ("today", ("train", "template_script"), {}, ["train.template_script.model: is missing: an input of dp train has it, as an object", "train.template_script.training: is missing: an input of dp train has it, as an object"]),
-    ("today", ("train", "template_script"), {"model": {"type_map": ["Cu", "Al"], "descriptor": {}, "fitting_net": {}}, "training": {}}, ["train.template_script.model.type_map: is ['Cu', 'Al'], inputs.type_map is ['Al', 'Cu']: elements would be mixed up"]),
+    ("today", ("train", "template_script"), {"model": {"type_map": ["Cu", "Al"], "descriptor": {}, "fitting_net": {}}, "training": {"numb_steps": 1}}, ["train.template_script.model.type_map: is ['Cu', 'Al'], inputs.type_map is ['Al', 'Cu']: elements would be mixed up"]),
     ("today", ("train", "template_script"), [], ["train.template_script: has 0 entries; there are 2 models"]),
     ("today", ("train", "config"), {"comand": "dp"}, ["train.config.comand: unknown key 'comand'; did you mean 'command'? Known here: command, impl, train_args."]),
     ("today", ("train", "config"), {"command": ""}, ["train.config.command: must not be empty"]),
-    ("today", ("train", "config"), {"impl": "pytorch"}, ["train.config.impl: 'pytorch' is not available yet in this version"]),
+    ("today", ("train", "config"), {"impl": "pytorch"}, ["train.config.impl: 'pytorch' is not available yet in this version: choose from tensorflow"]),
     ("today", ("train", "config"), {"impl": "tensorflw"}, ["train.config.impl: unknown value 'tensorflw'; did you mean 'tensorflow'? Known here: tensorflow."]),
     ("today", ("train", "config"), {"backend": "tensorflow", "impl": "tensorflow"}, ["train.config.impl: 'backend' and 'impl' are the same key: give only one of them"]),
     ("today", ("train", "config"), {"init_model_policy": "yes"}, ['train.config.init_model_policy: \'init_model_policy\' is not available yet in this version: leave it out (its default is "no")']),
@@ -100,7 +111,7 @@ CORPUS = [
     ("today", ("train", "init_models_paths"), ["a.pb"], ["train.init_models_paths: 'init_models_paths' is not available yet in this version: leave it out (its default is null)"]),
     ("today", ("train", "training_iter0_model_path"), ["a.pb"], ["train.training_iter0_model_path: 'training_iter0_model_path' is not available yet in this version: leave it out (its default is null)"]),
     ("today", ("explore", "type"), "lammps", ["explore.type: unknown type 'lammps'; did you mean 'lmp'? Known here: lmp."]),
-    ("today", ("explore", "type"), "calypso", ["explore.type: 'calypso' is not available yet in this version"]),
+    ("today", ("explore", "type"), "calypso", ["explore.type: 'calypso' is not available yet in this version: choose from lmp"]),
     ("today", ("explore", "max_num_iter"), 5, ["explore.max_num_iter: unknown key 'max_num_iter'; did you mean 'max_numb_iter'? Known here: ..."]),
     ("today", ("explore", "max_numb_iter"), 0, ["explore.max_numb_iter: must be at least 1, found 0"]),
     ("today", ("explore", "max_numb_iter"), "5", ["explore.max_numb_iter: expected a whole number, found the string '5'"]),
@@ -109,11 +120,11 @@ CORPUS = [
     ("today", ("explore", "convergence"), GONE, ["explore.convergence: this key is missing: expected an object"]),
     ("today", ("explore", "convergence"), {}, ["explore.convergence.type: this key is missing: choose from fixed-levels"]),
     ("today", ("explore", "convergence", "type"), "fixed_levels", ["explore.convergence.type: unknown type 'fixed_levels'; did you mean 'fixed-levels'? Known here: fixed-levels."]),
-    ("today", ("explore", "convergence", "type"), "adaptive-lower", ["explore.convergence.type: 'adaptive-lower' is not available yet in this version"]),
+    ("today", ("explore", "convergence", "type"), "adaptive-lower", ["explore.convergence.type: 'adaptive-lower' is not available yet in this version: choose from fixed-levels"]),
     ("today", ("explore", "convergence", "level_f_lo"), GONE, ["explore.convergence.level_f_lo: this key is missing: expected a number"]),
     ("today", ("explore", "convergence", "level_f_lo"), 0.6, ["explore.convergence.level_f_lo: must be below level_f_hi (0.5), found 0.6"]),
-    ("today", ("explore", "convergence", "level_f_lo"), -0.1, ["explore.convergence.level_f_lo: must be at least 0, found -0.1"]),
-    ("today", ("explore", "convergence", "level_f_hi"), 0, ["explore.convergence.level_f_hi: must be more than 0, found 0"]),
+    ("today", ("explore", "convergence", "level_f_lo"), -0.1, ["explore.convergence.level_f_lo: must be at least 0 eV/Å, found -0.1"]),
+    ("today", ("explore", "convergence", "level_f_hi"), 0, ["explore.convergence.level_f_hi: must be more than 0 eV/Å, found 0"]),
     ("today", ("explore", "convergence", "level_v_lo"), 0.1, ["explore.convergence.level_v_hi: is missing: level_v_lo is given"]),
     ("today", ("explore", "convergence", "level_v_hi"), 0.1, ["explore.convergence.level_v_lo: is missing: level_v_hi is given"]),
     ("today", ("explore", "convergence", "conv_acuracy"), 0.9, ["explore.convergence.conv_acuracy: unknown key 'conv_acuracy'; did you mean 'conv_accuracy'? Known here: ..."]),
@@ -136,7 +147,7 @@ CORPUS = [
     ("today", ("explore", "configurations", 0, "concentration"), [[0.5, 0.5], [1.0]], ["explore.configurations[0].concentration: [1.0] needs one number for each of Al, Cu"]),
     ("today", ("explore", "configurations", 0, "concentration"), ["a"], ["explore.configurations[0].concentration: ['a'] must be numbers, none negative"]),
     ("today", ("explore", "configurations", 0, "cell_pert_frac"), 0.5, ["explore.configurations[0].cell_pert_frac: must be less than 0.5, found 0.5"]),
-    ("today", ("explore", "configurations", 0, "atom_pert_dist"), -1, ["explore.configurations[0].atom_pert_dist: must be at least 0, found -1"]),
+    ("today", ("explore", "configurations", 0, "atom_pert_dist"), -1, ["explore.configurations[0].atom_pert_dist: must be at least 0 Å, found -1"]),
     ("today", ("explore", "configurations", 0, "numb_confs"), 0, ["explore.configurations[0].numb_confs: must be at least 1, found 0"]),
     ("today", ("explore", "configurations", 0, "fmt"), "lammps/lmp", ["explore.configurations[0].fmt: unknown key 'fmt'. Known here: type, lattice, numb_confs, replicate, concentration, cell_pert_frac, atom_pert_dist."]),
     ("today", ("explore", "configurations", 1, "files"), "strt.lmp", ["explore.configurations[1].files[0]: 'HERE/strt.lmp' matches no file"]),
@@ -145,7 +156,7 @@ CORPUS = [
     ("today", ("explore", "configurations", 1, "fmt"), "lmp/lammps", ["explore.configurations[1].files[0]: dpdata reads no format 'lmp/lammps'; is one of these meant: lammps/lmp, lammps/dump?"]),
     ("today", ("explore", "configurations", 1, "prefix"), "nowhere", ["explore.configurations[1].files[0]: 'HERE/nowhere/start.lmp' matches no file"]),
     ("today", ("explore", "configurations", 1), ["gone.lmp"], ["explore.configurations[1][0]: 'HERE/gone.lmp' matches no file"]),
-    ("today", ("explore", "stages"), GONE, ["explore.stages: this key is missing: expected a list of lists of objects or an object"]),
+    ("today", ("explore", "stages"), GONE, ["explore.stages: this key is missing: expected a list of lists of objects"]),
     ("today", ("explore", "stages"), [], ["explore.stages: must not be empty: there would be nothing to explore"]),
     ("today", ("explore", "stages"), [[]], ["explore.stages[0]: must not be empty: the stage would explore nothing"]),
     ("today", ("explore", "stages"), [{"conf_idx": [0], "temps": [1]}], ["explore.stages[0]: expected a list of objects, found an object"]),
@@ -157,8 +168,10 @@ CORPUS = [
     ("today", ("explore", "stages", 0, 0, "conf_idx"), [], ["explore.stages[0][0].conf_idx: must not be empty: such a group would explore nothing"]),
     ("today", ("explore", "stages", 0, 0, "sys_idx"), [0], ["explore.stages[0][0].sys_idx: 'conf_idx' and 'sys_idx' are the same key: give only one of them"]),
     ("today", ("explore", "stages", 0, 0, "temps"), [], ["explore.stages[0][0].temps: must not be empty: such a group would explore nothing"]),
+    ("today", ("explore", "stages"), {"conf_idx": [0], "temps": [300]}, ["explore.stages: expected a list of lists of objects, found an object"]),
+    ("today", ("explore", "stages", 0, 0, "temps"), [300, 600, 300.0], ["explore.stages[0][0].temps[2]: 300 stands here twice: the same runs would be made twice"]),
     ("today", ("explore", "stages", 0, 0, "temps"), 300, ["explore.stages[0][0].temps: expected a list of numbers, found the number 300"]),
-    ("today", ("explore", "stages", 0, 0, "temps"), [-300], ["explore.stages[0][0].temps[0]: must be more than 0, found -300"]),
+    ("today", ("explore", "stages", 0, 0, "temps"), [-300], ["explore.stages[0][0].temps[0]: must be more than 0 K, found -300"]),
     ("today", ("explore", "stages", 0, 0, "temps"), ["300K"], ["explore.stages[0][0].temps[0]: expected a number, found the string '300K'"]),
     ("today", ("explore", "stages", 0, 0, "tempz"), [300], ["explore.stages[0][0].tempz: unknown key 'tempz'; did you mean 'temps'? Known here: ..."]),
     ("today", ("explore", "stages", 0, 0, "press"), [1.0], ["explore.stages[0][0].press: means nothing at constant volume (ens is 'nvt'): leave it out, write null, or choose 'npt'"]),
@@ -169,13 +182,13 @@ CORPUS = [
     ("today", ("explore", "stages", 0, 0, "nsteps"), 1000000.0, ["explore.stages[0][0].nsteps: expected a whole number, found the number 1000000.0: write 1000000"]),
     ("today", ("explore", "stages", 0, 0, "trj_freq"), 0, ["explore.stages[0][0].trj_freq: must be at least 1, found 0"]),
     ("today", ("explore", "stages", 0, 0, "n_sample"), 0, ["explore.stages[0][0].n_sample: must be at least 1, found 0"]),
-    ("today", ("explore", "stages", 0, 0, "dt"), 2, ["explore.stages[0][0].dt: must be at most 0.1, found 2"]),
+    ("today", ("explore", "stages", 0, 0, "dt"), 2, ["explore.stages[0][0].dt: must be at most 0.1 ps, found 2"]),
     ("today", ("explore", "stages", 0, 0, "dt"), 0.06, ["explore.stages[0][0].tau_t: 0.05 ps is not longer than the timestep, 0.06 ps"]),
-    ("today", ("explore", "stages", 0, 0, "type"), "lmp-template", ["explore.stages[0][0].type: 'lmp-template' is not available yet in this version"]),
+    ("today", ("explore", "stages", 0, 0, "type"), "lmp-template", ["explore.stages[0][0].type: 'lmp-template' is not available yet in this version: choose from lmp-md"]),
     ("today", ("explore", "stages", 0, 0, "type"), "lmp-mdd", ["explore.stages[0][0].type: unknown type 'lmp-mdd'; did you mean 'lmp-md'? Known here: lmp-md."]),
     ("today", ("explore", "stages", 0, 0, "pka_e"), 10.0, ["explore.stages[0][0].pka_e: 'pka_e' is not available yet in this version: leave it out (its default is null)"]),
     ("today", ("explore", "stages", 0, 0, "no_pbc"), True, ["explore.stages[0][0].no_pbc: 'no_pbc' is not available yet in this version: leave it out (its default is false)"]),
-    ("today", ("explore", "stages", 0, 0, "tau_t"), 0, ["explore.stages[0][0].tau_t: must be more than 0, found 0"]),
+    ("today", ("explore", "stages", 0, 0, "tau_t"), 0, ["explore.stages[0][0].tau_t: must be more than 0 ps, found 0"]),
     ("today", ("explore", "config"), {"command": " "}, ["explore.config.command: must not be empty"]),
     ("today", ("explore", "config"), {"teacher_model_path": "t.pb"}, ["explore.config.teacher_model_path: 'teacher_model_path' is not available yet in this version: leave it out (its default is null)"]),
     ("today", ("explore", "config"), "lmp", ["explore.config: expected an object, found the string 'lmp'"]),
@@ -199,7 +212,7 @@ CORPUS = [
     ("manual", ("explore", "f_trust_hi"), "0.5", ["explore.f_trust_hi: expected a number, found the string '0.5'"]),
     ("manual", ("explore", "v_trust_hi"), 0.2, ["explore.v_trust_lo: is missing: v_trust_hi is given"]),
     ("manual", ("explore", "stages", 0, "ensemble"), "nvp", ["explore.stages[0].ensemble: unknown value 'nvp'; did you mean 'nvt'? Known here: nve, nvt, npt, npt-i, npt-iso, npt-a, npt-aniso, npt-t, npt-tri."]),
-    ("manual", ("explore", "stages", 0, "type"), "lmp-template", ["explore.stages[0].type: 'lmp-template' is not available yet in this version"]),
+    ("manual", ("explore", "stages", 0, "type"), "lmp-template", ["explore.stages[0].type: 'lmp-template' is not available yet in this version: choose from lmp-md"]),
     ("manual", ("explore", "configurations", 0, "fmt"), "poscar", ['explore.configurations[0].fmt: \'fmt\' is not available yet in this version: leave it out (its default is "lammps/lmp")']),
     ("manual", ("explore", "convergence"), {"type": "fixed-levels"}, ["explore.convergence: is a key of today's dialect, 'explore.conv_accuracy' on line 74 one of the manual's dialect of 2022: they do not go together, write the whole file in one of them"]),
     ("manual", ("fp", "pp_files"), ["a"], ["fp.pp_files: expected an object of strings, found a list"]),
@@ -292,3 +305,47 @@ def test_many_faults_are_told_at_once_and_in_the_order_of_the_file(files):
         "explore.stages[0][0].press",
         "fp.task_mx",
     ]
+
+
+def test_a_slip_in_a_section_hides_nothing_else_in_it(files):
+    content = broken("today", ("explore", "max_num_iter"), 5)
+    content["explore"]["convergence"]["level_f_lo"] = 0.9
+    content["explore"]["stages"][0][0] |= {"conf_idx": [5], "ensamble": "npt", "press": [1.0], "temps": ["300"]}
+    content["explore"]["stages"][0][0].pop("ens")
+    content["explore"]["configurations"][0]["numb_confs"] = 0
+    content["explore"]["configurations"][1]["files"] = "gone.lmp"
+    content["fp"]["task_mx"] = 5
+    content["fp"]["inputs_config"]["calculator"] = "EMT"
+    lines = answers(files, "today", json.dumps(content, indent=1))
+    assert sorted(line.partition(":")[0] for line in lines) == [
+        "explore.configurations[0].numb_confs",
+        "explore.configurations[1].files[0]",
+        "explore.convergence.level_f_lo",
+        "explore.max_num_iter",
+        "explore.stages[0][0].ensamble",
+        "explore.stages[0][0].temps[0]",
+        "fp.inputs_config.calculator",
+        "fp.task_mx",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "slip", "low", "stages"),
+    [
+        ("manual", ("explore", "conv_acuracy"), ("explore", "f_trust_lo"), ("explore", "stages")),
+        ("old", ("conv_acuracy",), ("model_devi_f_trust_lo",), ("model_devi_jobs",)),
+    ],
+)
+def test_nor_does_it_in_an_older_dialect(files, name, slip, low, stages):
+    content = broken(name, slip, 0.9)
+    part = content
+    for step in low[:-1]:
+        part = part[step]
+    part[low[-1]] = 0.9
+    part[stages[-1]][1]["trj_freq"] = 0
+    part[stages[-1]][0]["trj_freq"] = 1000
+    lines = answers(files, name, json.dumps(content, indent=1))
+    spelled = [".".join(path) for path in (low, stages, stages, slip)]
+    assert sorted(line.partition(":")[0] for line in lines) == sorted(
+        [spelled[0], f"{spelled[1]}[0].trj_freq", f"{spelled[1]}[1].trj_freq", spelled[3]]
+    )

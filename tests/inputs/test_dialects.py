@@ -179,6 +179,18 @@ def test_what_speaks_of_argo_is_known_in_every_dialect_and_kept_for_a_notice(fol
     assert load(folder, OLD, old_compatible=True).meaningless == ("dflow_config", "upload_python_package")
 
 
+def test_where_dpgen2_puts_a_labels_output_is_no_question_here(folder):
+    run = {"command": "vasp", "log": "fp.log", "out": "data"}
+    today = changed(TODAY, "fp", "run_config", value=run)
+    assert load(folder, today).meaningless == ("fp.run_config.out", "fp.run_config.log")
+    assert load(folder, changed(MANUAL, "fp", "config", value=run)).meaningless[2:] == (
+        "fp.config.out",
+        "fp.config.log",
+    )
+    old = load(folder, changed(OLD, "fp_config", value=run), old_compatible=True)
+    assert old.meaningless[2:] == ("fp_config.out", "fp_config.log")
+
+
 def test_the_text_of_a_file_takes_the_place_of_its_name(folder):
     found = load(folder, MANUAL).value["fp"]["inputs_config"]["incar"]
     assert found == (folder / "vasp/INCAR").read_text()
@@ -199,6 +211,13 @@ def test_a_prefix_leads_to_the_configurations_files(folder):
     assert len(load(folder, content).settings.configurations) == 3
     (fault,) = refused(folder, MANUAL)
     assert fault.endswith(f"explore.configurations[2][0]: '{folder}/start.lmp' matches no file")
+
+
+@pytest.mark.parametrize("name", ["sys_prefix", "sys_configs_prefix"])
+def test_the_older_dialect_has_dpgen2s_word_for_that_prefix_and_dpgens(folder, name):
+    (folder / "start").mkdir()
+    (folder / "start.lmp").rename(folder / "start/start.lmp")
+    assert len(load(folder, {**OLD, name: "start"}, old_compatible=True).settings.configurations) == 3
 
 
 def test_a_list_of_names_is_a_source_of_files_in_todays_dialect_too(folder):
@@ -265,6 +284,8 @@ CASES = [
      "fp_incar: 'start.lmp' has no KSPACING, from which this dialect takes the k-points: add it there"),
     (OLD, ("mass_map",), [27], '"mass_map"', "mass_map: needs one mass for each of Al, Cu; there are 1"),
     (OLD, ("init_data_sys", 0), "dat", '"dat"', "init_data_sys[0]: '"),
+    (OLD, ("training_iter0_model_path",), ["a.pb"], '"training_iter0_model_path"',
+     "training_iter0_model_path: 'training_iter0_model_path' is not available yet in this version: leave it out"),
     (OLD, ("fp_style",), "vsap", '"fp_style"',
      "fp_style: unknown value 'vsap'; did you mean 'vasp'? Known here: vasp."),
 ]  # fmt: skip

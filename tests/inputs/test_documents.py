@@ -14,8 +14,8 @@ from dpgen2_hpc import kinds
 from dpgen2_hpc.cli.main import main
 from dpgen2_hpc.inputs.changes import rules
 from dpgen2_hpc.inputs.describe import entries
-from dpgen2_hpc.inputs.schema import schema
-from dpgen2_hpc.inputs.starting import SITES, starting_files
+from dpgen2_hpc.inputs.schema import machine_schema, schema
+from dpgen2_hpc.inputs.starting import SITES
 from dpgen2_hpc.inputs.tree import TO_FILL
 from dpgen2_hpc.loop.plan import load_plan
 from dpgen2_hpc.loop.survey import survey
@@ -47,7 +47,7 @@ def test_doc_explains_a_key_and_all_below_it(capsys):
 def test_doc_finds_a_key_by_its_alias_and_by_its_last_name(capsys):
     assert printed(capsys, "doc", "Ts") == printed(capsys, "doc", "explore.stages.temps")
     assert printed(capsys, "doc", "fp.task_max").startswith(
-        "fp.task_max: a whole number; at least 1 (optional, default 10)"
+        "fp.task_max: a whole number; at least 1; at most 1000000 (optional, default 10)"
     )
 
 
@@ -83,28 +83,27 @@ def test_the_table_in_the_docs_is_up_to_date(capsys):
 
 def complaints(value, file="param", dialect="today"):
     validator = pytest.importorskip("jsonschema").Draft202012Validator
-    made = schema(tree_of(file, dialect), "x")
+    made = {"param": schema, "machine": machine_schema}[file](tree_of(file, dialect), "x")
     validator.check_schema(made)
     return list(validator(made).iter_errors(value))
 
 
-EXAMPLES = sorted(path for path in ROOT.glob("input_examples/*/*.json") if "inputs" in json.loads(path.read_text()))
+EXAMPLES = sorted(path for path in ROOT.glob("input_examples/*/*.json") if path.name != "input.json")
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_our_inputs_are_valid_under_their_schema(path):
     value = json.loads(path.read_text())
-    dialect = "manual" if "f_trust_lo" in value["explore"] else "today"
+    dialect = {"manual-2022.json": "manual", "older.json": "old"}.get(path.name, "today")
     assert complaints(value, dialect=dialect) == []
 
 
-MACHINES = [path for path in sorted(ROOT.glob("machine_examples/*.json")) if "default" in json.loads(path.read_text())]
-"""The schema knows our form alone, not DP-GEN's own, whose sections are lists."""
-
-
-@pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(ROOT.glob("machine_examples/*.json")), ids=lambda path: path.stem)
 def test_our_machines_are_valid_under_their_schema(path):
-    assert complaints(json.loads(path.read_text()), "machine") == []
+    value = json.loads(path.read_text())
+    assert complaints(value, "machine") == []
+    assert complaints({**value, "fp": []}, "machine") != []
+    assert complaints({**value, "train": [{"comand": "dp"}]}, "machine") != []
 
 
 def test_the_older_dialects_have_schemas_of_their_own():
@@ -170,7 +169,18 @@ FILLED = {
     "vasp": {"incar": "INCAR", "pp_files": {"Al": "POTCAR.Al", "Cu": "POTCAR.Cu"}},
     "qe": {"template": "pw.in", "pp_files": {"Al": "Al.UPF", "Cu": "Cu.UPF"}},
     "cp2k": {"inp_file": "cp2k.inp"},
+    "fpop_cp2k": {"inp_file": "cp2k.inp"},
+    "abacus": {"input_file": "INPUT", "kpt_file": "KPT", "pp_files": {"Al": "Al.UPF", "Cu": "Cu.UPF"}},
+    "fpop_abacus": {"input_file": "INPUT", "kpt_file": "KPT", "pp_files": {"Al": "Al.UPF", "Cu": "Cu.UPF"}},
+    "gaussian": {"keywords": "force b3lyp/6-31g**", "multiplicity": 1},
     "deepmd": {"teacher_model_path": "teacher.pb"},
+    "custom": {
+        "input_fmt": "vasp/poscar",
+        "input_fn": "POSCAR",
+        "output_fmt": "deepmd/npy",
+        "output_fn": "out",
+        "command": "label",
+    },
 }
 """What stands in the place of the marks of each labeler, by key."""
 
@@ -186,6 +196,8 @@ FILES = {
         f"    &KIND {name}\n      BASIS_SET SZV\n      POTENTIAL GTH-PBE\n    &END KIND\n" for name in ("Al", "Cu")
     )
     + "  &END SUBSYS\n&END FORCE_EVAL\n",
+    "INPUT": "INPUT_PARAMETERS\nbasis_type pw\necutwfc 60\n",
+    "KPT": "K_POINTS\n0\nGamma\n2 2 2 0 0 0\n",
     "teacher.pb": "a model",
 }
 """The files that they name."""
@@ -194,7 +206,7 @@ COMMON = {
     "type_map": ["Al", "Cu"],
     "mass_map": [26.98, 63.55],
     "init_data_sys": ["data/*"],
-    "files": ["POSCAR"],
+    "files": ["POSCAR.*"],
     "fmt": "vasp/poscar",
     "queue_name": "normal",
 }
@@ -214,20 +226,22 @@ def host(tmp_path, monkeypatch):
     """A host with stand-ins for all programs, and a folder with data and a structure."""
     tools = tmp_path / "tools"
     tools.mkdir()
-    for name in ("sbatch", "squeue", "scancel", "qsub", "qselect", "qstat", "qdel", "bsub", "bjobs", "bkill"):
+    queue = ("sbatch", "squeue", "scancel", "qsub", "qselect", "qstat", "qdel", "bsub", "bjobs", "bkill")
+    for name in (*queue, "pw.x", "cp2k", "abacus", "g16"):
         (tools / name).symlink_to(shutil.which("true"))
     monkeypatch.setenv("PATH", f"{tools}:{FAKES}:/usr/bin:/bin")
     folder = tmp_path / "project"
     folder.mkdir()
     write_initial_data(folder / "data")
-    (folder / "POSCAR").write_text(POSCAR)
+    for number in range(5):
+        (folder / f"POSCAR.{number}").write_text(POSCAR)
     for name, text in FILES.items():
         (folder / name).write_text(text)
     return folder
 
 
 @pytest.mark.parametrize("scheduler", SITES)
-@pytest.mark.parametrize("fp", [name for name in FILLED if name in kinds.names("fp")])
+@pytest.mark.parametrize("fp", FILLED)
 def test_a_starting_point_passes_check_once_its_places_are_filled_in(host, capsys, fp, scheduler):
     assert main(["init", "-C", str(host), "--fp", fp, "--scheduler", scheduler]) == 0
     assert f"wrote {host}/param.json, with " in capsys.readouterr().out
@@ -237,16 +251,13 @@ def test_a_starting_point_passes_check_once_its_places_are_filled_in(host, capsy
     for name in ("param.json", "machine.json"):
         value = filled(json.loads((host / name).read_text()), {**COMMON, **FILLED[fp]})
         (host / name).write_text(json.dumps(value))
-    found = survey(load_plan(host / "param.json", host / "machine.json"), host / "machine.json")
+    found = survey(load_plan(host / "param.json", host / "machine.json"))
     assert (found.faults, found.notices) == ([], [])
-    assert found.lines[2].startswith("explore.configurations[0]: 1 configuration of 4 atoms, nearest two 2.69 Å apart")
+    assert found.lines[2].startswith("explore.configurations[0]: 5 configurations of 4 atoms, nearest two 2.69 Å apart")
 
 
-@pytest.mark.parametrize("fp", kinds.names("fp"))
-def test_there_is_a_starting_point_for_each_labeler(fp):
-    value = json.loads(starting_files(fp, "Shell")["param.json"])
-    assert value["fp"]["type"] == fp
-    assert TO_FILL in json.dumps(value["fp"])
+def test_there_is_a_starting_point_for_each_labeler():
+    assert set(FILLED) == set(kinds.OWN["fp"])
 
 
 def test_init_overwrites_nothing(tmp_path, capsys):

@@ -131,10 +131,14 @@ BROKEN = {
         place(batch_type="Slrum"),
         [
             (
-                "default.machine.batch_type: 'Slrum' is not available yet in this version; did you mean 'Slurm'? there "
+                "default.machine.batch_type: 'Slrum' is unknown; did you mean 'Slurm'? There "
                 "is: Shell, Slurm, PBS, Torque, LSF"
             )
         ],
+    ),
+    "a batch system that is said twice, and not alike": (
+        resources(batch_type="PBS"),
+        ["fp.resources.batch_type: is 'PBS', but machine.batch_type is 'Slurm': leave it out here"],
     ),
     "a batch system that is not there": (
         place(batch_type="Bohrium"),
@@ -794,6 +798,23 @@ def test_keys_of_argo_are_accepted_and_named_once_each(files):
         "machine.json: 'fp.executor'",
     )
     assert given(plan.policies["fp"]) == {}
+
+
+def test_what_only_dpdispatchers_own_submission_follows_is_told(files):
+    place = {"clean_asynchronously": True, "remote_root": "/scratch/x", "remote_profile": {"symlink": True}}
+    plan = files(
+        machine(
+            default={"machine": {**DEFAULT["machine"], **place}},
+            train={"resources": {"wait_time": 3}},
+            explore={"resources": {"wait_time": 0}, "machine": {"context_type": "LocalContext", "remote_root": "/y"}},
+        )
+    )
+    assert plan.meaningless == (
+        "machine.json: 'default.machine.clean_asynchronously'",
+        "machine.json: 'default.machine.remote_root'",
+        "machine.json: 'default.machine.remote_profile'",
+        "machine.json: 'train.resources.wait_time'",
+    )
 
 
 def test_the_command_line_says_what_is_not_followed(project):

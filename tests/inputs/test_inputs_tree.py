@@ -106,7 +106,7 @@ def test_the_nearest_name_may_be_an_alias_and_case_does_not_matter(walk):
 def test_a_missing_key_is_told_at_its_object(walk):
     part = Argument("part", dict, [Argument("x", [float, list[float]]), Argument("y", int)])
     assert walk('{\n "part": {"y": 1}}', part) == (
-        {},
+        {"part": {"y": 1}},
         ["p.json:2:2: part.x: this key is missing: expected a number or a list of numbers"],
     )
 
@@ -269,7 +269,7 @@ def test_a_type_that_is_no_word_is_a_fault(walk):
 def test_a_type_of_a_later_version_is_refused_by_name(walk):
     key = Argument("group", dict, [], [groups()])
     _, faults = walk('{"group": {"type": "vasp"}}', key, later={"group": ["vasp"], "other": ["md"]})
-    assert faults == ["p.json:1:12: group.type: 'vasp' is not available yet in this version"]
+    assert faults == ["p.json:1:12: group.type: 'vasp' is not available yet in this version: choose from md, template"]
 
 
 def test_a_key_of_another_type_is_unknown(walk):
@@ -327,7 +327,15 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(walk):
     keys = [Argument("a", int), Argument("b", dict, [Argument("c", float), Argument("d", str)]), Argument("e", str)]
     result, faults = walk('{\n"e": 1,\n"b": {"c": "x"},\n"zzz": 0,\n"a": 7}', *keys)
     assert [fault.split(": ")[0] for fault in faults] == ["p.json:2:1", "p.json:3:1", "p.json:3:7", "p.json:4:1"]
-    assert result == {"a": 7}
+    assert result == {"a": 7, "b": {}}
+
+
+def test_an_object_with_a_fault_keeps_what_is_right_and_not_the_default_of_what_was_misspelt(walk):
+    keys = [Key(name, int, "", optional=True, default=1) for name in ("steps", "stride", "size")]
+    part = Argument("parts", list[dict], [*keys, Argument("names", list[str], optional=True, default=[])], repeat=True)
+    result, faults = walk('{"parts": [{"step": 5, "size": "x", "names": ["a", 1]}, {"stride": 2}]}', part)
+    assert len(faults) == 3
+    assert result == {"parts": [{"stride": 1}, {"steps": 1, "stride": 2, "size": 1, "names": []}]}
 
 
 RICH = Argument(

@@ -26,7 +26,8 @@ def look(project, monkeypatch):
 
     def at():
         project.write()
-        return survey(load_plan(project.folder / "param.json", project.folder / "machine.json"), Path("machine.json"))
+        monkeypatch.chdir(project.folder)
+        return survey(load_plan(Path("param.json"), Path("machine.json")))
 
     return at
 
@@ -93,8 +94,19 @@ def test_a_missing_program_is_a_fault_where_nothing_could_bring_it(look, project
     project.machine["explore"] = {"command": "lmp_mpi"}
     (fault,) = look().faults
     assert str(fault) == (
-        "machine.json: explore.command: there is no program 'lmp_mpi' on this host, and resources names no module or script"
+        "machine.json:18:3: explore.command: there is no program 'lmp_mpi' on this host, and resources names no module "
+        "or script"
     )
+
+
+def test_a_missing_program_is_told_where_its_command_stands(look, project):
+    project.param["explore"]["config"] = {"command": "lmp_mpi"}
+    project.machine["default"]["command"] = None
+    (fault,) = look().faults
+    assert str(fault).startswith("param.json:105:4: explore.config.command: there is no program 'lmp_mpi' on this host")
+    del project.param["explore"]["config"]
+    project.machine["default"]["command"] = "lmp_mpi"
+    assert [str(fault).partition(": there")[0] for fault in look().faults] == ["machine.json:10:3: default.command"]
 
 
 def test_a_missing_program_is_a_notice_where_a_module_may_bring_it(look, project):
@@ -121,8 +133,7 @@ def test_a_host_that_cannot_submit_is_told_once_for_each_command(look, project, 
     monkeypatch.setenv("PATH", f"{FAKES}:{tools}")
     project.machine = {"default": SLURM, "fp": {"command": "label"}}
     assert [str(fault).partition(": jobs")[0] for fault in look().faults] == [
-        f"machine.json: {step}.machine.batch_type: there is no program 'scancel' on this host"
-        for step in ("train", "explore", "fp")
+        "machine.json:4:4: default.machine.batch_type: there is no program 'scancel' on this host"
     ]
 
 
@@ -145,6 +156,32 @@ def test_what_is_merely_strange_is_a_notice(look, project):
         "explore.configurations[0]: two atoms are 0.64 Å apart"
     ]
     assert "denser than any matter" in found.notices[1]
+
+
+def test_masses_in_the_wrong_order_are_strange(look, project):
+    project.param["inputs"]["mass_map"] = [63.55, 26.98]
+    assert look().notices == [
+        "inputs.mass_map[0]: 63.55 u for Al, whose atoms weigh 26.982 u: are the masses in order?",
+        "inputs.mass_map[1]: 26.98 u for Cu, whose atoms weigh 63.546 u: are the masses in order?",
+    ]
+
+
+def test_a_name_that_is_no_element_has_any_mass(look, project):
+    project.param["inputs"] |= {"type_map": ["Al", "Cu", "dummy"], "mass_map": [27, 64, 1]}
+    project.param["explore"]["configurations"][0]["concentration"] = [[0.5, 0.5, 0]]
+    assert look().notices == []
+
+
+def test_more_draws_than_configurations_are_strange(look, project):
+    project.param["explore"]["stages"][0][0]["n_sample"] = 4
+    assert look().notices == [
+        "explore.stages[0][0].n_sample: 4 are drawn from 3 configurations: some run more than once in an iteration"
+    ]
+
+
+def test_the_name_of_the_run_is_shown(look, project):
+    project.param["name"] = "alloys"
+    assert look().lines[0] == "name: alloys"
 
 
 def test_tasks_and_jobs_of_the_first_iteration_are_counted(look, project):

@@ -420,10 +420,10 @@ def test_a_template_that_is_no_object_and_one_without_anything_are_told_from_eac
     assert list(problems("text")) == ["template_script"]
     assert set(problems({})) == {"template_script.model", "template_script.training"}
     parts = {f"template_script.{part}" for part in ("model.descriptor", "model.fitting_net")}
-    assert set(problems({"model": {"type": "standard"}, "training": {}})) == parts
+    assert set(problems({"model": {"type": "standard"}, "training": {"numb_steps": 1}})) == parts
 
 
 def test_validation_data_are_refused_by_name():
     poor = template()
-    poor["training"] = {"validation_data": {"systems": ["v"]}}
+    poor["training"] = {"numb_steps": 1, "validation_data": {"systems": ["v"]}}
     assert list(problems(poor)) == ["template_script.training.validation_data"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isclose, sqrt
+from math import isclose, prod, sqrt
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +26,9 @@ LATTICES: Mapping[str, tuple[Sequence[Sequence[float]], Sequence[Sequence[float]
     "diamond": (((0, 1, 1), (1, 0, 1), (1, 1, 0)), ((0, 0, 0), (0.25, 0.25, 0.25))),
 }
 """Unit cells as DPGEN2 means them: cell vectors in units of the lattice constant, and fractional positions."""
+
+MOST_ATOMS = 10_000_000
+"""Atoms of all configurations of one source, which are in memory at once."""
 
 LATTICE_DOC = (
     "[name, constant in Å] or [file, its format in dpdata]. The constant is the edge of the cubic cell for bcc (2 "
@@ -60,8 +63,15 @@ class Alloy:
         """Return the keys of the source."""
         return [
             Key("lattice", list, LATTICE_DOC),
-            _optional("numb_confs", int, 1, "How many configurations.", minimum=1),
-            _optional("replicate", [int, list[int], None], None, "Unit cells in each direction.", minimum=1),
+            _optional("numb_confs", int, 1, "How many configurations.", minimum=1, maximum=100_000),
+            _optional(
+                "replicate",
+                [int, list[int], None],
+                None,
+                "Unit cells in each direction.",
+                minimum=1,
+                maximum=1000,
+            ),
             _optional("concentration", [list, None], None, CONCENTRATION_DOC),
             _optional(
                 "cell_pert_frac",
@@ -108,6 +118,9 @@ class Alloy:
         yield from ((("lattice",), problem) for problem in self._lattice_problems())
         if len(self.replicate) != 3:
             yield ("replicate",), "expected is one number, or one for each of the three directions"
+        elif self.numb_confs * prod(self.replicate) > MOST_ATOMS:
+            text = f"{prod(self.replicate)} unit cells in each of {self.numb_confs} configurations are too many atoms"
+            yield ("replicate",), f"{text}: more than {MOST_ATOMS} in all"
         for row in self.concentrations:
             yield from ((("concentration",), problem) for problem in _concentration_problems(row, context.type_map))
 

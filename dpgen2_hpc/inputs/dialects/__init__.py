@@ -57,8 +57,6 @@ def understood(document: Document, *, old_compatible: bool = False) -> tuple[dic
     walked = walk(dialect.tree(), document, kinds.LATER)
     if dialect.translate is None:
         return _files_spelled_out(walked.value), _with_origins(document, walked), walked.faults
-    if walked.faults:
-        return {}, document, walked.faults
     translation = dialect.translate(walked.value, Path(document.file).parent)
     document = replace(
         document,
@@ -66,11 +64,12 @@ def understood(document: Document, *, old_compatible: bool = False) -> tuple[dic
         origins=(*translation.origins, walked.origins),
         words=translation.words,
     )
-    faults = [document.fault(path, text) for path, text in translation.problems]
+    faults = [*walked.faults, *(document.fault(path, text) for path, text in translation.problems)]
     value, more = normalize(today.tree(), document, kinds.LATER)
     told = {fault.path for fault in faults}
-    more = [fault for fault in more if fault.path not in told]
-    return _files_spelled_out(value), document, in_order([*faults, *more])
+    if not walked.faults:  # else more are missing, since what has a fault was left out
+        faults += [fault for fault in more if fault.path not in told]
+    return _files_spelled_out(value), document, in_order(faults)
 
 
 def _with_origins(document: Document, walked: Walked) -> Document:

@@ -9,7 +9,7 @@ import dargs
 
 from dpgen2_hpc import kinds
 from dpgen2_hpc.inputs.dialects import today
-from dpgen2_hpc.inputs.dialects.translation import Translation, read_mesh
+from dpgen2_hpc.inputs.dialects.translation import Mesh, Translation, read_mesh
 from dpgen2_hpc.inputs.read import KeyPath
 from dpgen2_hpc.kinds import Key
 
@@ -145,25 +145,13 @@ def _groups() -> dargs.Variant:
 
 
 def translate(value: Mapping[str, Any], folder: Path) -> Translation:
-    """Return today's form of a walked value; relative paths in it are relative to ``folder``."""
-    explore, fp = value["explore"], value["fp"]
-    mesh = read_mesh(folder / fp["incar"])
-    inputs_config = {name: fp[name] for name in ("incar", "pp_files")}
-    translated = {
-        **value,
-        "explore": {
-            **{name: entry for name, entry in explore.items() if name not in _own_names()},
-            "convergence": {"type": "fixed-levels", **{ours: explore[theirs] for ours, theirs in LEVELS.items()}},
-            "configurations": [_configuration(entry, explore) for entry in explore["configurations"]],
-            "stages": [entry if isinstance(entry, list) else [entry] for entry in explore["stages"]],
-        },
-        "fp": {
-            "type": fp["type"],
-            "task_max": fp["task_max"],
-            "inputs_config": {**inputs_config, "kspacing": mesh.kspacing, "kgamma": mesh.kgamma},
-            "run_config": fp["config"],
-        },
-    }
+    """Return today's form of a walked value; relative paths in it are relative to ``folder``.
+
+    What the value lacks, since it has a fault, the form lacks too.
+    """
+    explore, fp = value.get("explore", {}), value.get("fp", {})
+    mesh = read_mesh(folder / fp["incar"]) if "incar" in fp else Mesh()
+    translated = {**value, "explore": _explore(explore), "fp": _fp(fp, mesh)}
     problems = [
         *_alloy_problems(value),
         *([(("fp", "inputs_config", "incar"), mesh.problem)] if mesh.problem else []),
@@ -172,32 +160,51 @@ def translate(value: Mapping[str, Any], folder: Path) -> Translation:
     return Translation(translated, ({**ORIGINS, **_list_origins(explore)},), words, tuple(problems))
 
 
-def _own_names() -> set[str]:
-    return {key.name for key in explore_keys()}
+def _explore(explore: Mapping[str, Any]) -> dict[str, Any]:
+    own = {key.name for key in explore_keys()}
+    levels = {ours: explore[theirs] for ours, theirs in LEVELS.items() if theirs in explore}
+    translated = {
+        **{name: entry for name, entry in explore.items() if name not in own},
+        "convergence": {"type": "fixed-levels", **levels},
+    }
+    if "configurations" in explore:
+        translated["configurations"] = [_configuration(entry, explore) for entry in explore["configurations"]]
+    if "stages" in explore:
+        translated["stages"] = [entry if isinstance(entry, list) else [entry] for entry in explore["stages"]]
+    return translated
+
+
+def _fp(fp: Mapping[str, Any], mesh: Mesh) -> dict[str, Any]:
+    inputs_config = {name: fp[name] for name in ("incar", "pp_files") if name in fp}
+    return {
+        **{name: fp[name] for name in ("type", "task_max") if name in fp},
+        "inputs_config": {**inputs_config, "kspacing": mesh.kspacing, "kgamma": mesh.kgamma},
+        "run_config": fp.get("config", {}),
+    }
 
 
 def _configuration(entry: Any, explore: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(entry, list):
-        return today.file_configuration(entry, prefix=explore["configuration_prefix"], fmt=FILE_FORMAT)
+        return today.file_configuration(entry, prefix=explore.get("configuration_prefix"), fmt=FILE_FORMAT)
     return {"type": "alloy", **{name: held for name, held in entry.items() if name not in ("fmt", "type_map")}}
 
 
 def _list_origins(explore: Mapping[str, Any]) -> dict[KeyPath, KeyPath]:
     """Return where the entries are that one of the two dialects has one level deeper."""
     origins: dict[KeyPath, KeyPath] = {}
-    for number, entry in enumerate(explore["configurations"]):
+    for number, entry in enumerate(explore.get("configurations", [])):
         if isinstance(entry, list):
             path: KeyPath = ("explore", "configurations", number)
             origins |= {(*path, "files"): path, (*path, "prefix"): ("explore", "configuration_prefix")}
-    for number, entry in enumerate(explore["stages"]):
+    for number, entry in enumerate(explore.get("stages", [])):
         if isinstance(entry, dict):
             origins["explore", "stages", number, 0] = ("explore", "stages", number)
     return origins
 
 
 def _alloy_problems(value: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
-    elements = value["inputs"]["type_map"]
-    for number, entry in enumerate(value["explore"]["configurations"]):
-        if isinstance(entry, dict) and entry["type_map"] not in (None, elements):
+    elements = value.get("inputs", {}).get("type_map")
+    for number, entry in enumerate(value.get("explore", {}).get("configurations", [])):
+        if elements and isinstance(entry, dict) and entry.get("type_map") not in (None, elements):
             text = f"is {entry['type_map']}, inputs.type_map is {elements}: leave it out"
             yield ("explore", "configurations", number, "type_map"), text

@@ -32,6 +32,7 @@ NAMES: Mapping[str, KeyPath] = {
     "train_style": ("train", "type"),
     "numb_models": ("train", "numb_models"),
     "default_training_param": ("train", "template_script"),
+    "training_iter0_model_path": ("train", "init_models_paths"),
     "explore_style": ("explore", "type"),
     "lmp_config": ("explore", "config"),
     "max_numb_iter": ("explore", "max_numb_iter"),
@@ -41,7 +42,7 @@ NAMES: Mapping[str, KeyPath] = {
     "model_devi_f_trust_hi": ("explore", "f_trust_hi"),
     "model_devi_v_trust_lo": ("explore", "v_trust_lo"),
     "model_devi_v_trust_hi": ("explore", "v_trust_hi"),
-    "sys_configs_prefix": ("explore", "configuration_prefix"),
+    "sys_prefix": ("explore", "configuration_prefix"),
     "sys_configs": ("explore", "configurations"),
     "model_devi_jobs": ("explore", "stages"),
     "fp_style": ("fp", "type"),
@@ -54,7 +55,10 @@ NAMES: Mapping[str, KeyPath] = {
 }
 """The dialect's keys, and where the manual's dialect has them."""
 
-MARKS: Sequence[KeyPath] = tuple((name,) for name in NAMES)
+ALIASES: Mapping[str, str] = {"sys_configs_prefix": "sys_prefix"}
+"""Other words for keys: DP-GEN's."""
+
+MARKS: Sequence[KeyPath] = tuple((name,) for name in (*NAMES, *ALIASES))
 """No other dialect has these keys at the top level."""
 
 STYLES: Mapping[str, tuple[str, str]] = {
@@ -94,7 +98,8 @@ def _key(name: str, path: KeyPath, theirs: dargs.Argument) -> Any:
     change = getattr(theirs.sub_fields[section], "change", None)
     found = _members(theirs.sub_fields[section])[key]
     required = {"optional": False} if name in REQUIRED else {}
-    return manual.renamed(found, name, change=getattr(found, "change", None) or change, **required)
+    more = {"alias": [alias for alias, meant in ALIASES.items() if meant == name], **required}
+    return manual.renamed(found, name, change=getattr(found, "change", None) or change, **more)
 
 
 def _members(section: dargs.Argument) -> dict[str, Any]:

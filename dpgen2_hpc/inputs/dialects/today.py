@@ -34,6 +34,13 @@ MEANINGLESS = (
 )
 """Keys of DPGEN2 that speak of Argo, images or Bohrium: known, without meaning here, and said so."""
 
+NOT_FOLLOWED: Sequence[KeyPath] = (
+    *((name,) for name in MEANINGLESS),
+    ("fp", "run_config", "out"),
+    ("fp", "run_config", "log"),
+)
+"""All that is known and without meaning, but for the policy's."""
+
 
 def tree() -> dargs.Argument:
     """Return the argument tree of ``param.json``."""
@@ -145,7 +152,8 @@ def _inputs() -> list[Key]:
 
 def _explore() -> list[Key]:
     return [
-        Key("max_numb_iter", int, "Most iterations of a stage.", optional=True, default=10, minimum=1, change="now"),
+        Key("max_numb_iter", int, "Most iterations of a stage.", optional=True, default=10, minimum=1,
+            maximum=1_000_000, change="now"),
         Key("fatal_at_max", bool, "Whether to stop for a person when a stage has not converged in max_numb_iter "
             "iterations.", optional=True, default=True, change="now"),
         later("output_nopbc", bool, False, "Whether selected frames lose their periodicity."),
@@ -163,6 +171,7 @@ def _explore() -> list[Key]:
 
 def _fp() -> list[Key]:
     return [
-        Key("task_max", int, "Most labels of an iteration.", optional=True, default=10, minimum=1, change="now"),
+        Key("task_max", int, "Most labels of an iteration.", optional=True, default=10, minimum=1, maximum=1_000_000,
+            change="now"),
         later("extra_output_files", list[str], [], "Further files to keep of each label."),
-    ]
+    ]  # fmt: skip
