@@ -38,6 +38,8 @@ class Settings:
     labeler: Labeler
     fp_type: str
     task_max: int
+    max_force: float
+    max_pressure: float
     seed: int
 
 
@@ -178,6 +180,8 @@ def _settings(parts: _Parts) -> Settings:
         labeler=cast(Labeler, parts.labeler),
         fp_type=fp["type"],
         task_max=fp["task_max"],
+        max_force=fp["max_force"],
+        max_pressure=fp["max_pressure"],
         seed=value["seed"],
     )
 

@@ -12,6 +12,7 @@ from dpgen2_hpc.dispatch.policy import Policy
 from dpgen2_hpc.dispatch.site import Site
 from dpgen2_hpc.errors import Fault, InputError
 from dpgen2_hpc.explore.step import ExploreStep
+from dpgen2_hpc.fp.gate import Gate
 from dpgen2_hpc.fp.step import FpStep
 from dpgen2_hpc.inputs.machine import MachineFile, MachineTrees, load_machine
 from dpgen2_hpc.inputs.param import Param, load_param
@@ -65,7 +66,7 @@ class Plan:
             TrainStep(settings.trainer, elements),
             ExploreStep(settings.explorer, settings.stages, elements, settings.masses, shuffle),
             SelectStep(settings.explorer, settings.convergence, elements, settings.task_max),
-            FpStep(settings.labeler, settings.fp_type, elements),
+            FpStep(settings.labeler, settings.fp_type, elements, Gate(settings.max_force, settings.max_pressure)),
             CollectStep(elements, mixed=self.param.value["inputs"]["mixed_type"]),
         ]
         return {step.name: step for step in found}

@@ -86,6 +86,15 @@ def test_an_absurd_label_is_refused_by_the_gate(project):
     assert "the largest force is" in project.run().stdout
 
 
+@pytest.mark.parametrize(("key", "says"), [("max_force", "the largest force is"), ("max_pressure", "the pressure is")])
+def test_what_a_label_may_bear_is_a_setting(project, key, says):
+    project.param["fp"][key] = 1e-9
+    done = project.run()
+    assert done.returncode == 4
+    assert f"{says}" in done.stdout
+    assert "more than 1e-09" in done.stdout
+
+
 def test_a_killed_training_goes_on_from_its_checkpoint_and_the_record_says_so(project):
     project.hold()
     assert project.run("--once").returncode == 3

@@ -40,6 +40,9 @@ LEVELS: Mapping[str, str] = {
 }
 """Today's names of the levels, and the manual's."""
 
+FP_KEYS = ("task_max", "max_force", "max_pressure")
+"""Keys of ``fp`` that are the same today."""
+
 FILE_FORMAT = "lammps/lmp"
 """Configurations from files were handed to LAMMPS as they are."""
 
@@ -67,7 +70,8 @@ def tree() -> dargs.Argument:
             today.train_section(),
             Key("explore", dict, "How configurations are explored.", change="refused",
                 sub_fields=[*explore, *explore_keys()], sub_variants=[today.variant("explore")]),
-            Key("fp", dict, "How frames are labelled.", change="labels", sub_fields=[here["fp"].sub_fields["task_max"]],
+            Key("fp", dict, "How frames are labelled.", change="labels",
+                sub_fields=[here["fp"].sub_fields[name] for name in FP_KEYS],
                 sub_variants=[dargs.Variant("type", [dargs.Argument("vasp", dict, sub_fields=vasp_keys())])]),
             *today.common_keys(),
         ],
@@ -177,7 +181,7 @@ def _explore(explore: Mapping[str, Any]) -> dict[str, Any]:
 def _fp(fp: Mapping[str, Any], mesh: Mesh) -> dict[str, Any]:
     inputs_config = {name: fp[name] for name in ("incar", "pp_files") if name in fp}
     return {
-        **{name: fp[name] for name in ("type", "task_max") if name in fp},
+        **{name: fp[name] for name in ("type", *FP_KEYS) if name in fp},
         "inputs_config": {**inputs_config, "kspacing": mesh.kspacing, "kgamma": mesh.kgamma},
         "run_config": fp.get("config", {}),
     }

@@ -173,5 +173,9 @@ def _fp() -> list[Key]:
     return [
         Key("task_max", int, "Most labels of an iteration.", optional=True, default=10, minimum=1, maximum=1_000_000,
             change="now"),
+        Key("max_force", float, "The largest force that a label may have, eV/Å: collapsed frames poison the models.",
+            optional=True, default=50.0, above=0, change="now"),
+        Key("max_pressure", float, "The largest pressure that a label may have, GPa, of either sign.",
+            optional=True, default=500.0, above=0, change="now"),
         later("extra_output_files", list[str], [], "Further files to keep of each label."),
     ]  # fmt: skip
