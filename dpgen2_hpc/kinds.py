@@ -335,7 +335,8 @@ class Labeler(Kind, Protocol):
     """A first-principles code.
 
     ``text_files``, a class variable where it is there, are paths to settings that name a text file: its content takes
-    their place when the run begins. ``resolved(settings, folder)`` makes the other paths absolute.
+    their place when the run begins. ``resolved(settings, folder)`` makes the other paths absolute. ``outputs``, where
+    it is there, names the files in which the code says how it went, beside what it prints: ``why`` shows their ends.
     """
 
     has_virial: bool

@@ -51,6 +51,8 @@ class AbacusLabeler:
 
     text_files: ClassVar[tuple[tuple[str, str], ...]] = (("inputs_config", "input_file"), ("inputs_config", "kpt_file"))
 
+    outputs: ClassVar[tuple[str, ...]] = (OUTPUT,)
+
     causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
         (
             r"convergence has (not|NOT) been achieved",

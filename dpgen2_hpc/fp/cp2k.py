@@ -44,11 +44,13 @@ class Cp2kLabeler:
 
     text_files: ClassVar[tuple[tuple[str, str], ...]] = (("inputs_config", "inp_file"),)
 
+    outputs: ClassVar[tuple[str, ...]] = (OUTPUT,)
+
     causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
         (
-            r"SCF run NOT converged|FAILED to converge",
+            r"SCF run NOT converged|FAILED to converge|SCF run has not converged",
             "the SCF cycle did not converge",
-            "raise MAX_SCF, or choose another OT preconditioner or mixing, in a new run",
+            "raise MAX_SCF, or choose another preconditioner or mixing, in the task's input; in a new run, for all",
         ),
         (
             r"could not be found|basis set .* not found|[Ff]ile .* does not exist",

@@ -32,9 +32,11 @@ class GaussianLabeler:
     post_command: str | None = None
     has_virial: bool = False
 
+    outputs: ClassVar[tuple[str, ...]] = (OUTPUT,)
+
     causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
         (
-            r"Convergence failure",
+            r"Convergence failure|SCF did not converge",
             "the SCF cycle did not converge",
             "add scf=(xqc,maxcycle=512) to fp.inputs_config.keywords, in a new run",
         ),

@@ -48,11 +48,13 @@ class QeLabeler:
 
     text_files: ClassVar[tuple[tuple[str, str], ...]] = (("inputs_config", "template"),)
 
+    outputs: ClassVar[tuple[str, ...]] = (OUTPUT,)
+
     causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
         (
-            r"convergence NOT achieved",
+            r"convergence NOT achieved|convergence was not achieved|SCF accuracy is",
             "the SCF cycle did not converge",
-            "raise electrons.electron_maxstep, or lower mixing_beta, in a new run",
+            "raise electron_maxstep, or lower mixing_beta, in the task's input; in a new run, for all",
         ),
         (r"Maximum CPU time exceeded", "max_seconds has ended the run", "raise control.max_seconds and the walltime"),
         (
