@@ -214,7 +214,7 @@ def test_newer_forms_of_the_output_are_read_to_the_same_numbers(task):
         (PRINTED.replace("4.24482975385E+00", "4.2E+03"), "GPa"),
         (PRINTED.replace("6.000     0.300     0.000   |a|", "6.000     0.200     0.000   |a|"), "cell in the output"),
         (PRINTED.replace("2    2 H     1", "2    2 O     8"), "not those that were asked for"),
-        (PRINTED + "  *** outer SCF loop FAILED to converge", "has not converged"),
+        (PRINTED + "  *** outer SCF loop FAILED to converge\n", "has not converged"),
     ],
 )
 def test_what_is_no_label_is_refused(task, text, says):
