@@ -1,7 +1,7 @@
 """Labels by ``pw.x`` of Quantum ESPRESSO (type ``qe``)."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -27,6 +27,11 @@ PARTS = ("control", "system", "electrons")
 CELL_KEYS = {"ibrav", "nat", "ntyp", "a", "b", "c", "cosab", "cosac", "cosbc"}
 OURS = ("ATOMIC_SPECIES", "CELL_PARAMETERS", "ATOMIC_POSITIONS")
 """Cards that are written for each frame."""
+OF_OTHER_ATOMS = ("ATOMIC_FORCES", "ATOMIC_VELOCITIES", "CONSTRAINTS")
+"""Cards of a template that speak of its own atoms, in their order."""
+BY_SPECIES = re.compile(r"starting_(magnetization|charge)|hubbard_(u|j|j0|v|alpha|beta)|angle[12]|london_(c6|rvdw)")
+"""Keys of &system with a value for each species, whose numbers are others in each frame."""
+REFINES_EXCHANGE = "EXX: now go back to refine exchange calculation"
 PRINTED = 1.1
 """Accuracy and threshold are printed with two digits: one may be this much more than the other and be the same."""
 
@@ -117,13 +122,29 @@ class QeLabeler:
         lists, cards = namelists.parse(self.template)
         for part, entries in lists.items():
             for key in entries:
-                if "(" in key and not key.startswith("celldm"):
+                if not key.startswith("celldm") and ("(" in key or BY_SPECIES.fullmatch(key)):
                     text = f"has {key}, by number of species; give inputs_config.{part} with {{element: value}} instead"
                     yield ("inputs_config", "template"), text
+        yield from self._own_value_problems(context.type_map)
         yield from self._value_problems(self._merged(context.type_map))
         if self.kspacing is None and "K_POINTS" not in cards:
             yield ("inputs_config", "kspacing"), "is missing, and there is no template with K_POINTS either"
         yield from settings.kspacing_problems(self.kspacing)
+
+    def _own_value_problems(self, elements: Sequence[str]) -> Iterator[Problem]:
+        for part, entries in self.values.items():
+            for key, value in entries.items():
+                place = ("inputs_config", part, key)
+                if key.lower() in CELL_KEYS or key.lower().startswith("celldm"):
+                    yield place, "is the frame's own, and written for each: leave it out"
+                elif isinstance(value, dict):
+                    strange = [element for element in value if element not in elements]
+                    if strange:
+                        yield place, f"has a value for {', '.join(strange)}, which inputs.type_map does not have"
+                elif BY_SPECIES.fullmatch(key.lower()):
+                    yield place, "goes by species: give it as {element: value}"
+                elif value is None:
+                    yield place, "is null, which pw.x does not know: leave it out"
 
     def _value_problems(self, merged: Namelists) -> Iterator[Problem]:
         calculation = merged["control"].get("calculation", "'scf'").strip("'\"")
@@ -191,7 +212,7 @@ class QeLabeler:
         if self.kspacing is not None:
             points = " ".join(map(str, mesh(frame.cell, self.kspacing)))
             others["K_POINTS"] = f"K_POINTS {{ automatic }}\n{points} 0 0 0\n"
-        kept = "".join(text for name, text in others.items() if name not in OURS)
+        kept = "".join(text for name, text in others.items() if name not in (*OURS, *OF_OTHER_ATOMS))
         return (
             f"ATOMIC_SPECIES\n{lines}CELL_PARAMETERS {{ angstrom }}\n{cell}"
             f"ATOMIC_POSITIONS {{ angstrom }}\n{coords}{kept}"

@@ -133,6 +133,51 @@ def test_a_template_keeps_its_values_and_loses_its_atoms(tmp_path):
     assert cards["ATOMIC_SPECIES"].split()[-1] == "Al.UPF"
 
 
+ODD = """&CONTROL calculation='scf', title="A/B = 'C'" /
+&SYSTEM ibrav=1 celldm(1)=7.6, nat=1 ntyp=1 ecutwfc=12.d0 occupations='smearing'
+  fixed_magnetization = 0.0, 0.0,
+     1.0  degauss=3.0d-2, nosym=.TRUE./
+&electrons  ! how
+mixing_beta=.5
+&end
+atomic_forces
+Al 9 9 9
+atomic_positions alat
+Al 0 0 0
+k_points automatic
+2 2 2 0 0 0
+"""
+
+
+def test_a_template_is_read_as_fortran_reads_it(tmp_path):
+    (tmp_path / "pw.in").write_text(ODD)
+    labeler = made("qe", settings(tmp_path, template="pw.in", kspacing=None, system={}), tmp_path)
+    assert list(labeler.checks(context("Al"))) == []
+    lists, cards = parse((prepared(labeler, METAL, tmp_path / "s" / "task") / INPUT).read_text())
+    assert lists["control"]["title"] == "\"A/B = 'C'\""
+    assert lists["system"] == {
+        "ibrav": "0",
+        "nat": "4",
+        "ntyp": "1",
+        "ecutwfc": "12.d0",
+        "occupations": "'smearing'",
+        "fixed_magnetization": "0.0, 0.0, 1.0",
+        "degauss": "3.0d-2",
+        "nosym": ".TRUE.",
+    }
+    assert lists["electrons"] == {"mixing_beta": ".5"}
+    assert set(cards) == {"ATOMIC_SPECIES", "CELL_PARAMETERS", "ATOMIC_POSITIONS", "K_POINTS"}
+    assert len(cards["ATOMIC_POSITIONS"].splitlines()) == 5
+    assert cards["K_POINTS"].splitlines()[1] == "2 2 2 0 0 0"
+
+
+def test_a_list_is_written_as_one(tmp_path):
+    given = settings(tmp_path, system={**SYSTEM, "fixed_magnetization": [0, 0, 0.5]})
+    labeler = made("qe", given, tmp_path)
+    lists, _ = parse((prepared(labeler, METAL, tmp_path / "s" / "task") / INPUT).read_text())
+    assert lists["system"]["fixed_magnetization"] == "0, 0, 0.5"
+
+
 def test_values_by_element_are_numbered_as_the_species_of_the_frame(tmp_path):
     system = {**SYSTEM, "starting_magnetization": {"Fe": 0.5, "O": 0.1}}
     labeler = made("qe", settings(tmp_path, elements=("O", "Fe"), system=system), tmp_path)
@@ -156,11 +201,17 @@ def test_values_by_element_are_numbered_as_the_species_of_the_frame(tmp_path):
         ({"pp_files": {"Al": "none.UPF"}}, "pp_files.Al", "there is no file"),
         ({"pp_files": {}}, "pp_files", "no file for Al"),
         ({"template": "numbered.in"}, "template", "{element: value}"),
+        ({"template": "listed.in"}, "template", "{element: value}"),
+        ({"system": {**SYSTEM, "starting_magnetization": 0.5}}, "system.starting_magnetization", "{element: value}"),
+        ({"system": {**SYSTEM, "hubbard_u": {"Fee": 4}}}, "system.hubbard_u", "Fee"),
+        ({"system": {**SYSTEM, "ibrav": 2}}, "system.ibrav", "frame's own"),
+        ({"electrons": {"mixing_beta": None}}, "electrons.mixing_beta", "null"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_found_before_anything_is_submitted(tmp_path, more, path, says):
     (tmp_path / "Cu.UPF").write_text('<PP_HEADER element="Cu" z_valence="11"/>')
     (tmp_path / "numbered.in").write_text("&system\n starting_magnetization(1) = 0.5\n/\nK_POINTS gamma\n")
+    (tmp_path / "listed.in").write_text("&system\n starting_magnetization =\n 0.5, 0.1\n/\nK_POINTS gamma\n")
     labeler = made("qe", settings(tmp_path, **more), tmp_path)
     [(place, text)] = labeler.checks(context("Al"))
     assert ".".join(map(str, place)) == f"inputs_config.{path}"
