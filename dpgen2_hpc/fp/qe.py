@@ -235,7 +235,7 @@ def _refuse_unconverged(text: str) -> None:
 
     "convergence has been achieved" proves nothing: it stands there under ``scf_must_converge = .false.`` too.
     """
-    runs, energies = text.count("Program PWSCF"), re.findall(r"^!\s+total energy\s+=", text, re.MULTILINE)
+    runs, energies = text.count("Program PWSCF"), _energies(text)
     if runs > 1 or len(energies) > 1:
         raise LabelRefused(f"'{OUTPUT}' holds {max(runs, len(energies))} runs or steps, and one was asked for")
     if "convergence NOT achieved" in text:
@@ -248,9 +248,15 @@ def _refuse_unconverged(text: str) -> None:
         raise LabelRefused(f"the SCF accuracy is {accuracies[-1]} Ry, and the threshold {threshold[1]}: not converged")
 
 
+def _energies(text: str) -> list[str]:
+    """Return the energies (Ry) that end a step; exact exchange is a cycle around cycles, and marks its end with !!."""
+    mark = "!!" if REFINES_EXCHANGE in text else "!"
+    return re.findall(rf"^{mark}\s+total energy\s+=\s*(\S+)\s+Ry", text, re.MULTILINE)
+
+
 def _labels(text: str) -> Labels:
     frame = _frame(text)
-    energy = float(_found(r"^!\s+total energy\s+=\s*(\S+)\s+Ry", text)[1])
+    energy = float(_energies(text)[0])
     rows = _after(text, "Forces acting on atoms", r"atom\s+\d+\s+type\s+\d+\s+force\s+=(.*)", len(frame.symbols))
     place = text.find("total   stress")
     virial = None

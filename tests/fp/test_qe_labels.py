@@ -246,6 +246,48 @@ def test_what_is_no_label_is_refused(tmp_path, old, new, says):
         read(PRINTED.replace(old, new), tmp_path)
 
 
+EXCHANGE = """     EXX: now go back to refine exchange calculation
+     total energy              =     -16.60000000 Ry
+!    total energy              =     -16.60000000 Ry
+     estimated scf accuracy    <       0.00000018 Ry
+
+     convergence has been achieved in   1 iterations
+
+!!   total energy              =     -16.70000000 Ry
+     est. exchange err (dexx)  =       0.00000010 Ry
+
+     EXX self-consistency reached
+"""
+
+
+def with_exchange():
+    place = PRINTED.index("     Forces acting")
+    return PRINTED[:place] + EXCHANGE + PRINTED[place:]
+
+
+def test_exact_exchange_is_one_run_of_several_cycles(tmp_path):
+    assert read(with_exchange(), tmp_path).energy == pytest.approx(-16.7 * 13.605693, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("EXX self-consistency reached", "EXX convergence NOT achieved after 100 iterations: stopping", "not achieved"),
+        (EXCHANGE, EXCHANGE * 2, "holds 2 runs or steps"),
+        (EXCHANGE, EXCHANGE.replace("0.00000018", "0.00001"), "not converged"),
+    ],
+)
+def test_exact_exchange_that_is_no_label_is_refused(tmp_path, old, new, says):
+    with pytest.raises(LabelRefused, match=says):
+        read(with_exchange().replace(old, new), tmp_path)
+
+
+def test_exact_exchange_that_was_cut_is_none(tmp_path):
+    text = with_exchange()
+    with pytest.raises(OutputError):
+        read(text[: text.index("!!")], tmp_path)
+
+
 def test_an_output_behind_an_older_one_is_refused(tmp_path):
     with pytest.raises(LabelRefused, match="2 runs"):
         read(PRINTED * 2, tmp_path)
