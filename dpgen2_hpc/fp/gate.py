@@ -47,6 +47,8 @@ class Gate:
     def _check_frame(self, found: Frame, wanted: Frame) -> None:
         if found.symbols != wanted.symbols:
             raise LabelRefused("the atoms are not those that were asked for, or not in that order")
+        if wanted.periodic and not found.periodic:
+            raise LabelRefused("it was computed without periodicity, which the frame has")
         if wanted.periodic:
             if not abs(np.linalg.det(found.cell)) > 0:
                 raise LabelRefused("the cell has no volume")
