@@ -29,12 +29,14 @@ def vasp(project):
 
 
 def test_a_run_with_vasp_collects_labels_of_its_stand_in(vasp):
+    vasp.param["fp"]["extra_output_files"] = ["OSZICAR"]
     done = vasp.run()
     assert done.returncode == 0, done.stderr
     fp = vasp.work / "iter-000000/03.fp"
     assert vasp.result(0, "03.fp")["labelled"] == 3
     for task in fp.glob("task.*"):
         assert str((task / "POTCAR").readlink()) == "../shared/POTCAR.Al-Cu"
+        assert (task / "OSZICAR").stat().st_size > 0
         assert (task / "POTCAR").resolve().is_relative_to(vasp.work.resolve())
     assert ((vasp.work / "inputs/fp/POTCAR.Al").stat().st_mode & 0o777) == 0o600
     system = next((vasp.work / "iter-000000/04.collect/data").iterdir())

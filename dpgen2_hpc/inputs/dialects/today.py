@@ -164,5 +164,6 @@ def _explore() -> list[Key]:
 def _fp() -> list[Key]:
     return [
         Key("task_max", int, "Most labels of an iteration.", optional=True, default=10, minimum=1, change="now"),
-        later("extra_output_files", list[str], [], "Further files to keep of each label."),
-    ]
+        Key("extra_output_files", list[str], "No meaning here: all that a task wrote stays in its folder.",
+            optional=True, default=[], change="now"),
+    ]  # fmt: skip
