@@ -46,8 +46,10 @@ def parse(text: str) -> tuple[Namelists, dict[str, str]]:
             bodies[inside] = f"{bodies.get(inside, '')} {body}"
             inside = "" if slash else inside
         elif line and line != "/":
-            word = line.split()[0].upper()
-            card = word if word in CARDS else card
+            word, *rest = line.split(None, 1)
+            if word.upper() in CARDS:  # pw.x itself passes over those in small letters
+                card = word.upper()
+                line = " ".join([card, *rest])
             cards[card] = cards.get(card, "") + line + "\n"
     return {name: dict(_assignments(body)) for name, body in bodies.items()}, cards
 

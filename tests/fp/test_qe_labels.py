@@ -168,7 +168,8 @@ def test_a_template_is_read_as_fortran_reads_it(tmp_path):
     assert lists["electrons"] == {"mixing_beta": ".5"}
     assert set(cards) == {"ATOMIC_SPECIES", "CELL_PARAMETERS", "ATOMIC_POSITIONS", "K_POINTS"}
     assert len(cards["ATOMIC_POSITIONS"].splitlines()) == 5
-    assert cards["K_POINTS"].splitlines()[1] == "2 2 2 0 0 0"
+    assert cards["K_POINTS"] == "K_POINTS automatic\n2 2 2 0 0 0\n"
+    assert "K_POINTS automatic\n" in (tmp_path / "s" / "task" / INPUT).read_text()
 
 
 def test_a_list_is_written_as_one(tmp_path):
@@ -334,6 +335,15 @@ def test_a_real_label_is_what_dpdata_reads(real):
     np.testing.assert_allclose(labels.forces @ turn, data["forces"][0], atol=1e-5)
     np.testing.assert_allclose(turn.T @ labels.virial @ turn, data["virials"][0], atol=1e-3)  # dpdata: two decimals
     assert not (task / "out").exists() or sum(f.stat().st_size for f in (task / "out").rglob("*") if f.is_file()) < 1e5
+
+
+@pytest.mark.programs
+def test_a_real_run_has_the_k_points_of_an_odd_template(real, tmp_path):
+    template = ODD.replace("fixed_magnetization = 0.0, 0.0,\n     1.0 ", "")
+    (tmp_path / "pw.in").write_text(template)
+    labeler, task = real(template="pw.in", kspacing=None, system={})
+    assert Gate().read(labeler, task, METAL).energy < 0
+    assert re.search(r"number of k points=\s+8", (task / OUTPUT).read_text())
 
 
 @pytest.mark.programs
