@@ -1,6 +1,7 @@
 """Fortran namelists, as Quantum ESPRESSO's input has them, and the cards behind."""
 
 import re
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ CARDS = {
     "SOLVENTS",
     "HUBBARD",
 }
+
+LETTERS = string.ascii_letters + "_"
 
 _QUOTED = r"'[^']*'|\"[^\"]*\""
 _KEY = re.compile(rf"(?:{_QUOTED})|(\w+(?:\s*\([^)]*\))?)\s*=")
@@ -46,10 +49,10 @@ def parse(text: str) -> tuple[Namelists, dict[str, str]]:
             bodies[inside] = f"{bodies.get(inside, '')} {body}"
             inside = "" if slash else inside
         elif line and line != "/":
-            word, *rest = line.split(None, 1)
-            if word.upper() in CARDS:  # pw.x itself passes over those in small letters
+            word = line[: len(line) - len(line.lstrip(LETTERS))]
+            if word.upper() in CARDS:  # pw.x passes over those in small letters, and where no blank is behind
                 card = word.upper()
-                line = " ".join([card, *rest])
+                line = f"{card} {line[len(word) :].strip()}".rstrip()
             cards[card] = cards.get(card, "") + line + "\n"
     return {name: dict(_assignments(body)) for name, body in bodies.items()}, cards
 

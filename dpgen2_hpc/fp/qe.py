@@ -240,6 +240,9 @@ def _refuse_unconverged(text: str) -> None:
         raise LabelRefused(f"'{OUTPUT}' holds {max(runs, len(energies))} runs or steps, and one was asked for")
     if "convergence NOT achieved" in text:
         raise LabelRefused("pw.x says that convergence was not achieved")
+    passed_over = namelists.CARDS & set(re.findall(r"Warning: card (\w+)", text))
+    if passed_over:
+        raise LabelRefused(f"pw.x passed over the card {', '.join(sorted(passed_over))}, which it does not know")
     threshold = re.search(r"scf convergence threshold\s*=\s*(\S+)", text)
     accuracies = re.findall(r"estimated scf accuracy\s*<\s*(\S+)\s+Ry", text)
     if threshold is None or not accuracies or not energies:

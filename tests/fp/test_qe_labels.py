@@ -144,7 +144,7 @@ atomic_forces
 Al 9 9 9
 atomic_positions alat
 Al 0 0 0
-k_points automatic
+k_points{automatic}
 2 2 2 0 0 0
 """
 
@@ -168,8 +168,8 @@ def test_a_template_is_read_as_fortran_reads_it(tmp_path):
     assert lists["electrons"] == {"mixing_beta": ".5"}
     assert set(cards) == {"ATOMIC_SPECIES", "CELL_PARAMETERS", "ATOMIC_POSITIONS", "K_POINTS"}
     assert len(cards["ATOMIC_POSITIONS"].splitlines()) == 5
-    assert cards["K_POINTS"] == "K_POINTS automatic\n2 2 2 0 0 0\n"
-    assert "K_POINTS automatic\n" in (tmp_path / "s" / "task" / INPUT).read_text()
+    assert cards["K_POINTS"] == "K_POINTS {automatic}\n2 2 2 0 0 0\n"
+    assert "K_POINTS {automatic}\n" in (tmp_path / "s" / "task" / INPUT).read_text()
 
 
 def test_a_list_is_written_as_one(tmp_path):
@@ -237,6 +237,11 @@ def test_energy_forces_and_stress_are_converted_by_hand(tmp_path):
         ("0.00000018", "3.7E-05", "not converged"),
         ("has been achieved in   5", "NOT achieved after   5", "not achieved"),
         ("total   stress", "", "no virial"),
+        (
+            "     Program PWSCF",
+            "Warning: card HUBBARD (ATOMIC) ignored\n     Program PWSCF",
+            "passed over the card HUBBARD",
+        ),
         ("-89.32\n", "-89.32\n  9.00055838   0.0   0.0\n 0.0 9.0 0.0\n 0.0 0.0 9.0\n", "GPa"),
         ("-16.57967039", "NaN", "not finite"),
         ("  1           Al", "  1           Cu", "not those that were asked for"),
@@ -287,6 +292,13 @@ def test_exact_exchange_that_was_cut_is_none(tmp_path):
     text = with_exchange()
     with pytest.raises(OutputError):
         read(text[: text.index("!!")], tmp_path)
+
+
+def test_a_namelist_that_a_label_does_not_need_is_passed_over_rightly(tmp_path):
+    text = PRINTED.replace(
+        "     Program PWSCF", "Warning: card &IONS ignored\nWarning: card / ignored\n     Program PWSCF"
+    )
+    assert read(text, tmp_path).energy < 0
 
 
 def test_an_output_behind_an_older_one_is_refused(tmp_path):
@@ -344,6 +356,17 @@ def test_a_real_run_has_the_k_points_of_an_odd_template(real, tmp_path):
     labeler, task = real(template="pw.in", kspacing=None, system={})
     assert Gate().read(labeler, task, METAL).energy < 0
     assert re.search(r"number of k points=\s+8", (task / OUTPUT).read_text())
+
+
+@pytest.mark.programs
+def test_a_real_run_without_a_card_of_a_later_version_is_refused(real, tmp_path):
+    """pw.x 6.7 does not know HUBBARD, warns of it, and goes on without U."""
+    (tmp_path / "pw.in").write_text("&ions\n/\nHUBBARD {atomic}\nU Al-3p 4.0\n")
+    labeler, task = real(template="pw.in")
+    if "Warning: card HUBBARD" not in (task / OUTPUT).read_text():
+        pytest.skip("this pw.x knows HUBBARD")
+    with pytest.raises(LabelRefused, match="passed over the card HUBBARD"):
+        Gate().read(labeler, task, METAL)
 
 
 @pytest.mark.programs
