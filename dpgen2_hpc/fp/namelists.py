@@ -27,6 +27,8 @@ LETTERS = string.ascii_letters + "_"
 _QUOTED = r"'[^']*'|\"[^\"]*\""
 _KEY = re.compile(rf"(?:{_QUOTED})|(\w+(?:\s*\([^)]*\))?)\s*=")
 _COMMENT = re.compile(rf"^((?:[^'\"!]|{_QUOTED})*)!.*$")
+_BARE = re.compile(rf"[-+]?(\d+\.?\d*|\.\d+)([ed][-+]?\d+)?|\.(true|false)\.|{_QUOTED}", re.IGNORECASE)
+"""Texts that mean a number, a logical value or a text to Fortran as they stand."""
 _UP_TO_SLASH = re.compile(rf"((?:[^'\"/]|{_QUOTED})*)(/?)")
 
 
@@ -78,7 +80,9 @@ def written(value: Any, species: Sequence[str] = ()) -> str | list[tuple[int, st
         return ", ".join(str(written(one)) for one in value)
     if isinstance(value, bool):
         return ".true." if value else ".false."
-    return f"'{value}'" if isinstance(value, str) else repr(value)
+    if isinstance(value, str):
+        return value if _BARE.fullmatch(value) else f"'{value}'"
+    return repr(value)
 
 
 def rendered(namelists: Mapping[str, Mapping[str, Any]]) -> str:

@@ -10,7 +10,7 @@ from programs import need
 
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp.gate import Gate
-from dpgen2_hpc.fp.namelists import parse
+from dpgen2_hpc.fp.namelists import parse, written
 from dpgen2_hpc.fp.qe import INPUT, OUTPUT, QeLabeler
 
 PSEUDO = "/usr/share/espresso/pseudo"
@@ -170,6 +170,23 @@ def test_a_template_is_read_as_fortran_reads_it(tmp_path):
     assert len(cards["ATOMIC_POSITIONS"].splitlines()) == 5
     assert cards["K_POINTS"] == "K_POINTS {automatic}\n2 2 2 0 0 0\n"
     assert "K_POINTS {automatic}\n" in (tmp_path / "s" / "task" / INPUT).read_text()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("1.0d-6", "1.0d-6"),
+        (".5", ".5"),
+        (".TRUE.", ".TRUE."),
+        ("'david'", "'david'"),
+        ("david", "'david'"),
+        (1e-6, "1e-06"),
+        (False, ".false."),
+        (2, "2"),
+    ],
+)
+def test_a_value_is_written_as_fortran_means_it(value, text):
+    assert written(value) == text
 
 
 def test_a_list_is_written_as_one(tmp_path):
