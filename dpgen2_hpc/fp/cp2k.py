@@ -27,6 +27,15 @@ CELL_DIGITS = 1e-3
 """CP2K prints the cell with three decimals (Å)."""
 OTHER_ATOMS = ("COORD_FILE_NAME", "COORD_FILE", "COORD_FILE_FORMAT", "COORDINATE", "MULTIPLE_UNIT_CELL")
 """Keywords of &TOPOLOGY by which a template brings atoms of its own."""
+READ_FROM = (
+    ("PRINT", "PROGRAM_RUN_INFO"),
+    ("DFT", "SCF", "PRINT", "PROGRAM_RUN_INFO"),
+    ("SUBSYS", "PRINT", "ATOMIC_COORDINATES"),
+    ("SUBSYS", "PRINT", "CELL"),
+)
+"""Sections that may turn off, send elsewhere or print in other units what a label is read from; CP2K's defaults do."""
+HARTREES = ("a.u.", "hartree", "hartree/bohr")
+"""How CP2K calls its own units of energies and forces."""
 NAMED = re.compile(r"BASIS_SET_FILE_NAME|POTENTIAL_FILE_NAME|PARAMETER_FILE_NAME")
 
 
@@ -140,6 +149,8 @@ class Cp2kLabeler:
         root.at("GLOBAL").drop("PROJECT_NAME")  # the same as PROJECT
         root.at("GLOBAL").put("RUN_TYPE", "ENERGY_FORCE")
         root.at("GLOBAL").put("PROJECT", "label")
+        for path in READ_FROM:
+            root.without("FORCE_EVAL", *path)
         evaluation = root.at("FORCE_EVAL")
         if frame.periodic:
             evaluation.put("STRESS_TENSOR", "ANALYTICAL")
@@ -168,9 +179,9 @@ class Cp2kLabeler:
         subsystem.replaced("CELL", [*(f"{letter} {row}" for letter, row in rows), *kept])
         atoms = zip(frame.symbols, table(frame.coords).splitlines(), strict=True)
         subsystem.replaced("COORD", [f"{symbol} {row}" for symbol, row in atoms])
+        subsystem.without("TOPOLOGY", "CENTER_COORDINATES")
         for topology in (section for section in subsystem.sections if section.name == "TOPOLOGY"):
             topology.drop(*OTHER_ATOMS)
-            topology.sections = [section for section in topology.sections if section.name != "CENTER_COORDINATES"]
 
     # ---- labels
 
@@ -178,10 +189,11 @@ class Cp2kLabeler:
         """Return the label in the output."""
         text = foreign.text_of(directory / OUTPUT)
         _refuse_unconverged(text)
+        _refuse_other_units(text)
         try:
             asked = parse((directory / INPUT).read_text()).at("FORCE_EVAL", "SUBSYS", "CELL")
             return _labels(text, asked)
-        except (ValueError, IndexError, OSError) as error:
+        except (ValueError, IndexError, KeyError, OSError) as error:
             raise OutputError(f"'{OUTPUT}' is not whole: {error!r}") from error
 
 
@@ -211,10 +223,17 @@ def _refuse_unconverged(text: str) -> None:
     energies = re.findall(r"ENERGY\| Total FORCE_EVAL", text)
     if runs > 1 or len(energies) > 1:
         raise LabelRefused(f"'{OUTPUT}' holds {max(runs, len(energies))} runs or steps, and one was asked for")
-    if "SCF run NOT converged" in text or "FAILED to converge" in text:
+    if any(words in text for words in ("SCF run NOT converged", "SCF not converged!", "FAILED to converge")):
         raise LabelRefused("CP2K says that the SCF run has not converged")
     if "SCF run converged" not in text or not energies:
         raise OutputError(f"'{OUTPUT}' ends before its energy: the run was cut")
+
+
+def _refuse_other_units(text: str) -> None:
+    heads = r"ENERGY\| Total FORCE_EVAL|ATOMIC FORCES in|FORCES\| Atomic forces"
+    for unit in re.findall(rf"(?:{heads})[^\n]*\[(.*?)\]", text):
+        if unit not in HARTREES:
+            raise LabelRefused(f"'{OUTPUT}' has energies or forces in {unit}, not in atomic units")
 
 
 def _labels(text: str, asked: Section) -> Labels:

@@ -50,6 +50,15 @@ class Section:
         self.sections = [section for section in self.sections if section.name != name]
         self.sections.append(Section(name, parameter, list(lines)))
 
+    def without(self, *path: str) -> None:
+        """Remove the sections at this path, where there are any."""
+        name, *below = path
+        if not below:
+            self.sections = [section for section in self.sections if section.name != name]
+        for section in self.sections:
+            if below and section.name == name:
+                section.without(*below)
+
     def text(self, indent: str = "") -> str:
         """Return the section as CP2K reads it; the root, which has no name, as its members."""
         inner = indent + "  " if self.name else indent

@@ -154,8 +154,26 @@ UNFIT = """&GLOBAL
     &STRESS_TENSOR
       FILENAME elsewhere
     &END
+    &PROGRAM_RUN_INFO OFF
+    &END
+  &END
+  &DFT
+    &SCF
+      &PRINT
+        &PROGRAM_RUN_INFO OFF
+        &END
+      &END
+    &END
   &END
   &SUBSYS
+    &PRINT
+      &ATOMIC_COORDINATES
+        UNIT bohr
+      &END
+      &CELL
+        UNIT bohr
+      &END
+    &END
     &CELL
       ABC 9 9 9
       MULTIPLE_UNIT_CELL 2 1 1
@@ -176,7 +194,7 @@ def test_what_a_template_says_of_atoms_and_files_of_its_own_goes(tmp_path):
     (tmp_path / "cp2k.inp").write_text(UNFIT)
     labeler = made("cp2k", {"inputs_config": {"inp_file": "cp2k.inp"}}, tmp_path)
     text = (prepared(labeler, WATER, tmp_path / "s" / "t") / INPUT).read_text()
-    for word in ("PROJECT_NAME", "FILENAME", "COORD_FILE", "MULTIPLE_UNIT_CELL", "CENTER_COORDINATES"):
+    for word in ("PROJECT_NAME", "FILENAME", "COORD_FILE", "MULTIPLE_UNIT_CELL", "CENTER_COORDINATES", "OFF", "UNIT"):
         assert word not in text
     assert "&FORCES ON\n" in text
     assert "&STRESS_TENSOR ON\n" in text
@@ -272,6 +290,9 @@ def test_newer_forms_of_the_output_are_read_to_the_same_numbers(task):
     ("text", "says"),
     [
         (UNCONVERGED, "has not converged"),
+        (PRINTED.replace("  *** SCF run converged in", " SCF not converged!"), "has not converged"),
+        (PRINTED.replace("energy [a.u.]:", "energy [eV]"), "in eV, not in atomic units"),
+        (PRINTED.replace("FORCES in [a.u.]", "FORCES in [eV/angstrom]"), "not in atomic units"),
         (PRINTED + UNCONVERGED, "2 runs"),
         (PRINTED[: PRINTED.index(" STRESS|")], "no virial"),
         (PRINTED.replace("-17.139410667267619", "NaN"), "not finite"),
@@ -284,6 +305,11 @@ def test_newer_forms_of_the_output_are_read_to_the_same_numbers(task):
 def test_what_is_no_label_is_refused(task, text, says):
     with pytest.raises(LabelRefused, match=says):
         read(text, task)
+
+
+def test_a_stress_in_a_unit_that_is_not_known_is_no_label(task):
+    with pytest.raises(OutputError, match="furlong"):
+        read(PRINTED.replace("stress tensor [GPa]", "stress tensor [furlong]"), task)
 
 
 @pytest.mark.parametrize("word", ["ENERGY|", "      2      2      H", "  *** SCF run"])
