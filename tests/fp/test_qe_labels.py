@@ -387,6 +387,28 @@ def test_a_real_run_without_a_card_of_a_later_version_is_refused(real, tmp_path)
 
 
 @pytest.mark.programs
+def test_a_real_label_with_exact_exchange_has_the_energy_whose_gradient_its_forces_are(tmp_path):
+    need("pw.x")
+    silicon = rattled(("Si", "Si"), [[0, 2.7, 2.7], [2.7, 0, 2.7], [2.7, 2.7, 0]], [[0, 0, 0], [0.25, 0.25, 0.25]])
+    (tmp_path / "pw.in").write_text("&system\n ecutwfc=12, input_dft='pbe0', nqx1=1\n/\nK_POINTS gamma\n")
+    files = {"Si": f"{PSEUDO}/Si.pz-vbc.UPF"}
+    given = {"inputs_config": {"pp_files": files, "template": "pw.in", "electrons": {"conv_thr": "1.0d-9"}}}
+    labeler, step = made("qe", given, tmp_path), 0.01
+
+    def label(move):
+        frame = replace(silicon, coords=silicon.coords + np.array([[move, 0, 0], [0, 0, 0]]))
+        task = prepared(labeler, frame, tmp_path / "s" / f"task.{move}")
+        assert run(labeler, task) == 0
+        return Gate().read(labeler, task, frame)
+
+    slope = (label(step).energy - label(-step).energy) / (2 * step)
+    found = label(0.0)
+    assert found.forces[0, 0] == pytest.approx(-slope, abs=0.01)
+    assert abs(slope) > 0.1
+    assert found.virial is not None
+
+
+@pytest.mark.programs
 def test_a_real_run_that_must_not_converge_is_refused_though_it_says_it_has(real):
     labeler, task = real(expected=None, electrons={"conv_thr": 1e-9, "electron_maxstep": 3, "scf_must_converge": False})
     assert "convergence has been achieved" in (task / OUTPUT).read_text()
