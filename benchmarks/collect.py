@@ -14,7 +14,7 @@ from pathlib import Path
 from dflow.python import OPIO
 from dpgen2.op.collect_data import CollectData
 given = {"name": "iter-000000", "type_map": ["Al", "Cu"], "optional_parameter": {"mixed_type": False},
-         "labeled_data": sorted(Path(sys.argv[1]).glob("task.*/data/*")), "iter_data": []}
+         "labeled_data": sorted(Path(sys.argv[1]).glob("task.*/Al50Cu50")), "iter_data": []}
 start = time.process_time()
 CollectData().execute(OPIO(given))
 print(json.dumps({"cpu": time.process_time() - start, "tasks": len(given["labeled_data"])}))
@@ -25,9 +25,10 @@ def ours(n: int, root) -> float:
     import numpy as np
 
     from dpgen2_hpc.collect.step import CollectStep
-    from dpgen2_hpc.data.dataset import read_labels, write_frames, write_labels
+    from dpgen2_hpc.data.dataset import write_frames, write_labels
     from dpgen2_hpc.data.frame import Frame
     from dpgen2_hpc.data.labels import Labels
+    from dpgen2_hpc.data.reading import read_labels
     from dpgen2_hpc.fp.step import FpStep
     from dpgen2_hpc.state.files import write_lines
     from dpgen2_hpc.state.ledger import DONE, TaskState
@@ -39,7 +40,7 @@ def ours(n: int, root) -> float:
         has_virial = True
 
         def read_labels(self, directory):
-            return read_labels(next((directory / "data").iterdir()))[0]
+            return read_labels(directory / "Al50Cu50")[0]
 
     rng, types = np.random.default_rng(0), ("Al", "Cu")
     symbols = ("Al",) * 50 + ("Cu",) * 50
@@ -51,11 +52,11 @@ def ours(n: int, root) -> float:
     write_lines(selected / "selected.jsonl", [{"system": system, "index": index, **line} for system, index in rows])
     for index, frame in enumerate(frames):
         labels = Labels(frame, -1.0, rng.normal(size=(100, 3)), np.eye(3))
-        write_labels(fp.task(index) / "data", [labels], types)
+        write_labels(fp.task(index), [labels], types)
     place.folder("collect").path.mkdir()
     tasks = [TaskState(index, "identity", "command", (), verdict=DONE) for index in range(n)]
     step = FpStep(Npy(), "npy", types)
-    return cpu(lambda: (step.harvest(place, tasks), CollectStep().harvest(place, [])))
+    return cpu(lambda: (step.harvest(place, tasks), CollectStep(types).harvest(place, [])))
 
 
 def main() -> None:

@@ -87,5 +87,11 @@ def size(path: Path) -> int:
 
 def say(name: str, **values: object) -> None:
     """Print the result: one line of JSON, ratios with three digits."""
-    rounded = {key: float(f"{value:.3g}") if isinstance(value, float) else value for key, value in values.items()}
+    rounded = {key: _rounded(value) for key, value in values.items()}
     print(json.dumps({"benchmark": name, **rounded}))
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, list):
+        return [_rounded(one) for one in value]
+    return float(f"{value:.3g}") if isinstance(value, float) else value

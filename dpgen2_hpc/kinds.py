@@ -264,6 +264,9 @@ class Explorer(Kind, Protocol):
     def frames(self, directory: Path, md_steps: Sequence[int], type_map: Sequence[str]) -> list[Frame | None]:
         """Return the frames of these MD steps, read by seeking; ``None`` where there is no whole frame."""
 
+    def predictions(self, directory: Path, md_steps: Sequence[int], type_map: Sequence[str]) -> list[Labels | None]:
+        """Return what the model that drove the run said of these frames; ``None`` where the run did not keep it."""
+
 
 class TaskGroup(Kind, Protocol):
     """An entry of a stage: which configurations are explored, at which temperatures and pressures, and how."""

@@ -15,7 +15,7 @@ import pytest
 from project import write_initial_data
 
 from dpgen2_hpc.cli.main import parser
-from dpgen2_hpc.data.dataset import read_frames
+from dpgen2_hpc.data.reading import read_frames
 from dpgen2_hpc.fp.ase import label
 from dpgen2_hpc.inputs.policy import arguments
 from dpgen2_hpc.loop.plan import load_plan

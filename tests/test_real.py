@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 
@@ -131,6 +132,57 @@ def test_the_collected_labels_are_those_of_the_calculator_on_the_frames_of_the_t
         frame = row["md_step"] // 10
         lengths = np.linalg.norm(dump["cells"][frame], axis=1)
         assert np.linalg.norm(system["cells"][0], axis=1) == pytest.approx(lengths, abs=1e-6)
+
+
+def test_the_true_error_is_that_of_the_model_that_drove_the_run(finished):
+    """What LAMMPS kept of the predictions, against DeePMD-kit's own evaluation of that model, and against EMT."""
+    import dpdata
+
+    data = finished.work / "iter-000000/04.collect/data"
+    manifest = [json.loads(line) for line in (data.parent / "manifest.jsonl").read_text().splitlines()]
+    systems = [
+        dpdata.LabeledSystem(str(data / row["system"]), fmt="deepmd/npy").sub_system([row["index"]]) for row in manifest
+    ]
+    frames = [
+        {
+            "coords": one["coords"][0].tolist(),
+            "cell": one["cells"][0].tolist(),
+            "types": [int(k) for k in one["atom_types"]],
+        }
+        for one in systems
+    ]
+    model = finished.work / "models/model.000.pb"
+    done = subprocess.run(
+        [sys.executable, "-c", EVALUATE, str(model)],
+        input=json.dumps(frames), env={**os.environ, **THREADS}, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    squares = []
+    for row, system, (energy, forces, virial) in zip(
+        manifest, systems, json.loads(done.stdout.splitlines()[-1]), strict=True
+    ):
+        natoms = len(system["atom_types"])
+        wrong = np.array(forces) - system["forces"][0]
+        squares.append(wrong**2)
+        assert row["error_e"] == pytest.approx((energy - system["energies"][0]) / natoms, abs=1e-5)
+        assert row["error_f"] == pytest.approx(np.linalg.norm(wrong, axis=1).max(), abs=1e-4)
+        assert row["error_v"] == pytest.approx(np.abs((virial - system["virials"][0]) / natoms).max(), abs=1e-4)
+    error = finished.result(0, "04.collect")["error"]
+    assert error["frames"] == len(manifest)
+    assert error["rmse_f"] == pytest.approx(np.sqrt(np.mean(squares)), abs=1e-4)
+    assert error["deviation_f"] == pytest.approx(np.mean([row["deviation_f"] for row in manifest]))
+    assert finished.status()["iterations"][0]["error"] == error
+
+
+EVALUATE = """
+import json, sys
+import numpy as np
+from deepmd.infer import DeepPot
+model, found = DeepPot(sys.argv[1]), []
+for frame in json.load(sys.stdin):
+    energy, forces, virial = model.eval(np.array(frame["coords"]).reshape(1, -1), np.array(frame["cell"]).reshape(1, 9), frame["types"])[:3]
+    found.append([float(energy.ravel()[0]), forces[0].tolist(), virial.reshape(3, 3).tolist()])
+print(json.dumps(found))
+"""
 
 
 def test_the_models_are_an_ensemble_that_lammps_can_read(finished):

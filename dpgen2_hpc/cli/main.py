@@ -65,6 +65,12 @@ def parser() -> argparse.ArgumentParser:
     _config_and_id(status)
     _config_and_id(_verb(verbs, "showkey", "list the keys of the finished steps"))
     _about_inputs(verbs)
+    export = _verb(verbs, "export", "write the labels, the first data's and the collected ones, for another program")
+    export.add_argument("format", metavar="FORMAT", help="extxyz, or a format of dpdata, as deepmd/hdf5")
+    export.add_argument(
+        "out", type=Path, metavar="OUT", help="the file, or for dpdata's formats the folder, to be made"
+    )
+    export.add_argument("--iterations", metavar="A-B", help="only what the iterations from A to B - 1 have collected")
     why = _verb(verbs, "why", "say why a task failed, or why the run stands where it does, and what helps")
     why.add_argument("keys", nargs="*", metavar="KEY", help="a task, such as iter-000001--run-fp-000002")
     retry = _verb(verbs, "retry", "let broken tasks, or refused labels, of the present step run again")

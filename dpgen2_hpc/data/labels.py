@@ -1,6 +1,7 @@
 """Labels: what first principles say of a frame."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,3 +29,8 @@ class Labels:
     energy: float
     forces: NDArray[np.float64]
     virial: NDArray[np.float64] | None = None
+
+    def sorted(self, type_map: Sequence[str]) -> "Labels":
+        """Return the labels with the atoms in the order of ``type_map``; atoms of one kind keep their order."""
+        order = self.frame.order(type_map)
+        return self if order is None else replace(self, frame=self.frame.sorted(type_map), forces=self.forces[order])

@@ -4,7 +4,7 @@ import io
 import os
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
+from math import inf, prod
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 SMALL = 1 << 20
 """Bytes up to which a file is read whole."""
+
+BLOCK = 1 << 14
+"""Bytes that are asked for at first: most files of one frame are shorter."""
 
 HEAD = 256
 """Bytes of a file that hold the head of every array that ``np.save`` writes here."""
@@ -28,7 +31,7 @@ class Header:
     dtype: np.dtype[Any]
 
 
-def read_array(path: Path) -> NDArray[Any]:
+def read_array(path: str | Path) -> NDArray[Any]:
     """Return the array of a file, not to be written to; of a large one no more than its header is read.
 
     Raises
@@ -46,7 +49,7 @@ def read_array(path: Path) -> NDArray[Any]:
     return np.asanyarray(array)
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: str | Path) -> Header:
     """Return what a file says of its array, which must be there whole; in the plain form the head alone is read.
 
     Raises
@@ -55,8 +58,11 @@ def read_header(path: Path) -> Header:
         As :func:`read_array`.
     """
     try:
-        with path.open("rb", buffering=0) as file:
-            found = _plain(file.read(HEAD), os.fstat(file.fileno()).st_size)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            found = _plain(os.read(descriptor, HEAD), os.fstat(descriptor).st_size)
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError):
         found = None  # read_array has the words for what is wrong
     if found is not None:
@@ -65,12 +71,27 @@ def read_header(path: Path) -> Header:
     return Header(array.shape, array.dtype)
 
 
-def _small(path: Path) -> NDArray[Any] | None:
+def read_bytes(path: str | Path, most: float = inf) -> bytes:
+    """Return the content of a file; of one that is longer than ``most`` bytes, the beginning, which is longer too."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        data = os.read(descriptor, BLOCK)
+        while BLOCK <= len(data) <= most and (more := os.read(descriptor, _left(descriptor, len(data)))):
+            data += more
+        return data
+    finally:
+        os.close(descriptor)
+
+
+def _left(descriptor: int, known: int) -> int:
+    """Return how many bytes to ask for when so many of a file are known: all that are left, but a piece at least."""
+    return min(max(os.fstat(descriptor).st_size - known, BLOCK), SMALL)
+
+
+def _small(path: str | Path) -> NDArray[Any] | None:
     """Return the array of a small file in the plain form; ``None`` for any other."""
-    with path.open("rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        data = file.read() if size <= SMALL else b""
-    found = _plain(data, size)
+    data = read_bytes(path, SMALL)
+    found = _plain(data, len(data))
     if found is None:
         return None
     header, start = found

@@ -20,12 +20,18 @@ ENERGY = b"free  energy   TOTEN  ="
 KBAR = 1 / 1602.176621
 """1 kbar in eV/Å³."""
 
+HEAD = b"Iteration"
+"""Stands in the head of each SCF step."""
+
 STEP = b"TOTAL-FORCE (eV/Angst)"
 """Heads the one table of an ionic step."""
 
 ROW = re.compile(rb"(\s*-?\d+\.\d{5}){3}(\s*-?\d+\.\d{6}){3}\s*\n")
 SCALE = 10.0 ** np.array([5, 5, 5, 6, 6, 6])
 """A row of that table: places (Å) and forces (eV/Å), and what makes whole numbers of them."""
+
+NEAR = 2000
+"""Bytes in which the cell stands behind its heading."""
 
 AFTER_SCF = 10000
 """Bytes after the head of the last SCF step in which VASP says why the cycle ended."""
@@ -51,15 +57,17 @@ def read_outcar(path: Path) -> Labels:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise OutputError(f"there is no '{path.name}'") from error
-    scf, table = data.find(b"Iteration"), data.rfind(STEP)
+    scf, table = data.find(HEAD), data.rfind(STEP)
     end = data.find(ENERGY, max(0, table))
     if scf < 0 or end < 0:
         raise OutputError(f"'{path.name}' ends before its energy: the run was cut")
-    if data.find(STEP, scf) != table or data.find(STEP, end) >= 0:
+    last = data.rfind(HEAD, 0, table)
+    if data.find(STEP, scf, last) >= 0:  # between the last SCF step and its table there is no other
         raise LabelRefused(f"'{path.name}' holds {data.count(STEP)} ionic steps, and one was asked for")
+    if data.find(HEAD, end) >= 0:
+        raise LabelRefused(f"'{path.name}' goes on after its first ionic step, and one was asked for")
     if table < 0:
         raise Unknown
-    last = data.rfind(b"Iteration", 0, table)
     header = data[:scf]
     _refuse_unconverged(header, data[last : last + AFTER_SCF])
     return _label(data, header, last, table, end)
@@ -121,7 +129,8 @@ def _symbols(header: bytes) -> tuple[str, ...]:
 
 
 def _cell(data: bytes, start: int, end: int) -> NDArray[np.float64]:
-    lines = data[_block(data, b"VOLUME and BASIS", start, end) : end].split(b"\n", 8)[5:8]
+    place = _block(data, b"VOLUME and BASIS", start, end)
+    lines = data[place : min(end, place + NEAR)].split(b"\n", 8)[5:8]
     rows = [_numbers(line.replace(b"-", b" -"), "cell")[:3] for line in lines]
     if [len(row) for row in rows] != [3, 3, 3]:
         raise Unknown

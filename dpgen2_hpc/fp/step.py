@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dpgen2_hpc.data.dataset import read_frames, write_labels
+from dpgen2_hpc.data.dataset import write_labels
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.data.reading import read_frames
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp.gate import Gate
 from dpgen2_hpc.kinds import Labeler
@@ -18,6 +19,12 @@ from dpgen2_hpc.state.identity import digest_file, digest_files, identity
 from dpgen2_hpc.state.ledger import DONE, Task, TaskState
 from dpgen2_hpc.state.results import FpResult
 from dpgen2_hpc.state.workdir import Place, task_key
+
+HANDED_ON = ("md_step", "digest", "deviation_f", "deviation_v", "predicted")
+"""What ``select`` knows of a frame and ``collect`` asks for."""
+
+NoLabel = LabelRefused | OutputError
+"""Why there is no label."""
 
 
 @dataclass
@@ -65,32 +72,48 @@ class FpStep:
         """Gather labels and dropped frames."""
         selected = _selected(place)
         harvested = Harvested()
-        for task, (row, frame) in zip(tasks, selected, strict=True):
-            self._gather(place, harvested, task, row, frame)
+        judged = self._judged(place, tasks, [frame for _, frame in selected])
+        for task, (row, _), label in zip(tasks, selected, judged, strict=True):
+            self._gather(place, harvested, task, row, label)
         self._write(place, harvested)
         result = FpResult(len(selected), len(harvested.labels), len(harvested.dropped))
         result.check()
         return results.save(place.folder(self.name), result)
 
-    def _gather(self, place: Place, harvested: Harvested, task: TaskState, row: dict[str, Any], frame: Frame) -> None:
-        folder, key = place.folder(self.name), task_key(place.iteration, self.name, task.index)
-        try:
-            labels = self._label(folder.task(task.index), task, frame)
-        except (LabelRefused, OutputError) as error:
-            path = f"{folder.path.parent.name}/{folder.path.name}/{folder.task_name(task.index)}"
-            refused = isinstance(error, LabelRefused)
-            kind = "skipped" if task.skipped else "refused" if refused else "broken"
-            harvested.dropped.append({"task": task.index, "key": key, "kind": kind, "reason": str(error), "path": path})
-            return
-        harvested.labels.append(labels)
-        origin = {"explored_by": task_key(place.iteration, "explore", row["task"]), "md_step": row["md_step"]}
-        who = {"key": key, "code": self.code, "identity": task.identity}
-        harvested.rows.append({**who, **origin, "digest": row["digest"]})
+    def _judged(self, place: Place, tasks: Sequence[TaskState], frames: Sequence[Frame]) -> list[Labels | NoLabel]:
+        """Return the label of each task that has passed the gate, or why there is none."""
+        folder = place.folder(self.name)
+        found = [self._read(folder.task(task.index), task) for task in tasks]
+        read = [(index, labels) for index, labels in enumerate(found) if isinstance(labels, Labels)]
+        wanted = [frames[index] for index, _ in read]
+        judged = self.gate.judge([labels for _, labels in read], wanted, has_virial=self.labeler.has_virial)
+        for (index, _), verdict in zip(read, judged, strict=True):
+            found[index] = verdict
+        return found
 
-    def _label(self, directory: Path, task: TaskState, frame: Frame) -> Labels:
+    def _read(self, directory: Path, task: TaskState) -> Labels | NoLabel:
         if task.verdict != DONE:
-            raise OutputError(task.why or "the task is broken")
-        return self.gate.read(self.labeler, directory, frame)
+            return OutputError(task.why or "the task is broken")
+        try:
+            return self.labeler.read_labels(directory)
+        except (LabelRefused, OutputError) as error:
+            return error
+
+    def _gather(
+        self, place: Place, harvested: Harvested, task: TaskState, row: dict[str, Any], label: Labels | NoLabel
+    ) -> None:
+        key = task_key(place.iteration, self.name, task.index)
+        if isinstance(label, Labels):
+            harvested.labels.append(label)
+            who = {"key": key, "code": self.code, "identity": task.identity}
+            origin = {"explored_by": task_key(place.iteration, "explore", row["task"])}
+            known = {name: row[name] for name in HANDED_ON if name in row}
+            harvested.rows.append({**who, **origin, **known})
+            return
+        folder = place.folder(self.name)
+        path = f"{folder.path.parent.name}/{folder.path.name}/{folder.task_name(task.index)}"
+        kind = "skipped" if task.skipped else "refused" if isinstance(label, LabelRefused) else "broken"
+        harvested.dropped.append({"task": task.index, "key": key, "kind": kind, "reason": str(label), "path": path})
 
     def _write(self, place: Place, harvested: Harvested) -> None:
         folder = place.folder(self.name).path

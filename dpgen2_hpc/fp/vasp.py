@@ -1,7 +1,6 @@
 """Labels by VASP (type ``vasp``)."""
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import OutputError
 from dpgen2_hpc.fp import foreign, incar, settings
 from dpgen2_hpc.fp.outcar import Unknown, read_outcar
-from dpgen2_hpc.fp.writing import mesh, put, runs, table
+from dpgen2_hpc.fp.writing import link_shared, mesh, put, runs, table
 from dpgen2_hpc.inputs.incar import number, tags, true
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
@@ -159,14 +158,14 @@ class VaspLabeler:
     def write_inputs(self, frame: Frame, directory: Path) -> dict[str, str]:
         """Write POSCAR and KPOINTS, and link INCAR and POTCAR; return what tells the contents apart, by name."""
         kinds = [symbol for symbol, _ in runs(frame.symbols)]
-        lines = incar.lists(self.incar_lists, frame.symbols)
+        lines, folder = incar.lists(self.incar_lists, frame.symbols), str(directory)
         texts = {"POSCAR": poscar(frame), "KPOINTS": self.kpoints(frame)}
-        folder = str(directory)
         for name, text in texts.items():
             put(f"{folder}/{name}", text)
         texts["INCAR"] = self.incar.rstrip() + "\n" + lines
-        _link_incar(folder, texts["INCAR"], lines)
-        _link_potcar(folder, kinds)
+        which = hashlib.sha256(lines.encode()).hexdigest()[:8] if lines else ""
+        link_shared(folder, "INCAR", which, texts["INCAR"].encode)
+        link_shared(folder, "POTCAR", "-".join(kinds), lambda: _potcar(folder, kinds), 0o600)
         told = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
         return {**told, "POTCAR": "+".join(kinds)}  # the step knows what each element's is
 
@@ -199,25 +198,8 @@ def poscar(frame: Frame) -> str:
     return f"{title}\n1.0\n{table(frame.cell)}{species}Cartesian\n{table(frame.coords)}"
 
 
-def _link_incar(directory: str, text: str, lines: str) -> None:
-    """Link the task's INCAR to the one in ``shared/`` that has these lists; write it there for the first task."""
-    name = f"INCAR.{hashlib.sha256(lines.encode()).hexdigest()[:8]}" if lines else "INCAR"
-    shared = f"{directory}/../shared/{name}"
-    if not os.path.exists(shared):  # noqa: PTH110  (tasks come in thousands, and a Path costs more than the call)
-        put(shared, text)
-    os.symlink(f"../shared/{name}", f"{directory}/INCAR")
-
-
-def _link_potcar(directory: str, kinds: list[str]) -> None:
-    """Link the task's POTCAR to the one in ``shared/`` for these elements; put it together for the first task."""
-    name = f"POTCAR.{'-'.join(kinds)}"
-    shared = f"{directory}/../shared"
-    if not os.path.exists(f"{shared}/{name}"):  # noqa: PTH110
-        whole = b"".join(Path(f"{shared}/POTCAR.{element}").read_bytes() for element in kinds)
-        descriptor = os.open(f"{shared}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(whole)
-    os.symlink(f"../shared/{name}", f"{directory}/POTCAR")
+def _potcar(directory: str, kinds: list[str]) -> bytes:
+    return b"".join(Path(f"{directory}/../shared/POTCAR.{element}").read_bytes() for element in kinds)
 
 
 def _outcar(path: Path) -> Labels:

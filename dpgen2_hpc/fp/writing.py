@@ -1,7 +1,7 @@
 """What writers of inputs share: tables of numbers, runs of elements, meshes of k points."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import groupby
 from math import ceil, hypot, pi
@@ -41,8 +41,26 @@ def _cross(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]
 
 def put(path: str, text: str) -> None:
     """Write a small file: three system calls, and nothing around them."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    _write(path, text.encode(), 0o644)
+
+
+def link_shared(directory: str, name: str, which: str, content: Callable[[], bytes], mode: int = 0o644) -> None:
+    """Link a file of a task's folder to the one in ``../shared/``, which the first task that asks for it writes.
+
+    There may be several of the name: ``which`` tells them apart.
+    """
+    target = f"../shared/{name}.{which}" if which else f"../shared/{name}"
+    shared = f"{directory}/{target}"
+    if not os.path.exists(shared):  # noqa: PTH110  (tasks come in thousands, and a Path costs more than the call)
+        _write(shared, content(), mode)
+    os.symlink(target, f"{directory}/{name}")
+
+
+def _write(path: str, content: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
-        os.write(descriptor, text.encode())
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
     finally:
         os.close(descriptor)

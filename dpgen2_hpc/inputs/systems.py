@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dpgen2_hpc.data.dataset import SystemSummary, inspect
+from dpgen2_hpc.data.reading import SystemSummary, inspect
 from dpgen2_hpc.inputs.read import KeyPath
 
 MARK = "type.raw"

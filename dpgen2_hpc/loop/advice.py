@@ -87,9 +87,17 @@ def about_models(last: Mapping[str, Any]) -> str:
 def in_words(report: Mapping[str, Any]) -> str:
     """Return an iteration's report as a sentence."""
     counts = ", ".join(f"{report[name]} {name}" for name in ("accurate", "candidate", "failed", "invalid"))
-    return (
+    text = (
         f"{report['explored']} frames explored: {counts}; {report['selected']} selected, "
         f"{report['labelled']} labelled, {report['dropped']} dropped"
+    )
+    return f"{text}; {_error_in_words(report['error'])}" if "error" in report else text
+
+
+def _error_in_words(error: Mapping[str, Any]) -> str:
+    return (
+        f"true error before they were learned: forces {error['rmse_f']:.3g} eV/Å, energy {error['rmse_e']:.3g} eV/atom "
+        f"(largest force of a frame {error['error_f']:.3g}, deviation {error['deviation_f']:.3g} eV/Å, means)"
     )
 
 

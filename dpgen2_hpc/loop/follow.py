@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dpgen2_hpc.data.dataset import read_frames
 from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.data.reading import read_frames
 from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.inputs.changes import APPEND, LABELS, NEXT, NOW, Change, changes, held_back
 from dpgen2_hpc.inputs.param import Settings, root

@@ -45,7 +45,7 @@ class Status:
 
     def as_text(self) -> str:
         """Return the manual's table and what runs, what failed, what comes next."""
-        return "\n".join([*self._table(), "", *self._now()])
+        return "\n".join([*self._table(), "", *self._labels(), *self._now()])
 
     def why(self) -> str:
         """Return why the run stands where it does, and which keys to ask about."""
@@ -67,6 +67,23 @@ class Status:
         if self.record.complete is not None:
             converged = all(row["converged"] for index, row in enumerate(rows) if self._ends_stage(index))
             lines.append("# All stages converged" if converged else "# All stages ended, not all converged")
+        return lines
+
+    def _labels(self) -> list[str]:
+        """Return what became of the frames that the last finished iteration selected, and how wrong the models were."""
+        if not self.record.iterations or not self.record.iterations[-1]["selected"]:
+            return []
+        row = self.record.iterations[-1]
+        where = f"{iteration_name(row['index'])}/{FOLDERS['fp']}/dropped.json"
+        dropped = f"; {row['dropped']} dropped, why: {where}" if row["dropped"] else ""
+        lines = [f"iteration {row['index']}: {row['labelled']} of {row['selected']} selected frames labelled{dropped}"]
+        if "error" in row:
+            error = row["error"]
+            lines.append(
+                f"iteration {row['index']}: true error of the models: forces {error['rmse_f']:.3g} eV/Å, energy "
+                f"{error['rmse_e']:.3g} eV/atom; largest force of a frame {error['error_f']:.3g}, where the deviation "
+                f"said {error['deviation_f']:.3g}"
+            )
         return lines
 
     def _ends_stage(self, number: int) -> bool:

@@ -1,24 +1,25 @@
 """Select: class every explored frame by its deviation, put the candidates in order, take the first that pass."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dpgen2_hpc.data.dataset import write_frames
+from dpgen2_hpc.data.dataset import write_frames, write_labels
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.kinds import ACCURATE, CANDIDATE, FAILED, INVALID, Convergence, Explorer
 from dpgen2_hpc.state import results
-from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_json, read_lines, write_json, write_lines
+from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_json, write_json, write_lines
 from dpgen2_hpc.state.ledger import Task, TaskState
 from dpgen2_hpc.state.results import ExploreResult, SelectResult
 from dpgen2_hpc.state.workdir import Place
 
 CANDIDATE_ROW = np.dtype([("task", "<i4"), ("md_step", "<i8"), ("force", "<f8"), ("virial", "<f8")])
 """A row of ``order.npy``: 28 bytes a candidate."""
+
+Read = TypeVar("Read")
 
 QUANTILES = (0.0, 0.1, 0.5, 0.9, 0.99, 1.0)
 
@@ -61,6 +62,7 @@ class SelectStep:
         classes = read_json(folder.path / "classes.json")
         quantiles = classes.pop("deviation_f")
         drawn = self._draw(place, order)
+        self._write_predicted(place, drawn)
         self._write(place, drawn)
         counts = {
             **classes,
@@ -102,12 +104,11 @@ class SelectStep:
     def _draw(self, place: Place, order: NDArray[Any]) -> Drawn:
         """Look at candidates in portions, so that no more is read than is needed."""
         drawn, known = Drawn(), _known_digests(place)
-        explore = results.load(ExploreResult, place.folder("explore"))
-        paths = {run["task"]: place.folder("explore").path / run["path"] for run in explore.runs}
         while len(drawn.frames) < self.task_max and drawn.looked_at < len(order):
             portion = order[drawn.looked_at : drawn.looked_at + self.task_max - len(drawn.frames)]
             drawn.looked_at += len(portion)
-            for row, frame in zip(portion, self._read(paths, portion), strict=True):
+            where = list(zip(portion["task"].tolist(), portion["md_step"].tolist(), strict=True))
+            for row, frame in zip(portion, self._read(place, where, self.explorer.frames), strict=True):
                 self._take(drawn, known, row, frame)
         return drawn
 
@@ -132,16 +133,33 @@ class SelectStep:
             }
         )
 
-    def _read(self, paths: Mapping[int, Path], portion: NDArray[Any]) -> list[Frame | None]:
-        """Read the frames of these rows, each trajectory opened once."""
-        frames: list[Frame | None] = [None] * len(portion)
-        for task in np.unique(portion["task"]):
-            where = np.flatnonzero(portion["task"] == task)
-            steps = [int(step) for step in portion["md_step"][where]]
-            found = self.explorer.frames(paths[int(task)], steps, self.type_map)
-            for index, frame in zip(where, found, strict=True):
-                frames[index] = frame
-        return frames
+    def _read(
+        self, place: Place, where: Sequence[tuple[int, int]], read: Callable[..., list[Read | None]]
+    ) -> list[Read | None]:
+        """Read something of each frame (task, MD step), each run opened once."""
+        explore = results.load(ExploreResult, place.folder("explore"))
+        paths = {run["task"]: place.folder("explore").path / run["path"] for run in explore.runs}
+        runs: dict[int, list[int]] = {}
+        for index, (task, _) in enumerate(where):
+            runs.setdefault(task, []).append(index)
+        found: list[Read | None] = [None] * len(where)
+        for task, indices in sorted(runs.items()):
+            steps = [where[index][1] for index in indices]
+            for index, one in zip(indices, read(paths[task], steps, self.type_map), strict=True):
+                found[index] = one
+        return found
+
+    def _write_predicted(self, place: Place, drawn: Drawn) -> None:
+        """Write what the models said of the selected frames, for the comparison with their labels."""
+        where = [(row["task"], row["md_step"]) for row in drawn.rows]
+        found = self._read(place, where, self.explorer.predictions)
+        kept = [(row, one) for row, one in zip(drawn.rows, found, strict=True) if one is not None]
+        folder = place.folder(self.name).path
+        temporary = fresh_folder(folder / "predicted.new")
+        positions = write_labels(temporary, [one for _, one in kept], self.type_map)
+        publish_folder(temporary, folder / "predicted")
+        for (row, _), position in zip(kept, positions, strict=True):
+            row["predicted"] = position
 
     def _write(self, place: Place, drawn: Drawn) -> None:
         folder = place.folder(self.name).path
@@ -157,14 +175,12 @@ class SelectStep:
 
 def _known_digests(place: Place) -> set[str]:
     """Return the digests of the dataset's frames: the initial ones and those of the increments."""
-    return {digest for text in _digest_sources(place) for digest in text}
-
-
-def _digest_sources(place: Place) -> Iterator[Sequence[str]]:
-    yield place.workdir.initial_digests.read_text().split()
-    for iteration, _ in results.increments(place.workdir, place.iteration):
-        manifest = place.workdir.step(iteration, "collect").path / "manifest.jsonl"
-        yield [row["digest"] for row in read_lines(manifest)]
+    increments = results.increments(place.workdir, place.iteration)
+    paths = [place.workdir.step(iteration, "collect").digests for iteration, _ in increments]
+    known: set[str] = set()
+    for path in (place.workdir.initial_digests, *paths):
+        known.update(path.read_text().split())
+    return known
 
 
 def _quantiles(values: NDArray[np.float64]) -> dict[str, float]:

@@ -10,10 +10,12 @@ VERSION = 1
 """Grows when a kind begins to compute something else from the same inputs."""
 
 
+_encode = json.JSONEncoder(sort_keys=True, allow_nan=False).encode  # `json.dumps` would make one for each call
+
+
 def identity(**parts: Any) -> str:
     """Return the sha256 of named JSON values, whatever the order of their names, and of the version of all kinds."""
-    named = {"version": VERSION, **parts}
-    return hashlib.sha256(json.dumps(named, sort_keys=True, allow_nan=False).encode()).hexdigest()
+    return hashlib.sha256(_encode({"version": VERSION, **parts}).encode()).hexdigest()
 
 
 def digest_file(path: Path) -> str:

@@ -103,11 +103,15 @@ class FpResult:
 
 @dataclass(frozen=True)
 class CollectResult:
-    """The iteration's increment of the dataset: the names of its systems in ``data/``, and its digest."""
+    """The iteration's increment of the dataset: the names of its systems in ``data/``, and its digest.
+
+    ``error`` is how wrong the models were about these frames before they learned them (``collect/comparison.py``).
+    """
 
     frames: int
     systems: list[str]
     digest: str
+    error: dict[str, Any] | None = None
     total: int = 0
     usable: int = 0
 
@@ -149,6 +153,7 @@ def report(workdir: WorkDir, iteration: int, stage: int, index_in_stage: int) ->
     select = load(SelectResult, workdir.step(iteration, "select"))
     fp = load(FpResult, workdir.step(iteration, "fp"))
     train = load(TrainResult, workdir.step(iteration, "train"))
+    collect = load(CollectResult, workdir.step(iteration, "collect"))
     select.check()
     fp.check()
     _must_equal("selected", select.selected, fp.selected)
@@ -164,6 +169,7 @@ def report(workdir: WorkDir, iteration: int, stage: int, index_in_stage: int) ->
         "dropped": fp.dropped,
         **select.levels,
         **continued,
+        **({"error": collect.error} if collect.error else {}),
     }
 
 

@@ -54,6 +54,11 @@ class StepFolder:
         """Links to what several tasks read."""
         return self.path / "shared"
 
+    @property
+    def digests(self) -> Path:
+        """The digest of each frame that was collected, one a line."""
+        return self.path / "digests.txt"
+
     def task_name(self, task: int) -> str:
         """Return the name of a task's folder."""
         return f"task.{task:0{task_width(self.step)}d}"

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpgen2_hpc.data.dataset import inspect, read_frames, write_frames, write_labels
+from dpgen2_hpc.data.dataset import write_frames, write_labels
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.data.reading import inspect, read_frames
 
 TYPE_MAP = ("Al", "Cu", "Mg")
 

@@ -308,6 +308,50 @@ def test_without_a_dump_there_is_no_last_step_and_no_frame(tmp_path):
         read_frames(tmp_path / "traj.dump", [0], TYPE_MAP)
 
 
+# ---- predictions ----------------------------------------------------------------------------------------------------
+
+THERMO = "# Time-averaged data for fix predicted\n# TimeStep c_thermo_pe c_virial[1] c_virial[2]\n"
+
+
+def with_forces(text, value=0.25):
+    """Return a frame's text with forces (value, 0, minus the atom's number)."""
+    head, _, body = text.partition("ITEM: ATOMS id type x y z\n")
+    lines = [f"{line} {value:10.6f} {0:10.6f} {-int(line.split()[0]):10.6f}\n" for line in body.splitlines()]
+    return f"{head}ITEM: ATOMS id type x y z fx fy fz\n{''.join(lines)}"
+
+
+def predicted(folder, text):
+    (folder / "predicted.out").write_text(THERMO + text)
+    return LammpsExplorer().predictions(folder, [0, 10, 20], TYPE_MAP)
+
+
+def test_a_prediction_is_the_forces_of_the_dump_and_the_energy_and_virial_of_its_step(dump):
+    folder = dump(*(with_forces(frame_text(step)) for step in (0, 10, 20))).parent
+    first, second, third = predicted(folder, "0 -1.5 1 2 3 4 5 6\n20 -2.5 1e4 2e4 3e4 4e4 5e4 6e4\n")
+    assert (first.energy, second, third.energy) == (-1.5, None, -2.5)
+    np.testing.assert_allclose(first.forces, [[0.25, 0, -number] for number in range(1, 6)])
+    pressure = np.array([[1, 4, 5], [4, 2, 6], [5, 6, 3]]) * 1e4  # bar: XX YY ZZ XY XZ YZ
+    np.testing.assert_allclose(third.virial, pressure * 1e5 * 6 * 7 * 8 * 1e-30 / 1.602176634e-19)
+    np.testing.assert_array_equal(third.frame.coords, read_frames(folder / "traj.dump", [20], TYPE_MAP)[0].coords)
+
+
+def test_of_two_rows_of_a_step_the_last_counts_and_torn_rows_do_not(dump):
+    folder = dump(*(with_forces(frame_text(step)) for step in (0, 10, 20))).parent
+    found = predicted(folder, "0 -1 0 0 0 0 0 0\n0 -2 0 0 0 0 0 0\n10 nan 0 0 0 0 0 0\n20 -3 0 0 0 0 0 0.1")
+    assert [one and one.energy for one in found] == [-2, None, None]
+
+
+def test_a_run_that_kept_no_predictions_has_none(dump):
+    folder = dump(frame_text(0), frame_text(10), frame_text(20)).parent
+    assert LammpsExplorer().predictions(folder, [0], TYPE_MAP) == [None]  # of an older version: no file
+    assert predicted(folder, "0 -1 0 0 0 0 0 0\n") == [None] * 3  # no forces in the dump
+
+
+def test_an_open_frame_has_no_predicted_virial(dump):
+    folder = dump(with_forces(frame_text(0, flags="ff ff ff"))).parent
+    assert predicted(folder, "0 -1 1 2 3 4 5 6\n")[0].virial is None
+
+
 # ---- the run --------------------------------------------------------------------------------------------------------
 
 LOST = "Step Temp\n0 300\nERROR: Lost atoms: original 5 current 4 (src/thermo.cpp:494)\nLast command: run 100\n"

@@ -210,3 +210,39 @@ def test_an_absurd_pressure_is_refused_whatever_its_sign(sign):
 def test_the_unit_of_pressure_is_right():
     """1 eV = 1.602176634e-19 J, and 1 Å³ = 1e-30 m³."""
     assert pytest.approx(1.602176634e-19 / 1e-30 / 1e9, rel=1e-8) == GPA
+
+
+def test_labels_that_are_judged_together_get_the_verdicts_that_each_gets_alone():
+    turn = rotation()
+    turned = Frame(ASKED.symbols, ASKED.coords @ turn, CELL @ turn)
+    flat = replace(ASKED, cell=np.diag([1.0, 1.0, 0.0]))
+    broken = replace(ASKED, cell=np.full((3, 3), np.nan))
+    single = Frame(("Al",), np.zeros((1, 3)), CELL)
+    cases = [
+        (ANSWER, ASKED),
+        (on(turned, forces=FORCES @ turn, virial=turn.T @ VIRIAL @ turn), ASKED),
+        (on(flat), ASKED),
+        (on(MOLECULE), MOLECULE),
+        (on(broken), ASKED),
+        (on(ASKED, forces=FORCES * 200), ASKED),
+        (on(ASKED, virial=VIRIAL * 1e5), ASKED),
+        (on(ASKED, energy=np.nan), ASKED),
+        (on(replace(ASKED, symbols=("Cu", "Al", "Cu", "Al"))), ASKED),
+        (on(replace(ASKED, coords=ASKED.coords + [[0.1, 0, 0]])), ASKED),
+        (on(ASKED, virial=None), ASKED),
+        (Labels(single, -1.0, np.zeros((1, 3)), np.eye(3)), single),
+        (ANSWER, ASKED),
+    ]
+    found, wanted = zip(*cases, strict=True)
+    together = Gate().judge(found, wanted, has_virial=True)
+    for (labels, frame), verdict in zip(cases, together, strict=True):
+        if isinstance(verdict, LabelRefused):
+            assert str(verdict) == refusal(labels, frame)
+            continue
+        alone = read(labels, frame)
+        assert (verdict.frame, verdict.energy) == (alone.frame, alone.energy)
+        np.testing.assert_array_equal(verdict.forces, alone.forces)
+        np.testing.assert_array_equal(np.asarray(verdict.virial), np.asarray(alone.virial))
+    assert [isinstance(verdict, Labels) for verdict in together] == [
+        True, True, False, True, False, False, False, False, False, False, False, True, True,
+    ]  # fmt: skip

@@ -113,6 +113,19 @@ def test_an_iteration_that_explored_nothing_is_a_row_of_zeros(run):
     assert run.stands(row(0, 0, 0)).table()[2][4:] == ["0.0000"] * 3
 
 
+def test_what_became_of_the_last_selected_frames_is_said_with_the_place_of_the_reasons(run):
+    error = {"frames": 8, "rmse_e": 0.0021, "rmse_f": 0.123, "rmse_v": None, "error_f": 0.45, "deviation_f": 0.2}
+    rows = [row(0, 5, 9), {**row(1, 0, 10), "labelled": 8, "dropped": 2, "error": error}]
+    lines = run.stands(*rows).status.as_text().splitlines()
+    assert "iteration 1: 8 of 10 selected frames labelled; 2 dropped, why: iter-000001/03.fp/dropped.json" in lines
+    assert (
+        "iteration 1: true error of the models: forces 0.123 eV/Å, energy 0.0021 eV/atom; largest force of a frame 0.45, "
+        "where the deviation said 0.2" in lines
+    )
+    assert not any("dropped" in line for line in run.stands(row(0, 5, 9)).status.as_text().splitlines())
+    assert not any("frames labelled" in line for line in run.stands(row(0, 9, 0)).status.as_text().splitlines())
+
+
 def test_each_stage_has_its_own_head_and_end(run):
     rows = [row(0, 5, 5), row(1, 10, 0, converged=True), row(2, 5, 5, stage=1, index_in_stage=0)]
     words = [" ".join(line) for line in run.stands(*rows, stage=1, index_in_stage=1).table()[1:]]

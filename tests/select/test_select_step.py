@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpgen2_hpc.data.dataset import read_frames
 from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.data.reading import read_frames, read_labels
 from dpgen2_hpc.kinds import Deviations
 from dpgen2_hpc.select.fixed_levels import FixedLevels
 from dpgen2_hpc.select.step import SelectStep
@@ -44,6 +45,14 @@ class Memory:
         run = int(directory.name[-6:])
         self.asked.append((run, list(md_steps)))
         return [self.runs[run][step // 10][1] for step in md_steps]
+
+    def predictions(self, directory, md_steps, type_map):
+        """Say something of each frame but those of the last run; the energy tells which one it was."""
+        run = int(directory.name[-6:])
+        frames = [self.runs[run][step // 10][1] for step in md_steps]
+        if run == len(self.runs) - 1 > 0:
+            return [None] * len(frames)
+        return [Labels(one, 100 * run + step, -one.coords) for one, step in zip(frames, md_steps, strict=True)]
 
     def read(self):
         return [(run, step) for run, steps in self.asked for step in steps]
@@ -136,7 +145,7 @@ def test_a_frame_that_an_earlier_iteration_collected_is_a_duplicate(tmp_path):
     bench = Bench(tmp_path, [run_of("candidate", "candidate")], iteration=1)
     collect = bench.place.workdir.step(0, "collect")
     collect.path.mkdir(parents=True)
-    (collect.path / "manifest.jsonl").write_text(json.dumps({"digest": frame(1).digest(TYPES)}) + "\n")
+    collect.digests.write_text(frame(1).digest(TYPES) + "\n")
     results.save(collect, CollectResult(1, ["Al1Cu1"], "digest"))
     result = bench.select()
     assert (result.selected, result.duplicate) == (1, 1)
@@ -254,6 +263,25 @@ def test_each_selected_frame_has_a_line_that_leads_to_it_and_says_where_it_comes
         found = read_frames(bench.folder / "selected" / row["system"])[row["index"]]
         assert found.digest(TYPES) == row["digest"] == runs[row["task"]][row["md_step"] // 10][1].digest(TYPES)
         assert (row["deviation_f"], row["deviation_v"]) == (0.2, None)
+
+
+def test_what_the_models_said_of_each_selected_frame_is_handed_on_with_its_line(tmp_path):
+    runs = [
+        [("candidate", frame(n, ("Cu", "Al"))) for n in (1, 2)],
+        run_of("candidate", start=5),
+        run_of("candidate", start=8),
+    ]
+    bench = Bench(tmp_path, runs, task_max=4)
+    bench.select()
+    rows = {(row["task"], row["md_step"]): row for row in bench.rows()}
+    assert "predicted" not in rows.pop((2, 0))
+    assert len(rows) == 3
+    for (task, step), row in rows.items():
+        system, index = row["predicted"]
+        found = read_labels(bench.folder / "predicted" / system)[index]
+        assert found.energy == 100 * task + step
+        assert found.frame.digest(TYPES) == row["digest"]
+        np.testing.assert_array_equal(found.forces, -found.frame.coords)
 
 
 def test_the_quantiles_are_those_of_the_finite_deviations(tmp_path):

@@ -11,6 +11,10 @@ from dpgen2_hpc.data.frame import Frame
 HEADER_LINES = 9
 
 
+class _NoNumbersError(Exception):
+    """Where numbers should be is something else."""
+
+
 @dataclass(frozen=True)
 class Record:
     """The text of one whole frame, taken apart: ``body`` has a line for each atom."""
@@ -30,16 +34,33 @@ class Record:
             The dump has other columns or types than it should.
         """
         try:
-            table = np.array(self.body.split(), dtype=np.float64).reshape(self.natoms, len(self.columns))
+            table = self._table((b"type", b"x", b"y", b"z"))
             cell, origin = _cell(self.box)
-        except ValueError:
+        except _NoNumbersError:
             return None
-        if not (np.all(np.isfinite(table)) and np.all(np.isfinite(cell)) and np.all(np.isfinite(origin))):
+        symbols = _symbols(table[:, 0].astype(np.int64), type_map)
+        return Frame(symbols, table[:, 1:] - origin, cell, periodic=b"ff" not in self.box[0].split())
+
+    def forces(self) -> NDArray[np.float64] | None:
+        """Return the forces, shape (N, 3), eV/Å; ``None`` if the dump has none or its numbers are none."""
+        names = (b"fx", b"fy", b"fz")
+        if not set(names) <= set(self.columns):
             return None
-        table = table[np.argsort(table[:, self._column(b"id")], kind="stable")]
-        coords = table[:, [self._column(name) for name in (b"x", b"y", b"z")]] - origin
-        symbols = _symbols(table[:, self._column(b"type")].astype(np.int64), type_map)
-        return Frame(symbols, coords, cell, periodic=b"ff" not in self.box[0].split())
+        try:
+            return self._table(names)
+        except _NoNumbersError:
+            return None
+
+    def _table(self, names: Sequence[bytes]) -> NDArray[np.float64]:
+        """Return these columns, a row for each atom by its number."""
+        places = [self._column(name) for name in (b"id", *names)]
+        try:
+            table = np.array(self.body.split(), dtype=np.float64).reshape(self.natoms, len(self.columns))[:, places]
+        except ValueError as problem:
+            raise _NoNumbersError from problem
+        if not np.all(np.isfinite(table)):
+            raise _NoNumbersError
+        return np.asarray(table[np.argsort(table[:, 0], kind="stable"), 1:])
 
     def _column(self, name: bytes) -> int:
         if name not in self.columns:
@@ -65,7 +86,12 @@ def _cell(box: Sequence[bytes]) -> tuple[NDArray[np.float64], NDArray[np.float64
 
     The bounds of a skewed cell are those of the box around it, as the LAMMPS manual's page on triclinic boxes tells.
     """
-    rows = np.array([line.split() for line in box[1:]], dtype=np.float64)
+    try:
+        rows = np.array([line.split() for line in box[1:]], dtype=np.float64)
+    except ValueError as problem:
+        raise _NoNumbersError from problem
+    if not np.all(np.isfinite(rows)) or rows.ndim != 2 or rows.shape[1] < 2:
+        raise _NoNumbersError
     xy, xz, yz = rows[:, 2] if rows.shape[1] == 3 else (0.0, 0.0, 0.0)
     low = rows[:, 0] - [min(0.0, xy, xz, xy + xz), min(0.0, yz), 0.0]
     high = rows[:, 1] - [max(0.0, xy, xz, xy + xz), max(0.0, yz), 0.0]

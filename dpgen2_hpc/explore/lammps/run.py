@@ -10,10 +10,12 @@ import dargs
 import numpy as np
 
 from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import InputError, OutputError
 from dpgen2_hpc.explore.lammps.conf import is_periodic, write_conf
 from dpgen2_hpc.explore.lammps.deviation import read_deviations, read_header
 from dpgen2_hpc.explore.lammps.input import BAROSTATS, CONFIGURATION, DEVIATIONS, TRAJECTORY, input_text
+from dpgen2_hpc.explore.lammps.predictions import read_predictions
 from dpgen2_hpc.explore.lammps.trajectory import last_complete_step, read_frames
 from dpgen2_hpc.kinds import CheckContext, Deviations, Key, MdRun, Problem
 
@@ -132,6 +134,10 @@ class LammpsExplorer:
     def frames(self, directory: Path, md_steps: Sequence[int], type_map: Sequence[str]) -> list[Frame | None]:
         """Return the frames of these MD steps; ``None`` where there is no whole one."""
         return read_frames(directory / TRAJECTORY, md_steps, type_map)
+
+    def predictions(self, directory: Path, md_steps: Sequence[int], type_map: Sequence[str]) -> list[Labels | None]:
+        """Return what the model that drove the run said of these frames; ``None`` where the run did not keep it."""
+        return read_predictions(directory, md_steps, type_map)
 
 
 def last_error(log: Path) -> str | None:

@@ -7,13 +7,15 @@ end to end.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import OutputError
 from dpgen2_hpc.explore.lammps.dump import Record, parsed
+
+Taken = TypeVar("Taken")
 
 MARKER = b"ITEM: TIMESTEP\n"
 WINDOW, BLOCK = 1 << 14, 1 << 20
@@ -40,26 +42,37 @@ def read_frames(path: Path, md_steps: Sequence[int], type_map: Sequence[str]) ->
     Raises
     ------
     OutputError
+        As :func:`read`.
+    """
+    return read(path, md_steps, lambda record: record.frame(type_map))
+
+
+def read(path: Path, md_steps: Sequence[int], take: Callable[[Record], Taken | None]) -> list[Taken | None]:
+    """Return what ``take`` makes of the frames of these MD steps, of equal steps the last of which it makes anything.
+
+    Raises
+    ------
+    OutputError
         There is no dump, or it has other columns or types than it should.
     """
     try:
         with path.open("rb") as file:
             dump = _Dump(file)
             places = dump.find(md_steps)
-            return [next(_whole_frames(dump, places.get(step, []), type_map), None) for step in md_steps]
+            return [next(_taken(dump, places.get(step, []), take), None) for step in md_steps]
     except OSError as problem:
         raise OutputError(f"'{path}' cannot be read: {problem.strerror}") from problem
     except ValueError as problem:
         raise OutputError(f"'{path}': {problem}") from problem
 
 
-def _whole_frames(dump: "_Dump", offsets: Sequence[int], type_map: Sequence[str]) -> Iterator[Frame]:
-    """Yield the frames at these places that are whole, the last first."""
+def _taken(dump: "_Dump", offsets: Sequence[int], take: Callable[[Record], Taken | None]) -> Iterator[Taken]:
+    """Yield what can be taken from the whole frames at these places, the last first."""
     for offset in reversed(offsets):
         record = parsed(dump.text(offset))
-        frame = None if record is None else record.frame(type_map)
-        if frame is not None:
-            yield frame
+        taken = None if record is None else take(record)
+        if taken is not None:
+            yield taken
 
 
 class _Place(NamedTuple):
