@@ -338,8 +338,9 @@ class Labeler(Kind, Protocol):
     """A first-principles code.
 
     ``text_files``, a class variable where it is there, are paths to settings that name a text file: its content takes
-    their place when the run begins. ``to_fill`` are paths to settings with a default that `init` asks for all the same.
-    ``resolved(settings, folder)`` makes the other paths absolute.
+    their place when the run begins. ``to_fill`` are paths to settings with a default that ``init`` asks for all the
+    same. ``outputs`` names the files in which the code says how it went, beside what it prints: ``why`` shows their
+    ends. ``resolved(settings, folder)`` makes the other paths absolute.
     """
 
     has_virial: bool

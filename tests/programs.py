@@ -1,5 +1,6 @@
 """Real programs: where they are, and what happens when they are not."""
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -20,3 +21,9 @@ def need(*names: str) -> str:
     if missing:
         (pytest.fail if demanded() else pytest.skip)(f"not installed: {', '.join(missing)} (make test installs them)")
     return path
+
+
+def need_package(name: str) -> None:
+    """Skip the test where a Python package is missing (fail it where programs are demanded)."""
+    if importlib.util.find_spec(name) is None:
+        (pytest.fail if demanded() else pytest.skip)(f"not installed: {name} (make test installs it)")

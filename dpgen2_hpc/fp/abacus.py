@@ -51,6 +51,8 @@ class AbacusLabeler:
 
     text_files: ClassVar[tuple[tuple[str, str], ...]] = (("inputs_config", "input_file"), ("inputs_config", "kpt_file"))
 
+    outputs: ClassVar[tuple[str, ...]] = (OUTPUT,)
+
     causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
         (
             r"convergence has (not|NOT) been achieved",
@@ -194,8 +196,10 @@ def _words(text: str) -> dict[str, str]:
 
 def _refuse_unconverged(text: str) -> None:
     """Refuse a log of a cycle that did not end well, of two runs, or of one that was cut."""
-    if re.search("convergence has not been achieved", text, re.IGNORECASE):
+    if re.search("convergence has not been achieved|SCF is not converged", text, re.IGNORECASE):
         raise LabelRefused("ABACUS says that convergence has not been achieved")
+    if not re.search("convergence is achieved|SCF is converged|final etot is", text, re.IGNORECASE):
+        raise OutputError(f"'{OUTPUT}' does not say that the SCF has converged: the run was cut")
     if text.count("READING UNITCELL INFORMATION") > 1 or text.count("TOTAL-STRESS") > 1:
         raise LabelRefused(f"'{OUTPUT}' holds more than one run or step, and one was asked for")
     units = re.findall(r"TOTAL-FORCE \(([^)]*)\)", text)

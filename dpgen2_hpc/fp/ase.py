@@ -84,7 +84,7 @@ class AseLabeler:
 def label(question: Mapping[str, Any]) -> dict[str, Any]:
     """Compute the label of one frame: energy (eV), forces (eV/Å), virial (eV, minus stress times volume)."""
     from ase import Atoms  # noqa: PLC0415  (half a second, and only the program needs it)
-    from ase.calculators.calculator import CalculationFailed, PropertyNotImplementedError, SCFError  # noqa: PLC0415
+    from ase.calculators.calculator import CalculationFailed, SCFError  # noqa: PLC0415
 
     module, _, name = question["calculator"].rpartition(".")
     calculator = getattr(importlib.import_module(module), name)(**question["kwargs"])
@@ -92,15 +92,23 @@ def label(question: Mapping[str, Any]) -> dict[str, Any]:
         question["symbols"], question["coords"], cell=question["cell"], pbc=question["periodic"], calculator=calculator
     )
     try:
-        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+        energy, forces = _energy(atoms), atoms.get_forces()
     except (SCFError, CalculationFailed) as error:
         return {"converged": False, "message": str(error)}
     try:
         virial = (-atoms.get_stress(voigt=False) * atoms.get_volume()).tolist() if question["periodic"] else None
-    except PropertyNotImplementedError:
+    except NotImplementedError:  # ASE's own is one of these, and some calculators raise the bare one
         virial = None
     found = {**question, "symbols": atoms.get_chemical_symbols(), "coords": atoms.positions.tolist()}
     return answers.answer(found, energy, forces, virial)
+
+
+def _energy(atoms: Any) -> float:
+    """Return the energy whose gradient the forces are: with smeared occupations that is the free energy."""
+    try:
+        return float(atoms.get_potential_energy(force_consistent=True))
+    except (NotImplementedError, TypeError):  # the calculator has only one, or does not know the word
+        return float(atoms.get_potential_energy())
 
 
 def main() -> None:

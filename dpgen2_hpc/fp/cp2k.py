@@ -25,6 +25,17 @@ GPA = 1 / 160.21766208
 """1 GPa in eV/Å³."""
 CELL_DIGITS = 1e-3
 """CP2K prints the cell with three decimals (Å)."""
+OTHER_ATOMS = ("COORD_FILE_NAME", "COORD_FILE", "COORD_FILE_FORMAT", "COORDINATE", "MULTIPLE_UNIT_CELL")
+"""Keywords of &TOPOLOGY by which a template brings atoms of its own."""
+READ_FROM = (
+    ("PRINT", "PROGRAM_RUN_INFO"),
+    ("DFT", "SCF", "PRINT", "PROGRAM_RUN_INFO"),
+    ("SUBSYS", "PRINT", "ATOMIC_COORDINATES"),
+    ("SUBSYS", "PRINT", "CELL"),
+)
+"""Sections that may turn off, send elsewhere or print in other units what a label is read from; CP2K's defaults do."""
+HARTREES = ("a.u.", "hartree", "hartree/bohr")
+"""How CP2K calls its own units of energies and forces."""
 NAMED = re.compile(r"BASIS_SET_FILE_NAME|POTENTIAL_FILE_NAME|PARAMETER_FILE_NAME")
 
 
@@ -44,11 +55,13 @@ class Cp2kLabeler:
 
     text_files: ClassVar[tuple[tuple[str, str], ...]] = (("inputs_config", "inp_file"),)
 
+    outputs: ClassVar[tuple[str, ...]] = (OUTPUT,)
+
     causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
         (
-            r"SCF run NOT converged|FAILED to converge",
+            r"SCF run NOT converged|FAILED to converge|SCF run has not converged",
             "the SCF cycle did not converge",
-            "raise MAX_SCF, or choose another OT preconditioner or mixing, in a new run",
+            "raise MAX_SCF, or choose another preconditioner or mixing, in the task's input; in a new run, for all",
         ),
         (
             r"could not be found|basis set .* not found|[Ff]ile .* does not exist",
@@ -133,13 +146,16 @@ class Cp2kLabeler:
     def write_inputs(self, frame: Frame, directory: Path) -> list[str]:
         """Write the input."""
         root = self._root()
+        root.at("GLOBAL").drop("PROJECT_NAME")  # the same as PROJECT
         root.at("GLOBAL").put("RUN_TYPE", "ENERGY_FORCE")
         root.at("GLOBAL").put("PROJECT", "label")
+        for path in READ_FROM:
+            root.without("FORCE_EVAL", *path)
         evaluation = root.at("FORCE_EVAL")
         if frame.periodic:
-            evaluation.put("STRESS_TENSOR", evaluation.value("STRESS_TENSOR") or "ANALYTICAL")
-            evaluation.at("PRINT", "STRESS_TENSOR").parameter = "ON"
-        evaluation.at("PRINT", "FORCES").parameter = "ON"
+            evaluation.put("STRESS_TENSOR", "ANALYTICAL")
+            evaluation.at("PRINT").replaced("STRESS_TENSOR", parameter="ON")
+        evaluation.at("PRINT").replaced("FORCES", parameter="ON")  # into the output, in CP2K's own units
         self._put_frame(evaluation.at("SUBSYS"), frame)
         (directory / INPUT).write_text(root.text())
         return [INPUT]
@@ -158,11 +174,14 @@ class Cp2kLabeler:
 
     def _put_frame(self, subsystem: Section, frame: Frame) -> None:
         cell = subsystem.child("CELL")
-        kept = [line for line in cell.lines if line.split()[0].upper() in ("PERIODIC", "MULTIPLE_UNIT_CELL")]
+        kept = [line for line in cell.lines if line.split()[0].upper() == "PERIODIC"]
         rows = zip("ABC", table(frame.cell).splitlines(), strict=True)
         subsystem.replaced("CELL", [*(f"{letter} {row}" for letter, row in rows), *kept])
         atoms = zip(frame.symbols, table(frame.coords).splitlines(), strict=True)
         subsystem.replaced("COORD", [f"{symbol} {row}" for symbol, row in atoms])
+        subsystem.without("TOPOLOGY", "CENTER_COORDINATES")
+        for topology in (section for section in subsystem.sections if section.name == "TOPOLOGY"):
+            topology.drop(*OTHER_ATOMS)
 
     # ---- labels
 
@@ -170,25 +189,32 @@ class Cp2kLabeler:
         """Return the label in the output."""
         text = foreign.text_of(directory / OUTPUT)
         _refuse_unconverged(text)
+        _refuse_other_units(text)
         try:
             asked = parse((directory / INPUT).read_text()).at("FORCE_EVAL", "SUBSYS", "CELL")
             return _labels(text, asked)
-        except (ValueError, IndexError, OSError) as error:
+        except (ValueError, IndexError, KeyError, OSError) as error:
             raise OutputError(f"'{OUTPUT}' is not whole: {error!r}") from error
 
 
 def _input_problems(root: Section, context: CheckContext) -> Iterator[str]:
-    kinds_there = {section.parameter for section in kinds(root)}
-    missing = [element for element in context.type_map if element not in kinds_there and "DEFAULT" not in kinds_there]
+    there = {section.parameter.upper() for section in kinds(root)}
+    missing = [element for element in context.type_map if not {element.upper(), "DEFAULT"} & there]
     if missing:
         yield f"has no &KIND for {', '.join(missing)}"
     run_type = (root.at("GLOBAL").value("RUN_TYPE") or "ENERGY_FORCE").upper()
     if run_type not in ("ENERGY", "ENERGY_FORCE"):
         yield f"has RUN_TYPE {run_type}; a label is ENERGY_FORCE"
-    if (root.at("GLOBAL").value("PRINT_LEVEL") or "MEDIUM").upper() in ("LOW", "SILENT"):
+    level = root.at("GLOBAL").value("PRINT_LEVEL") or root.at("GLOBAL").value("IOLEVEL") or "MEDIUM"
+    if level.upper() in ("LOW", "SILENT"):
         yield "has a PRINT_LEVEL that leaves out what a label is read from; MEDIUM does"
     if root.at("FORCE_EVAL", "DFT", "SCF").value("IGNORE_CONVERGENCE_FAILURE") is not None:
         yield "has IGNORE_CONVERGENCE_FAILURE: what has not converged is no label"
+    stress = root.at("FORCE_EVAL").value("STRESS_TENSOR") or "ANALYTICAL"
+    if stress.upper() != "ANALYTICAL":
+        yield f"has STRESS_TENSOR {stress}; only ANALYTICAL gives a virial in the one run that a label is"
+    if any(section.name == "EXT_RESTART" for section in root.sections):
+        yield "has &EXT_RESTART, which would bring atoms of another run"
 
 
 def _refuse_unconverged(text: str) -> None:
@@ -197,15 +223,22 @@ def _refuse_unconverged(text: str) -> None:
     energies = re.findall(r"ENERGY\| Total FORCE_EVAL", text)
     if runs > 1 or len(energies) > 1:
         raise LabelRefused(f"'{OUTPUT}' holds {max(runs, len(energies))} runs or steps, and one was asked for")
-    if "SCF run NOT converged" in text or "FAILED to converge" in text:
+    if any(words in text for words in ("SCF run NOT converged", "SCF not converged!", "FAILED to converge")):
         raise LabelRefused("CP2K says that the SCF run has not converged")
     if "SCF run converged" not in text or not energies:
         raise OutputError(f"'{OUTPUT}' ends before its energy: the run was cut")
 
 
+def _refuse_other_units(text: str) -> None:
+    heads = r"ENERGY\| Total FORCE_EVAL|ATOMIC FORCES in|FORCES\| Atomic forces"
+    for unit in re.findall(rf"(?:{heads})[^\n]*\[(.*?)\]", text):
+        if unit not in HARTREES:
+            raise LabelRefused(f"'{OUTPUT}' has energies or forces in {unit}, not in atomic units")
+
+
 def _labels(text: str, asked: Section) -> Labels:
     symbols, coords = _atoms(text)
-    frame = Frame(symbols, coords, _cell(text, asked))
+    frame = Frame(symbols, coords, _cell(text, asked), (asked.value("PERIODIC") or "XYZ").upper() != "NONE")
     energies = re.findall(r"ENERGY\| Total FORCE_EVAL[^\n]*?(\S+)[ ]*\n", text)
     forces = _forces(text, len(symbols))
     return Labels(frame, float(energies[0]) * HARTREE, forces * HARTREE / BOHR, _virial(text, frame))

@@ -1,5 +1,6 @@
 """Outputs of codes: their text, and what dpdata reads there, one converged frame or the reason why there is none."""
 
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ def read(path: Path, fmt: str, **more: Any) -> Labels:
     """
     import dpdata  # noqa: PLC0415  (a second, and only those who read foreign outputs need it)
 
+    _refuse_torn(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -39,8 +41,22 @@ def read(path: Path, fmt: str, **more: Any) -> Labels:
     raise LabelRefused(f"'{path.name}' holds {frames} frames, and one was asked for")
 
 
+def _refuse_torn(path: Path) -> None:
+    """Refuse a text that ends in the middle of a line, which dpdata would take for a whole one.
+
+    What ends with a bracket is JSON or XML, whose parsers know by themselves.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1000))
+        end = file.read()
+    if b"\0" not in end and not end.endswith((b"\n", b">", b"}", b"]")):
+        raise OutputError(f"'{path.name}' ends in the middle of a line: the run was cut")
+
+
 def text_of(path: Path) -> str:
-    """Return the text of an output.
+    """Return the text of an output, as far as its last line that is whole: a number may have been cut in its middle.
 
     Raises
     ------
@@ -48,9 +64,10 @@ def text_of(path: Path) -> str:
         There is none.
     """
     try:
-        return path.read_text(errors="replace")
+        text = path.read_text(errors="replace")
     except FileNotFoundError as error:
         raise OutputError(f"there is no '{path.name}'") from error
+    return text[: text.rfind("\n") + 1]
 
 
 def _labels(data: Any) -> Labels:

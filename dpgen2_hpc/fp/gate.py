@@ -117,6 +117,8 @@ def _unlike(labels: Labels, wanted: Frame, *, has_virial: bool) -> str | None:
     """Return what is wrong with a label before one looks at its numbers."""
     if labels.frame.symbols != wanted.symbols:
         return "the atoms are not those that were asked for, or not in that order"
+    if wanted.periodic and not labels.frame.periodic:
+        return "it was computed without periodicity, which the frame has"
     if wanted.periodic and labels.virial is None and has_virial:
         return "the output has no virial: was it cut, or is the stress not asked for?"
     if labels.forces.shape != wanted.coords.shape:

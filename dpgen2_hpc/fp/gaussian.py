@@ -33,10 +33,11 @@ class GaussianLabeler:
     has_virial: bool = False
 
     to_fill: ClassVar[tuple[tuple[str, str], ...]] = (("inputs_config", "multiplicity"),)
+    outputs: ClassVar[tuple[str, ...]] = (OUTPUT,)
 
     causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
         (
-            r"Convergence failure",
+            r"Convergence failure|SCF did not converge",
             "the SCF cycle did not converge",
             "add scf=(xqc,maxcycle=512) to fp.inputs_config.keywords, in a new run",
         ),

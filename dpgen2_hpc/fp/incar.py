@@ -9,6 +9,15 @@ from dpgen2_hpc.inputs.incar import number, tags, true
 BY_ATOM = ("MAGMOM",)
 """Tags with a value for each atom."""
 
+WHOLE_STRESS = 2
+"""From this ISIF on VASP calculates all of the stress."""
+
+MANY_STEPS = (5, 6, 7, 8, 40, 44)
+"""Values of IBRION for phonons, reaction paths and dimers."""
+
+FIXED_CHARGE = 10
+"""From this ICHARG on the cycle is not self-consistent."""
+
 BY_SPECIES = ("LDAUL", "LDAUU", "LDAUJ", "ROPT", "RWIGS", "POMASS", "ZVAL", "VCA", "LANGEVIN_GAMMA", "LVDW_C6")
 """Tags with a value for each species of POSCAR."""
 
@@ -18,8 +27,11 @@ def problems(text: str) -> Iterator[str]:
     found = tags(text)
     if (number(found.get("NSW", "0")) or 0) > 0:
         yield f"has NSW = {found['NSW']}: a label is one step; leave NSW out"
-    if found.get("ISIF") == "0":
-        yield "has ISIF = 0, which gives no stress: leave it out"
+    yield from _stress_problems(found)
+    if (number(found.get("IBRION", "-1")) or 0) in MANY_STEPS:
+        yield f"has IBRION = {found['IBRION']}, which takes more than one step whatever NSW says: leave it out"
+    if (number(found.get("ICHARG", "2")) or 0) >= FIXED_CHARGE:
+        yield f"has ICHARG = {found['ICHARG']}, which keeps the charge density as it is: leave it out"
     if true(found.get("ML_LMLFF", "F")):
         yield "has ML_LMLFF: VASP's force field would label in its place"
     for tag in (*BY_ATOM, *BY_SPECIES):
@@ -28,6 +40,17 @@ def problems(text: str) -> Iterator[str]:
                 f"has {tag}, a list that fits one composition alone; take it out and give "
                 f'inputs_config.incar_lists: {{"{tag}": {{element: value}}}}'
             )
+
+
+def _stress_problems(found: Mapping[str, str]) -> Iterator[str]:
+    """Yield why VASP would calculate no stress, or only its trace; for hybrids and MD it does not by default."""
+    isif = found.get("ISIF")
+    if isif is not None and (number(isif) or 0) < WHOLE_STRESS:
+        yield f"has ISIF = {isif}, which gives no whole stress: leave it out"
+    if isif is None and true(found.get("LHFCALC", "F")):
+        yield "has LHFCALC and no ISIF, which gives no stress: add ISIF = 2"
+    if isif is None and number(found.get("IBRION", "-1")) == 0:
+        yield "has IBRION = 0 and no ISIF, which gives no stress: leave IBRION out"
 
 
 def lists(values: Mapping[str, Mapping[str, Any]], symbols: tuple[str, ...]) -> str:

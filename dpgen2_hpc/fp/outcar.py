@@ -98,8 +98,9 @@ def _label(data: bytes, header: bytes, start: int, table: int, end: int) -> Labe
     cell = _cell(data, start, table)
     stress = data.rfind(b"FORCE on cell =-STRESS", start, table)
     virial = None if stress < 0 else _virial(data, stress, table) * abs(float(np.linalg.det(cell)))
-    energy = _numbers(data[end + len(ENERGY) : end + len(ENERGY) + 40].partition(b"eV")[0], "energy")
-    if len(energy) != 1:
+    printed, unit, _ = data[end + len(ENERGY) : end + len(ENERGY) + 40].partition(b"eV")
+    energy = _numbers(printed, "energy")
+    if len(energy) != 1 or not unit:
         raise OutputError("OUTCAR ends in its energy: the run was cut")
     return Labels(Frame(symbols, rows[:, :3], cell), energy[0], rows[:, 3:], virial)
 

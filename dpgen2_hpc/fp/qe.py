@@ -1,7 +1,7 @@
 """Labels by ``pw.x`` of Quantum ESPRESSO (type ``qe``)."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -27,6 +27,11 @@ PARTS = ("control", "system", "electrons")
 CELL_KEYS = {"ibrav", "nat", "ntyp", "a", "b", "c", "cosab", "cosac", "cosbc"}
 OURS = ("ATOMIC_SPECIES", "CELL_PARAMETERS", "ATOMIC_POSITIONS")
 """Cards that are written for each frame."""
+OF_OTHER_ATOMS = ("ATOMIC_FORCES", "ATOMIC_VELOCITIES", "CONSTRAINTS")
+"""Cards of a template that speak of its own atoms, in their order."""
+BY_SPECIES = re.compile(r"starting_(magnetization|charge)|hubbard_(u|j|j0|v|alpha|beta)|angle[12]|london_(c6|rvdw)")
+"""Keys of &system with a value for each species, whose numbers are others in each frame."""
+REFINES_EXCHANGE = "EXX: now go back to refine exchange calculation"
 PRINTED = 1.1
 """Accuracy and threshold are printed with two digits: one may be this much more than the other and be the same."""
 
@@ -48,11 +53,13 @@ class QeLabeler:
 
     text_files: ClassVar[tuple[tuple[str, str], ...]] = (("inputs_config", "template"),)
 
+    outputs: ClassVar[tuple[str, ...]] = (OUTPUT,)
+
     causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
         (
-            r"convergence NOT achieved",
+            r"convergence NOT achieved|convergence was not achieved|SCF accuracy is",
             "the SCF cycle did not converge",
-            "raise electrons.electron_maxstep, or lower mixing_beta, in a new run",
+            "raise electron_maxstep, or lower mixing_beta, in the task's input; in a new run, for all",
         ),
         (r"Maximum CPU time exceeded", "max_seconds has ended the run", "raise control.max_seconds and the walltime"),
         (
@@ -116,13 +123,29 @@ class QeLabeler:
         lists, cards = namelists.parse(self.template)
         for part, entries in lists.items():
             for key in entries:
-                if "(" in key and not key.startswith("celldm"):
+                if not key.startswith("celldm") and ("(" in key or BY_SPECIES.fullmatch(key)):
                     text = f"has {key}, by number of species; give inputs_config.{part} with {{element: value}} instead"
                     yield ("inputs_config", "template"), text
+        yield from self._own_value_problems(context.type_map)
         yield from self._value_problems(self._merged(context.type_map))
         if self.kspacing is None and "K_POINTS" not in cards:
             yield ("inputs_config", "kspacing"), "is missing, and there is no template with K_POINTS either"
         yield from settings.kspacing_problems(self.kspacing)
+
+    def _own_value_problems(self, elements: Sequence[str]) -> Iterator[Problem]:
+        for part, entries in self.values.items():
+            for key, value in entries.items():
+                place = ("inputs_config", part, key)
+                if key.lower() in CELL_KEYS or key.lower().startswith("celldm"):
+                    yield place, "is the frame's own, and written for each: leave it out"
+                elif isinstance(value, dict):
+                    strange = [element for element in value if element not in elements]
+                    if strange:
+                        yield place, f"has a value for {', '.join(strange)}, which inputs.type_map does not have"
+                elif BY_SPECIES.fullmatch(key.lower()):
+                    yield place, "goes by species: give it as {element: value}"
+                elif value is None:
+                    yield place, "is null, which pw.x does not know: leave it out"
 
     def _value_problems(self, merged: Namelists) -> Iterator[Problem]:
         calculation = merged["control"].get("calculation", "'scf'").strip("'\"")
@@ -190,7 +213,7 @@ class QeLabeler:
         if self.kspacing is not None:
             points = " ".join(map(str, mesh(frame.cell, self.kspacing)))
             others["K_POINTS"] = f"K_POINTS {{ automatic }}\n{points} 0 0 0\n"
-        kept = "".join(text for name, text in others.items() if name not in OURS)
+        kept = "".join(text for name, text in others.items() if name not in (*OURS, *OF_OTHER_ATOMS))
         return (
             f"ATOMIC_SPECIES\n{lines}CELL_PARAMETERS {{ angstrom }}\n{cell}"
             f"ATOMIC_POSITIONS {{ angstrom }}\n{coords}{kept}"
@@ -213,11 +236,14 @@ def _refuse_unconverged(text: str) -> None:
 
     "convergence has been achieved" proves nothing: it stands there under ``scf_must_converge = .false.`` too.
     """
-    runs, energies = text.count("Program PWSCF"), re.findall(r"^!\s+total energy\s+=", text, re.MULTILINE)
+    runs, energies = text.count("Program PWSCF"), _energies(text)
     if runs > 1 or len(energies) > 1:
         raise LabelRefused(f"'{OUTPUT}' holds {max(runs, len(energies))} runs or steps, and one was asked for")
     if "convergence NOT achieved" in text:
         raise LabelRefused("pw.x says that convergence was not achieved")
+    passed_over = namelists.CARDS & set(re.findall(r"Warning: card (\w+)", text))
+    if passed_over:
+        raise LabelRefused(f"pw.x passed over the card {', '.join(sorted(passed_over))}, which it does not know")
     threshold = re.search(r"scf convergence threshold\s*=\s*(\S+)", text)
     accuracies = re.findall(r"estimated scf accuracy\s*<\s*(\S+)\s+Ry", text)
     if threshold is None or not accuracies or not energies:
@@ -226,9 +252,15 @@ def _refuse_unconverged(text: str) -> None:
         raise LabelRefused(f"the SCF accuracy is {accuracies[-1]} Ry, and the threshold {threshold[1]}: not converged")
 
 
+def _energies(text: str) -> list[str]:
+    """Return the energies (Ry) that end a step; exact exchange is a cycle around cycles, and marks its end with !!."""
+    mark = "!!" if REFINES_EXCHANGE in text else "!"
+    return re.findall(rf"^{mark}\s+total energy\s+=\s*(\S+)\s+Ry", text, re.MULTILINE)
+
+
 def _labels(text: str) -> Labels:
     frame = _frame(text)
-    energy = float(_found(r"^!\s+total energy\s+=\s*(\S+)\s+Ry", text)[1])
+    energy = float(_energies(text)[0])
     rows = _after(text, "Forces acting on atoms", r"atom\s+\d+\s+type\s+\d+\s+force\s+=(.*)", len(frame.symbols))
     place = text.find("total   stress")
     virial = None

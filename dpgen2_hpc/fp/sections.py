@@ -20,7 +20,7 @@ class Section:
     def child(self, name: str, parameter: str = "") -> "Section":
         """Return the section of this name, a new one if there is none."""
         for section in self.sections:
-            if section.name == name and (not parameter or section.parameter == parameter):
+            if section.name == name and (not parameter or section.parameter.upper() == parameter.upper()):
                 return section
         self.sections.append(Section(name, parameter))
         return self.sections[-1]
@@ -38,13 +38,26 @@ class Section:
 
     def put(self, keyword: str, value: str) -> None:
         """Give a keyword one value, in the place of those that it had."""
-        self.lines = [line for line in self.lines if line.split()[0].upper() != keyword]
+        self.drop(keyword)
         self.lines.append(f"{keyword} {value}".rstrip())
 
-    def replaced(self, name: str, lines: Sequence[str]) -> None:
+    def drop(self, *keywords: str) -> None:
+        """Remove the lines of these keywords."""
+        self.lines = [line for line in self.lines if line.split()[0].upper() not in keywords]
+
+    def replaced(self, name: str, lines: Sequence[str] = (), parameter: str = "") -> None:
         """Give the section of this name these lines, and nothing else."""
         self.sections = [section for section in self.sections if section.name != name]
-        self.sections.append(Section(name, lines=list(lines)))
+        self.sections.append(Section(name, parameter, list(lines)))
+
+    def without(self, *path: str) -> None:
+        """Remove the sections at this path, where there are any."""
+        name, *below = path
+        if not below:
+            self.sections = [section for section in self.sections if section.name != name]
+        for section in self.sections:
+            if below and section.name == name:
+                section.without(*below)
 
     def text(self, indent: str = "") -> str:
         """Return the section as CP2K reads it; the root, which has no name, as its members."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dpgen2_hpc.loop.logs import logs
 from dpgen2_hpc.loop.schedule import Decision
 from dpgen2_hpc.state import results
 from dpgen2_hpc.state.files import read_json, tail
@@ -109,11 +110,12 @@ def progress(ledger: Ledger) -> str:
 
 
 def _task_lines(place: Place, step: str, task: TaskState) -> list[str]:
-    log = place.folder(step).task(task.index) / "task.log"
-    last = tail(log).splitlines()
+    directory = place.folder(step).task(task.index)
     lines = [f"{task_key(place.iteration, step, task.index)}: {task.why} (attempt {task.attempt})"]
-    lines.append(f"  the last lines of {log}:" if last else f"  {log.parent} has no task.log")
-    return lines + [f"    {line}" for line in last]
+    for log in logs(place.workdir, step, directory):
+        if last := tail(log).splitlines():
+            lines += [f"  the last lines of {log}:", *(f"    {line}" for line in last)]
+    return lines if len(lines) > 1 else [*lines, f"  {directory} has no task.log"]
 
 
 def _refused(place: Place, step: str) -> Sequence[str]:

@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
-from dpgen2_hpc import kinds
 from dpgen2_hpc.dispatch.schedulers import ending_of, scheduler
 from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.loop.acts import TaskPlace, is_refused, place_of
+from dpgen2_hpc.loop.logs import causes, logs
 from dpgen2_hpc.state.files import read_json, tail
 from dpgen2_hpc.state.ledger import BROKEN, DONE, Event, JobState, Ledger, TaskState, events
 from dpgen2_hpc.state.record import Record, read_record
@@ -47,18 +46,19 @@ def _card(workdir: WorkDir, record: Record, place: TaskPlace, ledger: Ledger) ->
     folder, task = workdir.step(place.iteration, place.step), ledger.tasks[place.index]
     directory = folder.task(place.index)
     jobs = [job for job in ledger.jobs if any(number == place.index for number, _ in job.tasks)]
-    log, output = directory / "task.log", folder.jobs / f"{jobs[-1].name}.out" if jobs else None
+    said = logs(workdir, place.step, directory)
+    by_job = [folder.jobs / f"{jobs[-1].name}.out"] if jobs else []
     yield f"{place.key}: {_state(place, task, jobs)}"
     if task.why is not None:
         yield f"cause: {task.why}"
-    found = _cause(workdir, place, task, tail(log, SEARCHED))
+    found = _cause(workdir, place, task, "\n".join([task.why or "", *(tail(path, SEARCHED) for path in said)]))
     if found is not None:
         yield f"       {found[0]}"
     yield f"command: {task.command}"
     yield f"folder: {directory}"
     yield from _history(folder, place.index, ledger)
-    for path in (log, output):
-        if path is not None and (last := tail(path, SHOWN)):
+    for path in (*said, *by_job):
+        if last := tail(path, SHOWN):
             yield f"the last lines of {path}:"
             yield from (f"    {line}" for line in last.splitlines())
     yield from (f"what helps: {words}" for words in _remedies(record, place, task, found))
@@ -82,21 +82,16 @@ def _state(place: TaskPlace, task: TaskState, jobs: Sequence[JobState]) -> str:
 
 
 def _cause(workdir: WorkDir, place: TaskPlace, task: TaskState, text: str) -> tuple[str, str] | None:
-    """Return what the queue's words or the program's log say, with the remedy."""
+    """Return what the queue's words, the gate's or the program's say, with the remedy."""
     endings = _endings(workdir, place.step)
     by_queue = next(((said, helps) for _, said, helps in endings if said in (task.why or "")), None)
     usable = task.verdict == DONE and not is_refused(place.step, task)
-    return by_queue or (None if usable else ending_of(_causes(workdir, place.step), text))
+    return by_queue or (None if usable else ending_of(causes(workdir, place.step), text))
 
 
 def _endings(workdir: WorkDir, step: str) -> Sequence[tuple[str, str, str]]:
     known = scheduler(read_json(workdir.machine)[step]["machine"]["batch_type"])
     return known.endings if known else ()
-
-
-def _causes(workdir: WorkDir, step: str) -> Sequence[tuple[str, str, str]]:
-    settings: Mapping[str, Any] = read_json(workdir.param)[step]
-    return getattr(kinds.load(step, settings["type"]), "causes", ())
 
 
 def _remedies(record: Record, place: TaskPlace, task: TaskState, found: tuple[str, str] | None) -> Iterator[str]:

@@ -50,6 +50,11 @@ def log(frame=ALLOY, converged=True, direct=False):
     )
 
 
+def later(text, words):
+    """The log in words of later versions, which print the energy whether the cycle has converged or not."""
+    return text.replace("convergence has NOT been achieved!", f"{words}\n TOTAL ENERGY -219.649914042766 eV")
+
+
 def settings(folder, **more):
     (folder / "INPUT").write_text(INPUT)
     for element in ("Al", "Cu"):
@@ -130,10 +135,17 @@ def test_a_log_of_other_coordinates_is_refused_though_the_input_is_the_right_one
         read(log(Frame(ALLOY.symbols, coords, CELL), direct=direct), task)
 
 
+def test_later_words_for_convergence_are_understood(task):
+    text = later(log(converged=False), "#SCF IS CONVERGED#")
+    assert read(text, task).energy == pytest.approx(-219.649914042766)
+
+
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
         (log(converged=False), LabelRefused, "has not been achieved"),
+        (later(log(converged=False), " !!SCF IS NOT CONVERGED!!"), LabelRefused, "has not been achieved"),
+        (later(log(converged=False), ""), OutputError, "does not say that the SCF has converged"),
         (log() + log(), LabelRefused, "more than one run"),
         (log()[: log().index("TOTAL-FORCE (eV")], OutputError, "ends before the forces"),
         (log()[: log().index("TOTAL-STRESS")], LabelRefused, "no virial"),

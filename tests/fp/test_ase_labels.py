@@ -116,6 +116,15 @@ def test_a_calculator_without_stress_gives_labels_without_virial(tmp_path, calcu
     assert asked(FRAME, tmp_path, calculator="poor.Stressless").virial is None
 
 
+def test_the_energy_is_the_one_whose_gradient_the_forces_are(tmp_path, calculators):
+    assert asked(FRAME, tmp_path, calculator="poor.Smeared").energy == 0.9
+    assert asked(FRAME, tmp_path, calculator="poor.Stressless").energy == 1.0
+
+
+def test_a_bare_refusal_of_the_stress_is_one_too(tmp_path, calculators):
+    assert asked(FRAME, tmp_path, calculator="poor.Smeared").virial is None
+
+
 def test_coordinates_go_to_the_program_and_back_without_losing_a_digit(tmp_path):
     AseLabeler(EMT).write_inputs(FRAME, tmp_path)
     question = json.loads((tmp_path / INPUT).read_text())
@@ -138,6 +147,15 @@ class Stressless(Calculator):
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
         self.results = {"energy": 1.0, "forces": np.zeros((len(atoms), 3))}
+
+class Smeared(Stressless):
+    # its energy is extrapolated to no smearing; the forces belong to the free energy
+    implemented_properties = ["energy", "free_energy", "forces"]
+    def calculate(self, *args, **kwargs):
+        super().calculate(*args, **kwargs)
+        self.results["free_energy"] = 0.9
+    def get_stress(self, atoms=None):
+        raise NotImplementedError("no stress in this mode")
 
 class Unconverged(Stressless):
     def calculate(self, *args, **kwargs):

@@ -14,6 +14,8 @@ from dpgen2_hpc.fp.gate import Gate
 
 TYPES = list(kinds.OWN["fp"])
 CUTS = 12
+LAST = 600
+"""Bytes at the end of an output: its stress, and what comes behind."""
 
 
 def sample_of(kind):
@@ -130,6 +132,24 @@ def test_a_cut_output_is_the_whole_label_or_none(labeler, sample, task):
         np.testing.assert_array_equal(labels.forces, whole.forces)
         assert (labels.virial is None) == (whole.virial is None)
     assert accepted < CUTS - 1
+
+
+def test_an_output_cut_in_its_last_lines_is_the_whole_label_or_none(labeler, sample, task):
+    """At each byte: a number that was cut in its middle is another number."""
+    sample.good(task)
+    whole = Gate().read(labeler, task, sample.frame)
+    output = task / sample.output
+    content = output.read_bytes()
+    (task / "vasprun.xml").unlink(missing_ok=True)
+    for end in range(max(0, len(content) - LAST), len(content)):
+        output.write_bytes(content[:end])
+        try:
+            labels = Gate().read(labeler, task, sample.frame)
+        except (LabelRefused, OutputError):
+            continue
+        assert (labels.energy, labels.forces.tolist()) == (whole.energy, whole.forces.tolist()), content[:end][-50:]
+        if whole.virial is not None:
+            assert labels.virial.tolist() == whole.virial.tolist(), content[:end][-50:]
 
 
 def test_causes_are_patterns_with_a_sentence_and_a_remedy(labeler):

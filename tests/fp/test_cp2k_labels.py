@@ -143,6 +143,73 @@ def test_the_atoms_of_a_template_go_and_its_periodicity_stays(tmp_path):
     assert len(subsystem.at("COORD").lines) == 3
 
 
+UNFIT = """&GLOBAL
+  PROJECT_NAME mine
+&END
+&FORCE_EVAL
+  &PRINT
+    &FORCES ON
+      FILENAME elsewhere
+    &END
+    &STRESS_TENSOR
+      FILENAME elsewhere
+    &END
+    &PROGRAM_RUN_INFO OFF
+    &END
+  &END
+  &DFT
+    &SCF
+      &PRINT
+        &PROGRAM_RUN_INFO OFF
+        &END
+      &END
+    &END
+  &END
+  &SUBSYS
+    &PRINT
+      &ATOMIC_COORDINATES
+        UNIT bohr
+      &END
+      &CELL
+        UNIT bohr
+      &END
+    &END
+    &CELL
+      ABC 9 9 9
+      MULTIPLE_UNIT_CELL 2 1 1
+    &END
+    &TOPOLOGY
+      COORD_FILE_FORMAT XYZ
+      COORD_FILE_NAME other.xyz
+      MULTIPLE_UNIT_CELL 2 1 1
+      &CENTER_COORDINATES
+      &END
+    &END
+  &END
+&END
+"""
+
+
+def test_what_a_template_says_of_atoms_and_files_of_its_own_goes(tmp_path):
+    (tmp_path / "cp2k.inp").write_text(UNFIT)
+    labeler = made("cp2k", {"inputs_config": {"inp_file": "cp2k.inp"}}, tmp_path)
+    text = (prepared(labeler, WATER, tmp_path / "s" / "t") / INPUT).read_text()
+    for word in ("PROJECT_NAME", "FILENAME", "COORD_FILE", "MULTIPLE_UNIT_CELL", "CENTER_COORDINATES", "OFF", "UNIT"):
+        assert word not in text
+    assert "&FORCES ON\n" in text
+    assert "&STRESS_TENSOR ON\n" in text
+
+
+def test_a_periodic_frame_that_was_computed_without_periodicity_is_refused(tmp_path):
+    (tmp_path / "cp2k.inp").write_text("&FORCE_EVAL\n&SUBSYS\n&CELL\nPERIODIC NONE\n&END\n&END\n&END\n")
+    labeler = made("cp2k", {"inputs_config": {"inp_file": "cp2k.inp"}}, tmp_path)
+    directory = prepared(labeler, WATER, tmp_path / "s" / "t")
+    with pytest.raises(LabelRefused, match="without periodicity"):
+        read(PRINTED, directory)
+    molecule = replace(WATER, periodic=False)
+    assert read(PRINTED[: PRINTED.index(" STRESS|")], directory, molecule).virial is None
+
+
 def test_files_of_ones_own_are_named_where_they_are_linked(tmp_path):
     (tmp_path / "BASIS_MOLOPT").write_text("mine\n")
     labeler = made("cp2k", settings(tmp_path, files=["BASIS_MOLOPT"]), tmp_path)
@@ -158,6 +225,11 @@ def test_files_of_ones_own_are_named_where_they_are_linked(tmp_path):
         ({"GLOBAL": {"RUN_TYPE": "MD"}}, "RUN_TYPE MD"),
         ({"GLOBAL": {"PRINT_LEVEL": "low"}}, "PRINT_LEVEL"),
         ({"FORCE_EVAL": {"DFT": {"SCF": {"IGNORE_CONVERGENCE_FAILURE": True}}}}, "no label"),
+        ({"GLOBAL": {"IOLEVEL": "silent"}}, "PRINT_LEVEL"),
+        ({"FORCE_EVAL": {"STRESS_TENSOR": "NONE"}}, "STRESS_TENSOR NONE"),
+        ({"FORCE_EVAL": {"STRESS_TENSOR": "diagonal_analytical"}}, "STRESS_TENSOR diagonal"),
+        ({"FORCE_EVAL": {"STRESS_TENSOR": "NUMERICAL"}}, "STRESS_TENSOR NUMERICAL"),
+        ({"EXT_RESTART": {"RESTART_FILE_NAME": "other.restart"}}, "EXT_RESTART"),
     ],
 )
 def test_what_is_no_label_is_refused_before_anything_is_submitted(tmp_path, change, says):
@@ -169,6 +241,16 @@ def test_what_is_no_label_is_refused_before_anything_is_submitted(tmp_path, chan
     [(path, text)] = labeler.checks(context("O", "H"))
     assert path == ("inputs_config", "inp_file")
     assert says in text
+
+
+def test_a_kind_may_be_written_in_any_case(tmp_path):
+    (tmp_path / "kinds.inp").write_text("&FORCE_EVAL\n&SUBSYS\n&KIND AL\n Q 1\n&END\n&END\n&END\n")
+    sections = {"FORCE_EVAL": {"SUBSYS": {"KIND Al": {"Q": 2}}}}
+    labeler = made("cp2k", {"inputs_config": {"inp_file": "kinds.inp", "sections": sections}}, tmp_path)
+    assert list(labeler.checks(context("Al"))) == []
+    frame = replace(WATER, symbols=("Al",) * 3)
+    text = (prepared(labeler, frame, tmp_path / "s" / "t") / INPUT).read_text()
+    assert (text.count("&KIND "), text.count("Q 2")) == (1, 1)
 
 
 def test_each_element_needs_a_kind_and_each_file_must_be_there(tmp_path):
@@ -208,18 +290,26 @@ def test_newer_forms_of_the_output_are_read_to_the_same_numbers(task):
     ("text", "says"),
     [
         (UNCONVERGED, "has not converged"),
+        (PRINTED.replace("  *** SCF run converged in", " SCF not converged!"), "has not converged"),
+        (PRINTED.replace("energy [a.u.]:", "energy [eV]"), "in eV, not in atomic units"),
+        (PRINTED.replace("FORCES in [a.u.]", "FORCES in [eV/angstrom]"), "not in atomic units"),
         (PRINTED + UNCONVERGED, "2 runs"),
         (PRINTED[: PRINTED.index(" STRESS|")], "no virial"),
         (PRINTED.replace("-17.139410667267619", "NaN"), "not finite"),
         (PRINTED.replace("4.24482975385E+00", "4.2E+03"), "GPa"),
         (PRINTED.replace("6.000     0.300     0.000   |a|", "6.000     0.200     0.000   |a|"), "cell in the output"),
         (PRINTED.replace("2    2 H     1", "2    2 O     8"), "not those that were asked for"),
-        (PRINTED + "  *** outer SCF loop FAILED to converge", "has not converged"),
+        (PRINTED + "  *** outer SCF loop FAILED to converge\n", "has not converged"),
     ],
 )
 def test_what_is_no_label_is_refused(task, text, says):
     with pytest.raises(LabelRefused, match=says):
         read(text, task)
+
+
+def test_a_stress_in_a_unit_that_is_not_known_is_no_label(task):
+    with pytest.raises(OutputError, match="furlong"):
+        read(PRINTED.replace("stress tensor [GPa]", "stress tensor [furlong]"), task)
 
 
 @pytest.mark.parametrize("word", ["ENERGY|", "      2      2      H", "  *** SCF run"])
@@ -237,7 +327,7 @@ def real(tmp_path):
 
     def go(change=None):
         labeler = made("cp2k", settings(tmp_path, **(change or {})), tmp_path)
-        directory = prepared(labeler, WATER, tmp_path / "s" / "task")
+        directory = prepared(labeler, WATER, tmp_path / "s" / f"task.{len(list(tmp_path.glob('s/task*')))}")
         assert run(labeler, directory) == 0
         return labeler, directory
 
@@ -256,6 +346,16 @@ def test_a_real_label_is_what_dpdata_reads_and_has_the_virial_that_it_does_not(r
     np.testing.assert_allclose(labels.forces @ turn, data["forces"][0], atol=2e-3)  # dpdata's cell has three decimals
     assert np.isfinite(labels.virial).all()
     assert np.abs(labels.virial).max() > 0.1
+
+
+@pytest.mark.programs
+def test_a_real_label_is_the_same_whatever_the_template_says_of_its_own_atoms(real, tmp_path):
+    plain = Gate().read(*real(), WATER)
+    (tmp_path / "unfit.inp").write_text(UNFIT.replace("PROJECT_NAME mine", "PROJECT_NAME mine\n  PRINT_LEVEL HIGH"))
+    found = Gate().read(*real({"inp_file": "unfit.inp"}), WATER)
+    assert found.energy == pytest.approx(plain.energy, abs=1e-6)
+    np.testing.assert_allclose(found.forces, plain.forces, atol=1e-5)
+    np.testing.assert_allclose(found.virial, plain.virial, atol=1e-5)
 
 
 @pytest.mark.programs

@@ -10,7 +10,7 @@ from programs import need
 
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp.gate import Gate
-from dpgen2_hpc.fp.namelists import parse
+from dpgen2_hpc.fp.namelists import parse, written
 from dpgen2_hpc.fp.qe import INPUT, OUTPUT, QeLabeler
 
 PSEUDO = "/usr/share/espresso/pseudo"
@@ -133,6 +133,69 @@ def test_a_template_keeps_its_values_and_loses_its_atoms(tmp_path):
     assert cards["ATOMIC_SPECIES"].split()[-1] == "Al.UPF"
 
 
+ODD = """&CONTROL calculation='scf', title="A/B = 'C'" /
+&SYSTEM ibrav=1 celldm(1)=7.6, nat=1 ntyp=1 ecutwfc=12.d0 occupations='smearing'
+  fixed_magnetization = 0.0, 0.0,
+     1.0  degauss=3.0d-2, nosym=.TRUE./
+&electrons  ! how
+mixing_beta=.5
+&end
+atomic_forces
+Al 9 9 9
+atomic_positions alat
+Al 0 0 0
+k_points{automatic}
+2 2 2 0 0 0
+"""
+
+
+def test_a_template_is_read_as_fortran_reads_it(tmp_path):
+    (tmp_path / "pw.in").write_text(ODD)
+    labeler = made("qe", settings(tmp_path, template="pw.in", kspacing=None, system={}), tmp_path)
+    assert list(labeler.checks(context("Al"))) == []
+    lists, cards = parse((prepared(labeler, METAL, tmp_path / "s" / "task") / INPUT).read_text())
+    assert lists["control"]["title"] == "\"A/B = 'C'\""
+    assert lists["system"] == {
+        "ibrav": "0",
+        "nat": "4",
+        "ntyp": "1",
+        "ecutwfc": "12.d0",
+        "occupations": "'smearing'",
+        "fixed_magnetization": "0.0, 0.0, 1.0",
+        "degauss": "3.0d-2",
+        "nosym": ".TRUE.",
+    }
+    assert lists["electrons"] == {"mixing_beta": ".5"}
+    assert set(cards) == {"ATOMIC_SPECIES", "CELL_PARAMETERS", "ATOMIC_POSITIONS", "K_POINTS"}
+    assert len(cards["ATOMIC_POSITIONS"].splitlines()) == 5
+    assert cards["K_POINTS"] == "K_POINTS {automatic}\n2 2 2 0 0 0\n"
+    assert "K_POINTS {automatic}\n" in (tmp_path / "s" / "task" / INPUT).read_text()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("1.0d-6", "1.0d-6"),
+        (".5", ".5"),
+        (".TRUE.", ".TRUE."),
+        ("'david'", "'david'"),
+        ("david", "'david'"),
+        (1e-6, "1e-06"),
+        (False, ".false."),
+        (2, "2"),
+    ],
+)
+def test_a_value_is_written_as_fortran_means_it(value, text):
+    assert written(value) == text
+
+
+def test_a_list_is_written_as_one(tmp_path):
+    given = settings(tmp_path, system={**SYSTEM, "fixed_magnetization": [0, 0, 0.5]})
+    labeler = made("qe", given, tmp_path)
+    lists, _ = parse((prepared(labeler, METAL, tmp_path / "s" / "task") / INPUT).read_text())
+    assert lists["system"]["fixed_magnetization"] == "0, 0, 0.5"
+
+
 def test_values_by_element_are_numbered_as_the_species_of_the_frame(tmp_path):
     system = {**SYSTEM, "starting_magnetization": {"Fe": 0.5, "O": 0.1}}
     labeler = made("qe", settings(tmp_path, elements=("O", "Fe"), system=system), tmp_path)
@@ -156,11 +219,17 @@ def test_values_by_element_are_numbered_as_the_species_of_the_frame(tmp_path):
         ({"pp_files": {"Al": "none.UPF"}}, "pp_files.Al", "there is no file"),
         ({"pp_files": {}}, "pp_files", "no file for Al"),
         ({"template": "numbered.in"}, "template", "{element: value}"),
+        ({"template": "listed.in"}, "template", "{element: value}"),
+        ({"system": {**SYSTEM, "starting_magnetization": 0.5}}, "system.starting_magnetization", "{element: value}"),
+        ({"system": {**SYSTEM, "hubbard_u": {"Fee": 4}}}, "system.hubbard_u", "Fee"),
+        ({"system": {**SYSTEM, "ibrav": 2}}, "system.ibrav", "frame's own"),
+        ({"electrons": {"mixing_beta": None}}, "electrons.mixing_beta", "null"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_found_before_anything_is_submitted(tmp_path, more, path, says):
     (tmp_path / "Cu.UPF").write_text('<PP_HEADER element="Cu" z_valence="11"/>')
     (tmp_path / "numbered.in").write_text("&system\n starting_magnetization(1) = 0.5\n/\nK_POINTS gamma\n")
+    (tmp_path / "listed.in").write_text("&system\n starting_magnetization =\n 0.5, 0.1\n/\nK_POINTS gamma\n")
     labeler = made("qe", settings(tmp_path, **more), tmp_path)
     [(place, text)] = labeler.checks(context("Al"))
     assert ".".join(map(str, place)) == f"inputs_config.{path}"
@@ -185,6 +254,11 @@ def test_energy_forces_and_stress_are_converted_by_hand(tmp_path):
         ("0.00000018", "3.7E-05", "not converged"),
         ("has been achieved in   5", "NOT achieved after   5", "not achieved"),
         ("total   stress", "", "no virial"),
+        (
+            "     Program PWSCF",
+            "Warning: card HUBBARD (ATOMIC) ignored\n     Program PWSCF",
+            "passed over the card HUBBARD",
+        ),
         ("-89.32\n", "-89.32\n  9.00055838   0.0   0.0\n 0.0 9.0 0.0\n 0.0 0.0 9.0\n", "GPa"),
         ("-16.57967039", "NaN", "not finite"),
         ("  1           Al", "  1           Cu", "not those that were asked for"),
@@ -193,6 +267,55 @@ def test_energy_forces_and_stress_are_converted_by_hand(tmp_path):
 def test_what_is_no_label_is_refused(tmp_path, old, new, says):
     with pytest.raises(LabelRefused, match=says):
         read(PRINTED.replace(old, new), tmp_path)
+
+
+EXCHANGE = """     EXX: now go back to refine exchange calculation
+     total energy              =     -16.60000000 Ry
+!    total energy              =     -16.60000000 Ry
+     estimated scf accuracy    <       0.00000018 Ry
+
+     convergence has been achieved in   1 iterations
+
+!!   total energy              =     -16.70000000 Ry
+     est. exchange err (dexx)  =       0.00000010 Ry
+
+     EXX self-consistency reached
+"""
+
+
+def with_exchange():
+    place = PRINTED.index("     Forces acting")
+    return PRINTED[:place] + EXCHANGE + PRINTED[place:]
+
+
+def test_exact_exchange_is_one_run_of_several_cycles(tmp_path):
+    assert read(with_exchange(), tmp_path).energy == pytest.approx(-16.7 * 13.605693, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("EXX self-consistency reached", "EXX convergence NOT achieved after 100 iterations: stopping", "not achieved"),
+        (EXCHANGE, EXCHANGE * 2, "holds 2 runs or steps"),
+        (EXCHANGE, EXCHANGE.replace("0.00000018", "0.00001"), "not converged"),
+    ],
+)
+def test_exact_exchange_that_is_no_label_is_refused(tmp_path, old, new, says):
+    with pytest.raises(LabelRefused, match=says):
+        read(with_exchange().replace(old, new), tmp_path)
+
+
+def test_exact_exchange_that_was_cut_is_none(tmp_path):
+    text = with_exchange()
+    with pytest.raises(OutputError):
+        read(text[: text.index("!!")], tmp_path)
+
+
+def test_a_namelist_that_a_label_does_not_need_is_passed_over_rightly(tmp_path):
+    text = PRINTED.replace(
+        "     Program PWSCF", "Warning: card &IONS ignored\nWarning: card / ignored\n     Program PWSCF"
+    )
+    assert read(text, tmp_path).energy < 0
 
 
 def test_an_output_behind_an_older_one_is_refused(tmp_path):
@@ -241,6 +364,48 @@ def test_a_real_label_is_what_dpdata_reads(real):
     np.testing.assert_allclose(labels.forces @ turn, data["forces"][0], atol=1e-5)
     np.testing.assert_allclose(turn.T @ labels.virial @ turn, data["virials"][0], atol=1e-3)  # dpdata: two decimals
     assert not (task / "out").exists() or sum(f.stat().st_size for f in (task / "out").rglob("*") if f.is_file()) < 1e5
+
+
+@pytest.mark.programs
+def test_a_real_run_has_the_k_points_of_an_odd_template(real, tmp_path):
+    template = ODD.replace("fixed_magnetization = 0.0, 0.0,\n     1.0 ", "")
+    (tmp_path / "pw.in").write_text(template)
+    labeler, task = real(template="pw.in", kspacing=None, system={})
+    assert Gate().read(labeler, task, METAL).energy < 0
+    assert re.search(r"number of k points=\s+8", (task / OUTPUT).read_text())
+
+
+@pytest.mark.programs
+def test_a_real_run_without_a_card_of_a_later_version_is_refused(real, tmp_path):
+    """pw.x 6.7 does not know HUBBARD, warns of it, and goes on without U."""
+    (tmp_path / "pw.in").write_text("&ions\n/\nHUBBARD {atomic}\nU Al-3p 4.0\n")
+    labeler, task = real(template="pw.in")
+    if "Warning: card HUBBARD" not in (task / OUTPUT).read_text():
+        pytest.skip("this pw.x knows HUBBARD")
+    with pytest.raises(LabelRefused, match="passed over the card HUBBARD"):
+        Gate().read(labeler, task, METAL)
+
+
+@pytest.mark.programs
+def test_a_real_label_with_exact_exchange_has_the_energy_whose_gradient_its_forces_are(tmp_path):
+    need("pw.x")
+    silicon = rattled(("Si", "Si"), [[0, 2.7, 2.7], [2.7, 0, 2.7], [2.7, 2.7, 0]], [[0, 0, 0], [0.25, 0.25, 0.25]])
+    (tmp_path / "pw.in").write_text("&system\n ecutwfc=12, input_dft='pbe0', nqx1=1\n/\nK_POINTS gamma\n")
+    files = {"Si": f"{PSEUDO}/Si.pz-vbc.UPF"}
+    given = {"inputs_config": {"pp_files": files, "template": "pw.in", "electrons": {"conv_thr": "1.0d-9"}}}
+    labeler, step = made("qe", given, tmp_path), 0.01
+
+    def label(move):
+        frame = replace(silicon, coords=silicon.coords + np.array([[move, 0, 0], [0, 0, 0]]))
+        task = prepared(labeler, frame, tmp_path / "s" / f"task.{move}")
+        assert run(labeler, task) == 0
+        return Gate().read(labeler, task, frame)
+
+    slope = (label(step).energy - label(-step).energy) / (2 * step)
+    found = label(0.0)
+    assert found.forces[0, 0] == pytest.approx(-slope, abs=0.01)
+    assert abs(slope) > 0.1
+    assert found.virial is not None
 
 
 @pytest.mark.programs

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import test_qe_labels as test_qe
 import test_vasp_labels as test_vasp
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "inputs"))
@@ -28,12 +29,14 @@ def vasp(project):
 
 
 def test_a_run_with_vasp_collects_labels_of_its_stand_in(vasp):
+    vasp.param["fp"]["extra_output_files"] = ["OSZICAR"]
     done = vasp.run()
     assert done.returncode == 0, done.stderr
     fp = vasp.work / "iter-000000/03.fp"
     assert vasp.result(0, "03.fp")["labelled"] == 3
     for task in fp.glob("task.*"):
         assert str((task / "POTCAR").readlink()) == "../shared/POTCAR.Al-Cu"
+        assert (task / "OSZICAR").stat().st_size > 0
         assert (task / "POTCAR").resolve().is_relative_to(vasp.work.resolve())
     assert ((vasp.work / "inputs/fp/POTCAR.Al").stat().st_mode & 0o777) == 0o600
     system = next((vasp.work / "iter-000000/04.collect/data").iterdir())
@@ -56,6 +59,9 @@ def test_an_unconverged_label_is_dropped_with_its_reason_and_path(vasp):
     assert [row["kind"] for row in rows] == ["refused"] * 3
     assert "NELM = 3" in rows[0]["reason"]
     assert (vasp.work / rows[0]["path"] / "OUTCAR").exists()
+    card = vasp.verb("why", "-C", str(vasp.work), rows[0]["key"]).stdout
+    assert "NELM = 3 steps: not converged\n       the SCF cycle did not converge\n" in card
+    assert "what helps: raise NELM" in card
 
 
 @pytest.mark.parametrize(
@@ -73,6 +79,20 @@ def test_what_is_wrong_with_the_files_is_said_before_anything_is_submitted(vasp,
     assert done.returncode == 2
     assert says in done.stderr
     assert not vasp.work.exists() or not any(vasp.work.iterdir())
+
+
+def test_what_a_code_says_in_its_own_output_is_shown_and_helps(project):
+    """pw.x prints into `output`, which a shell redirects: task.log is empty, and says nothing of the cause."""
+    project.param["fp"] = {"type": "qe", "task_max": 1, **test_qe.settings(project.folder, elements=TYPES)}
+    project.machine["fp"] = {"command": "sh -c 'echo file Cu.UPF not found; exit 1' --"}
+    done = project.run()
+    assert done.returncode == 4
+    task = project.work / "iter-000000/03.fp/task.000000"
+    for said in (done.stdout, project.verb("why", "-C", str(project.work), "iter-000000--run-fp-000000").stdout):
+        assert f"the last lines of {task / 'output'}:\n" in said
+        assert "    file Cu.UPF not found" in said
+    assert "       a pseudopotential is missing or no UPF" in said
+    assert "what helps: look at fp.inputs_config.pp_files" in said
 
 
 def test_a_changed_incar_is_shown_and_refused_on_resume(vasp):

@@ -177,5 +177,6 @@ def _fp() -> list[Key]:
             optional=True, default=50.0, above=0, change="now"),
         Key("max_pressure", float, "The largest pressure that a label may have, GPa, of either sign.",
             optional=True, default=500.0, above=0, change="now"),
-        later("extra_output_files", list[str], [], "Further files to keep of each label."),
+        Key("extra_output_files", list[str], "Files to keep of each label: all that a task wrote is kept anyway.",
+            optional=True, default=[], change="now"),
     ]  # fmt: skip
