@@ -161,12 +161,15 @@ class _Stack:
     def moved(self) -> Array:
         """Return the largest distance (Å) of an atom of each frame from its wanted place.
 
-        In a periodic frame that of nearest images, by fractional coordinates, since parsers turn cells.
+        In a periodic frame that of nearest images, by fractional coordinates, since parsers turn cells. A frame without
+        periodicity may have been put into a box, by a code that folds atoms back into it.
         """
         found = _stacked([labels.frame.coords for labels in self.found])
         wanted = _stacked([frame.coords for frame in self.wanted])
         if not self.periodic:
-            return np.asarray(np.abs(found - wanted).max(axis=(1, 2)))
+            boxed = np.array([labels.frame.periodic for labels in self.found]) & ~self.flat
+            folds = np.round((found - wanted) @ np.linalg.inv(self.found_cells)) * boxed[:, None, None]
+            return _largest_norm(found - folds @ self.found_cells - wanted)
         fractions = found @ np.linalg.inv(self.found_cells) - wanted @ np.linalg.inv(self.cells)
         fractions -= np.round(fractions)
         return _largest_norm(fractions @ self.cells)

@@ -99,6 +99,14 @@ def test_a_molecule_has_no_virial_whatever_the_code_wrote():
     assert (labels.virial, labels.frame) == (None, MOLECULE)
 
 
+def test_atoms_of_a_molecule_that_a_code_has_folded_into_its_box_are_where_they_were():
+    box = Frame(MOLECULE.symbols, (MOLECULE.coords - 1.0) % 10.0, np.eye(3) * 10.0)
+    wanted = replace(MOLECULE, coords=MOLECULE.coords - 1.0)
+    assert read(on(box), wanted).frame is wanted
+    assert "is 17.3 Å from" in refusal(on(replace(box, periodic=False)), wanted)
+    assert "from where it was asked" in refusal(on(replace(box, coords=box.coords + [[0.1, 0, 0]])), wanted)
+
+
 def test_a_code_without_stress_may_leave_the_virial_out():
     assert read(replace(ANSWER, virial=None), has_virial=False).virial is None
 
