@@ -28,20 +28,13 @@ def ours(n: int, root) -> float:
     from dpgen2_hpc.data.dataset import write_frames, write_labels
     from dpgen2_hpc.data.frame import Frame
     from dpgen2_hpc.data.labels import Labels
-    from dpgen2_hpc.data.reading import read_labels
+    from dpgen2_hpc.fp.custom import CustomLabeler
     from dpgen2_hpc.fp.step import FpStep
     from dpgen2_hpc.state.files import write_lines
     from dpgen2_hpc.state.ledger import DONE, TaskState
     from dpgen2_hpc.state.workdir import Place, WorkDir
 
-    class Npy:
-        """A labeler whose code writes deepmd/npy."""
-
-        has_virial = True
-
-        def read_labels(self, directory):
-            return read_labels(directory / "Al50Cu50")[0]
-
+    labeler = CustomLabeler("vasp/poscar", "POSCAR", "deepmd/npy", "Al50Cu50", "a-code", has_virial=True)
     rng, types = np.random.default_rng(0), ("Al", "Cu")
     symbols = ("Al",) * 50 + ("Cu",) * 50
     frames = [Frame(symbols, rng.random((100, 3)) * 11, np.eye(3) * 11) for _ in range(n)]
@@ -55,7 +48,7 @@ def ours(n: int, root) -> float:
         write_labels(fp.task(index), [labels], types)
     place.folder("collect").path.mkdir()
     tasks = [TaskState(index, "identity", "command", (), verdict=DONE) for index in range(n)]
-    step = FpStep(Npy(), "npy", types)
+    step = FpStep(labeler, "custom", types)
     return cpu(lambda: (step.harvest(place, tasks), CollectStep(types).harvest(place, [])))
 
 

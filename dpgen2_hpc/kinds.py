@@ -340,7 +340,8 @@ class Labeler(Kind, Protocol):
     ``text_files``, a class variable where it is there, are paths to settings that name a text file: its content takes
     their place when the run begins. ``to_fill`` are paths to settings with a default that ``init`` asks for all the
     same. ``outputs`` names the files in which the code says how it went, beside what it prints: ``why`` shows their
-    ends. ``resolved(settings, folder)`` makes the other paths absolute.
+    ends. ``resolved(settings, folder)`` makes the other paths absolute. ``read_all(directories)`` reads the labels of
+    many tasks at once, and returns those or what :meth:`read_labels` would raise.
     """
 
     has_virial: bool

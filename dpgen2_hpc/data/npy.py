@@ -41,12 +41,9 @@ def read_array(path: str | Path) -> NDArray[Any]:
     """
     try:
         array = _small(path)
-        if array is None:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        len(array)
+        return np.load(path, mmap_mode="r", allow_pickle=False) if array is None else array
     except (OSError, ValueError, EOFError, TypeError) as problem:
         raise ValueError(f"'{path}' is missing or is no whole array: {problem}") from problem
-    return np.asanyarray(array)
 
 
 def read_header(path: str | Path) -> Header:
@@ -92,28 +89,32 @@ def _small(path: str | Path) -> NDArray[Any] | None:
     """Return the array of a small file in the plain form; ``None`` for any other."""
     data = read_bytes(path, SMALL)
     found = _plain(data, len(data))
-    if found is None:
-        return None
-    header, start = found
-    return np.frombuffer(data, header.dtype, offset=start).reshape(header.shape)
+    return None if found is None else np.ndarray(found[0].shape, found[0].dtype, data, found[1])
 
 
 def _plain(data: bytes, size: int) -> tuple[Header, int] | None:
-    """Return the header of a file of ``size`` bytes that begins with ``data``, and where its numbers begin.
-
-    ``None`` unless it is whole, and of the form that ``np.save`` gives to arrays in C order.
-    """
+    """Return the header of a file of ``size`` bytes that begins with ``data``, and where its numbers begin."""
     start = 10 + int.from_bytes(data[8:10], "little")
-    if not data.startswith(PLAIN) or start > len(data):
+    header = plain_header(data[:start], size) if start <= len(data) else None
+    return None if header is None else (header, start)
+
+
+def plain_header(head: bytes, size: int) -> Header | None:
+    """Return what the head of a file of ``size`` bytes says.
+
+    ``None`` unless the file is whole, and of the form that ``np.save`` gives to arrays in C order.
+    """
+    if not head.startswith(PLAIN):
         return None
-    header, fortran = _parsed(data[:start])
-    whole = header.dtype.itemsize * prod(header.shape) == size - start
-    return (header, start) if whole and not fortran and not header.dtype.hasobject else None
+    header, length = _parsed(head)
+    return header if length == size - len(head) else None
 
 
 @lru_cache(maxsize=1024)
-def _parsed(head: bytes) -> tuple[Header, bool]:
+def _parsed(head: bytes) -> tuple[Header, int]:
+    """Return what a head says, and how many bytes the numbers have; -1 for arrays in Fortran's order and of objects."""
     stream = io.BytesIO(head)
     np.lib.format.read_magic(stream)
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    return Header(shape, dtype), fortran
+    plain = not fortran and not dtype.hasobject
+    return Header(shape, dtype), dtype.itemsize * prod(shape) if plain else -1

@@ -100,7 +100,7 @@ def read_labels(folder: Path) -> list[Labels]:
         if not system.has(name):
             raise ValueError(f"'{system.sets[0].path}/{name}' is missing: there are no labels.")
     loaded = [_arrays(system, one, read_array) for one in system.sets]
-    return [labels for arrays in loaded for labels in _labels(system, arrays)]
+    return [labels for arrays in loaded for labels in labels_of(system, arrays)]
 
 
 # ---- a system's folders and files -----------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ class _Set(NamedTuple):
     names: frozenset[str]
 
 
-class _System(NamedTuple):
+class System(NamedTuple):
     """The folder of a system, listed: its own type map, and the symbol of each of its atoms."""
 
     type_map: Symbols
@@ -123,18 +123,17 @@ class _System(NamedTuple):
 
     def has(self, name: str) -> bool:
         """Return whether all sets have a file; some with and some without are not one system."""
-        found = [name in one.names for one in self.sets]
-        if any(found) and not all(found):
-            missing = self.sets[found.index(False)].path
-            raise ValueError(f"'{missing}/{name}' is missing, while other sets of the system have it.")
-        return all(found)
+        lacking = [one.path for one in self.sets if name not in one.names]
+        if 0 < len(lacking) < len(self.sets):
+            raise ValueError(f"'{lacking[0]}/{name}' is missing, while other sets of the system have it.")
+        return not lacking
 
 
-def _opened(folder: Path) -> _System:
+def _opened(folder: Path) -> System:
     path = str(folder)
     type_map = _words(f"{path}/type_map.raw", "the elements' names, one a line")
     types = _words(f"{path}/type.raw", "the type of each atom, as a number from 0 on")
-    symbols = _symbols(types, type_map)
+    symbols = symbols_of(types, type_map)
     if symbols is None:
         strange = sorted(set(types) - set(map(str, range(len(type_map)))))
         found = f"'{strange[0]}'" if strange else "nothing"
@@ -143,7 +142,7 @@ def _opened(folder: Path) -> _System:
     sets = tuple(_Set(f"{path}/{name}", found) for name, found in _sets(path, names))
     if not sets:
         raise ValueError(f"'{path}' has no folder set.000 with the frames.")
-    system = _System(type_map, symbols, NOPBC not in names, sets)
+    system = System(type_map, symbols, NOPBC not in names, sets)
     system.has(REAL_TYPES)
     return system
 
@@ -160,31 +159,34 @@ def _sets(path: str, names: Sequence[str]) -> Iterator[tuple[str, frozenset[str]
 
 def _words(path: str, content: str) -> tuple[str, ...]:
     try:
-        return _split(read_bytes(path))
+        return words(read_bytes(path))
     except (OSError, UnicodeDecodeError) as problem:
         raise ValueError(f"'{path}' cannot be read; it should hold {content}.") from problem
 
 
 @lru_cache(maxsize=1024)
-def _split(text: bytes) -> tuple[str, ...]:
+def words(text: bytes) -> tuple[str, ...]:
+    """Return the words of a text; of the same text the same ones."""
     return tuple(text.decode().split())
 
 
 @lru_cache(maxsize=1024)
-def _symbols(types: tuple[str, ...], type_map: Symbols) -> Symbols | None:
+def symbols_of(types: tuple[str, ...], type_map: Symbols) -> Symbols | None:
     """Return the symbol of each atom, ``None`` if there is no atom, or one of a type that is none."""
     symbols = dict(zip(map(str, range(len(type_map))), type_map, strict=True))
     return tuple(symbols[word] for word in types) if types and symbols.keys() >= set(types) else None
 
 
-def _arrays(system: _System, one: _Set, read: Callable[[str], Read]) -> dict[str, Read]:
+def _arrays(system: System, one: _Set, read: Callable[[str], Read]) -> dict[str, Read]:
     """Return what a set has of :data:`COLUMNS`, and the types of its frames; all agree on how many frames there are."""
     needed = ("coord.npy", "box.npy") if system.periodic else ("coord.npy",)
     arrays = {name: read(f"{one.path}/{name}") for name in COLUMNS if name in one.names or name in needed}
     frames, natoms = _frames_in(arrays), len(system.symbols)
     for name, array in arrays.items():
         each, besides = COLUMNS[name]
-        _check_shape(f"{one.path}/{name}", array, frames, each * natoms + besides)
+        if not has_shape(array, frames, each * natoms + besides):
+            wanted = f"expected are {frames} rows of {each * natoms + besides} real numbers"
+            raise ValueError(f"'{one.path}/{name}' has the shape {array.shape} of {array.dtype}; {wanted}.")
     if REAL_TYPES in one.names:
         types = read(f"{one.path}/{REAL_TYPES}")
         if types.shape != (frames, natoms) or types.dtype.kind not in "iu":
@@ -198,17 +200,16 @@ def _frames_in(arrays: Mapping[str, Header] | Mapping[str, NDArray[Any]]) -> int
     return int(shape[0]) if shape else 0
 
 
-def _check_shape(path: str, array: Header | NDArray[Any], frames: int, columns: int) -> None:
+def has_shape(array: Header | NDArray[Any], frames: int, columns: int) -> bool:
+    """Return whether an array has real numbers, so many for each of so many frames."""
     shape = array.shape
-    if array.dtype.kind != "f" or not shape or shape[0] != frames or math.prod(shape[1:]) != columns:
-        found = f"{shape} of {array.dtype}"
-        raise ValueError(f"'{path}' has the shape {found}; expected are {frames} rows of {columns} real numbers.")
+    return array.dtype.kind == "f" and len(shape) > 0 and shape[0] == frames and math.prod(shape[1:]) == columns
 
 
 # ---- frames and labels ----------------------------------------------------------------------------------------------
 
 
-def _frames(system: _System, arrays: Mapping[str, NDArray[Any]]) -> list[Frame]:
+def _frames(system: System, arrays: Mapping[str, NDArray[Any]]) -> list[Frame]:
     """Return the frames of a set; atoms that only pad are in them, under the symbol ``""``."""
     frames, periodic = _frames_in(arrays), system.periodic
     coords = _numbers(arrays["coord.npy"]).reshape(frames, len(system.symbols), 3)
@@ -220,7 +221,7 @@ def _frames(system: _System, arrays: Mapping[str, NDArray[Any]]) -> list[Frame]:
     return [Frame(*one, periodic) for one in zip(kinds, coords, cells, strict=True)]
 
 
-def _labels(system: _System, arrays: Mapping[str, NDArray[Any]]) -> list[Labels]:
+def labels_of(system: System, arrays: Mapping[str, NDArray[Any]]) -> list[Labels]:
     """Return the labels of a set."""
     frames = _frames(system, arrays)
     energies = arrays["energy.npy"].ravel().tolist()
@@ -236,7 +237,7 @@ def _numbers(array: NDArray[Any]) -> Array:
     return np.asarray(array, dtype=np.float64)
 
 
-def _real_symbols(system: _System, arrays: Mapping[str, NDArray[Any]]) -> list[Symbols]:
+def _real_symbols(system: System, arrays: Mapping[str, NDArray[Any]]) -> list[Symbols]:
     """Return the symbols of each frame of a mixed set, ``""`` where an atom only pads; nothing for another set."""
     if REAL_TYPES not in arrays:
         return []

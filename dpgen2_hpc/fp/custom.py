@@ -1,7 +1,7 @@
 """Labels by any command whose input and output dpdata knows (type ``custom``)."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -10,9 +10,14 @@ import dargs
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
-from dpgen2_hpc.errors import OutputError
+from dpgen2_hpc.data.many import read_many
+from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp import foreign, settings
+from dpgen2_hpc.fp.reading import NoLabel, read_each
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
+
+NPY = "deepmd/npy"
+"""dpdata's name of the format that is read by the reader of our own data."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +108,27 @@ class CustomLabeler:
         return [self.input_fn, *self.shared()]
 
     def read_labels(self, directory: Path) -> Labels:
-        """Return the label that dpdata finds."""
+        """Return the label in the output."""
+        if self.output_fmt == NPY:
+            (found,) = self._read_npy([directory])
+            if isinstance(found, Exception):
+                raise found
+            return found
         path = directory / self.output_fn
         if not path.exists():
             raise OutputError(f"there is no '{self.output_fn}'")
         return foreign.read(path, self.output_fmt)
+
+    def read_all(self, directories: Sequence[Path]) -> list[Labels | NoLabel]:
+        """Return the labels of many tasks; those in deepmd/npy are read together."""
+        return self._read_npy(directories) if self.output_fmt == NPY else read_each(self.read_labels, directories)
+
+    def _read_npy(self, directories: Sequence[Path]) -> list[Labels | NoLabel]:
+        return [self._single(found) for found in read_many([folder / self.output_fn for folder in directories])]
+
+    def _single(self, found: list[Labels] | ValueError) -> Labels | NoLabel:
+        if isinstance(found, ValueError):
+            return OutputError(f"there is no label in '{self.output_fn}': {found}")
+        if len(found) != 1:
+            return LabelRefused(f"'{self.output_fn}' holds {len(found)} frames, and one was asked for")
+        return found[0]

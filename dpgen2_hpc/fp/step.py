@@ -12,6 +12,7 @@ from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.data.reading import read_frames
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp.gate import Gate
+from dpgen2_hpc.fp.reading import NoLabel, read_all
 from dpgen2_hpc.kinds import Labeler
 from dpgen2_hpc.state import results
 from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_lines, write_json, write_lines
@@ -22,9 +23,6 @@ from dpgen2_hpc.state.workdir import Place, task_key
 
 HANDED_ON = ("md_step", "digest", "deviation_f", "deviation_v", "predicted")
 """What ``select`` knows of a frame and ``collect`` asks for."""
-
-NoLabel = LabelRefused | OutputError
-"""Why there is no label."""
 
 
 @dataclass
@@ -83,21 +81,16 @@ class FpStep:
     def _judged(self, place: Place, tasks: Sequence[TaskState], frames: Sequence[Frame]) -> list[Labels | NoLabel]:
         """Return the label of each task that has passed the gate, or why there is none."""
         folder = place.folder(self.name)
-        found = [self._read(folder.task(task.index), task) for task in tasks]
-        read = [(index, labels) for index, labels in enumerate(found) if isinstance(labels, Labels)]
+        found: dict[int, Labels | NoLabel] = {
+            task.index: OutputError(task.why or "the task is broken") for task in tasks if task.verdict != DONE
+        }
+        done = [task.index for task in tasks if task.verdict == DONE]
+        found.update(zip(done, read_all(self.labeler, [folder.task(index) for index in done]), strict=True))
+        read = [(index, labels) for index, labels in found.items() if isinstance(labels, Labels)]
         wanted = [frames[index] for index, _ in read]
         judged = self.gate.judge([labels for _, labels in read], wanted, has_virial=self.labeler.has_virial)
-        for (index, _), verdict in zip(read, judged, strict=True):
-            found[index] = verdict
-        return found
-
-    def _read(self, directory: Path, task: TaskState) -> Labels | NoLabel:
-        if task.verdict != DONE:
-            return OutputError(task.why or "the task is broken")
-        try:
-            return self.labeler.read_labels(directory)
-        except (LabelRefused, OutputError) as error:
-            return error
+        found.update(zip((index for index, _ in read), judged, strict=True))
+        return [found[task.index] for task in tasks]
 
     def _gather(
         self, place: Place, harvested: Harvested, task: TaskState, row: dict[str, Any], label: Labels | NoLabel

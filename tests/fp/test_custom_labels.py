@@ -93,7 +93,7 @@ def test_two_frames_are_not_the_one_that_was_asked_for(asked):
 
 def test_no_output_is_said(tmp_path):
     labeler = made("custom", settings(tmp_path), tmp_path)
-    with pytest.raises(OutputError, match="there is no 'label'"):
+    with pytest.raises(OutputError, match="there is no label in 'label'"):
         labeler.read_labels(prepared(labeler, ALLOY, tmp_path / "s" / "t"))
 
 
