@@ -33,7 +33,7 @@ class _Kind(NamedTuple):
     """Of each array's file the head, and the length."""
 
 
-def read_many(folders: Sequence[Path]) -> list[list[Labels] | ValueError]:
+def read_many(folders: Sequence[str]) -> list[list[Labels] | ValueError]:
     """Return for each system what ``reading.read_labels`` returns, or the error that it raises."""
     found: list[list[Labels] | ValueError] = []
     for start in range(0, len(folders), PORTION):
@@ -41,11 +41,11 @@ def read_many(folders: Sequence[Path]) -> list[list[Labels] | ValueError]:
     return found
 
 
-def _portion(folders: Sequence[Path]) -> list[list[Labels] | ValueError]:
+def _portion(folders: Sequence[str]) -> list[list[Labels] | ValueError]:
     found: dict[int, list[Labels] | ValueError] = {}
     alike: dict[_Kind, list[tuple[int, list[bytes]]]] = {}
     for index, folder in enumerate(folders):
-        simple = _simple(str(folder))
+        simple = _simple(folder)
         if simple is None:
             found[index] = _alone(folder)
         else:
@@ -57,9 +57,9 @@ def _portion(folders: Sequence[Path]) -> list[list[Labels] | ValueError]:
     return [found[index] for index in range(len(folders))]
 
 
-def _alone(folder: Path) -> list[Labels] | ValueError:
+def _alone(folder: str) -> list[Labels] | ValueError:
     try:
-        return read_labels(folder)
+        return read_labels(Path(folder))
     except ValueError as error:
         return error
 
@@ -69,11 +69,11 @@ def _simple(path: str) -> tuple[_Kind, list[bytes]] | None:
     try:
         names = os.listdir(path)  # noqa: PTH208  (names alone)
         inside = os.listdir(f"{path}/{SET}")  # noqa: PTH208
-        if REAL_TYPES in inside or sum(name.startswith("set.") for name in names) != 1:
+        if REAL_TYPES in inside or [name for name in names if name.startswith("set.")] != [SET]:
             return None
         arrays = tuple(name for name in COLUMNS if name in inside)
         files = [read_bytes(f"{path}/{SET}/{name}") for name in arrays]
-        heads = tuple((data[: 10 + int.from_bytes(data[8:10], "little")], len(data)) for data in files)
+        heads = tuple([(data[: 10 + int.from_bytes(data[8:10], "little")], len(data)) for data in files])
         texts = read_bytes(f"{path}/type_map.raw"), read_bytes(f"{path}/type.raw")
     except OSError:
         return None

@@ -73,7 +73,9 @@ def read_bytes(path: str | Path, most: float = inf) -> bytes:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         data = os.read(descriptor, BLOCK)
-        while BLOCK <= len(data) <= most and (more := os.read(descriptor, _left(descriptor, len(data)))):
+        if len(data) < BLOCK:
+            return data
+        while len(data) <= most and (more := os.read(descriptor, _left(descriptor, len(data)))):
             data += more
         return data
     finally:

@@ -124,7 +124,7 @@ class CustomLabeler:
         return self._read_npy(directories) if self.output_fmt == NPY else read_each(self.read_labels, directories)
 
     def _read_npy(self, directories: Sequence[Path]) -> list[Labels | NoLabel]:
-        return [self._single(found) for found in read_many([folder / self.output_fn for folder in directories])]
+        return [self._single(found) for found in read_many([f"{folder}/{self.output_fn}" for folder in directories])]
 
     def _single(self, found: list[Labels] | ValueError) -> Labels | NoLabel:
         if isinstance(found, ValueError):
