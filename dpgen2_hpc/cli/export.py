@@ -6,7 +6,7 @@ import itertools
 from dpgen2_hpc.cli.main import existing
 from dpgen2_hpc.data.formats import EXTXYZ, keeps_labels
 from dpgen2_hpc.errors import DONE, InputError
-from dpgen2_hpc.report.dataset import collected, export, initial
+from dpgen2_hpc.report.export import collected, export, initial
 from dpgen2_hpc.state.record import read_record
 
 

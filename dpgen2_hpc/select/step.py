@@ -1,7 +1,8 @@
 """Select: class every explored frame by its deviation, put the candidates in order, take the first that pass."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +21,8 @@ CANDIDATE_ROW = np.dtype([("task", "<i4"), ("md_step", "<i8"), ("force", "<f8"),
 """A row of ``order.npy``: 28 bytes a candidate."""
 
 Read = TypeVar("Read")
+Runs = Mapping[int, Path]
+"""The folder of each usable run, by its task's number."""
 
 QUANTILES = (0.0, 0.1, 0.5, 0.9, 0.99, 1.0)
 
@@ -61,8 +64,10 @@ class SelectStep:
         order = np.load(folder.path / "order.npy", allow_pickle=False)
         classes = read_json(folder.path / "classes.json")
         quantiles = classes.pop("deviation_f")
-        drawn = self._draw(place, order)
-        self._write_predicted(place, drawn)
+        explore = results.load(ExploreResult, place.folder("explore"))
+        runs = {run["task"]: place.folder("explore").path / run["path"] for run in explore.runs}
+        drawn = self._draw(place, order, runs)
+        self._write_predicted(place, drawn, runs)
         self._write(place, drawn)
         counts = {
             **classes,
@@ -101,14 +106,14 @@ class SelectStep:
         counts = {"explored": int(totals.sum()), **{name: int(totals[code]) for name, code in names.items()}}
         return counts, np.concatenate(candidates), np.concatenate(forces)
 
-    def _draw(self, place: Place, order: NDArray[Any]) -> Drawn:
+    def _draw(self, place: Place, order: NDArray[Any], runs: Runs) -> Drawn:
         """Look at candidates in portions, so that no more is read than is needed."""
         drawn, known = Drawn(), _known_digests(place)
         while len(drawn.frames) < self.task_max and drawn.looked_at < len(order):
             portion = order[drawn.looked_at : drawn.looked_at + self.task_max - len(drawn.frames)]
             drawn.looked_at += len(portion)
             where = list(zip(portion["task"].tolist(), portion["md_step"].tolist(), strict=True))
-            for row, frame in zip(portion, self._read(place, where, self.explorer.frames), strict=True):
+            for row, frame in zip(portion, self._read(runs, where, self.explorer.frames), strict=True):
                 self._take(drawn, known, row, frame)
         return drawn
 
@@ -134,25 +139,23 @@ class SelectStep:
         )
 
     def _read(
-        self, place: Place, where: Sequence[tuple[int, int]], read: Callable[..., list[Read | None]]
+        self, runs: Runs, where: Sequence[tuple[int, int]], read: Callable[..., list[Read | None]]
     ) -> list[Read | None]:
         """Read something of each frame (task, MD step), each run opened once."""
-        explore = results.load(ExploreResult, place.folder("explore"))
-        paths = {run["task"]: place.folder("explore").path / run["path"] for run in explore.runs}
-        runs: dict[int, list[int]] = {}
+        of_run: dict[int, list[int]] = {}
         for index, (task, _) in enumerate(where):
-            runs.setdefault(task, []).append(index)
+            of_run.setdefault(task, []).append(index)
         found: list[Read | None] = [None] * len(where)
-        for task, indices in sorted(runs.items()):
+        for task, indices in sorted(of_run.items()):
             steps = [where[index][1] for index in indices]
-            for index, one in zip(indices, read(paths[task], steps, self.type_map), strict=True):
+            for index, one in zip(indices, read(runs[task], steps, self.type_map), strict=True):
                 found[index] = one
         return found
 
-    def _write_predicted(self, place: Place, drawn: Drawn) -> None:
+    def _write_predicted(self, place: Place, drawn: Drawn, runs: Runs) -> None:
         """Write what the models said of the selected frames, for the comparison with their labels."""
         where = [(row["task"], row["md_step"]) for row in drawn.rows]
-        found = self._read(place, where, self.explorer.predictions)
+        found = self._read(runs, where, self.explorer.predictions)
         kept = [(row, one) for row, one in zip(drawn.rows, found, strict=True) if one is not None]
         folder = place.folder(self.name).path
         temporary = fresh_folder(folder / "predicted.new")
