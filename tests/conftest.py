@@ -10,9 +10,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from project import Project, end_started
 
 
-def pytest_collection_modifyitems(items):
-    """Slow tests first, so that no core waits for the last of them."""
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Slow tests first, so that no core waits for the last of them; groups must be groups.
+
+    pytest-xdist marks a test's group in its name. A pytest that it does not know loses that in silence, and each worker
+    makes a Slurm and a real run of its own.
+    """
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    if getattr(config.option, "loadgroup", False):
+        lost = [item.nodeid for item in items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid]
+        if lost:
+            raise pytest.UsageError(f"this pytest and this pytest-xdist have lost the groups of tests, as of {lost[0]}")
 
 
 @pytest.fixture
