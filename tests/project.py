@@ -71,6 +71,10 @@ MACHINE = {
 }
 
 
+UNMEASURED = ["unset COVERAGE_PROCESS_CONFIG"]
+"""For `prepend_script`: measuring TensorFlow's start takes half as long again as the start."""
+
+
 class Project:
     """A folder with param.json, machine.json and initial data; ``work`` is its work directory."""
 

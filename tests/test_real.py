@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import slurm_project
 from programs import need
-from project import TEMPLATE, Project, wait_for
+from project import TEMPLATE, UNMEASURED, Project, wait_for
 from slurm_project import SlurmProject
 
 pytestmark = [pytest.mark.programs, pytest.mark.slow, pytest.mark.xdist_group("real")]
@@ -56,6 +56,7 @@ def _ends(driver, seconds: float) -> bool:
 def _real(project: Project) -> None:
     """Give a project real programs, real data and a template that they can learn."""
     _emt_data(project.folder / "data")
+    project.machine["default"]["resources"]["prepend_script"] = UNMEASURED
     project.param["train"]["numb_models"] = 2
     project.param["train"].update(
         template_script={**TEMPLATE, "training": {"numb_steps": 60, "disp_freq": 20, "save_freq": 20}}
@@ -198,9 +199,10 @@ def test_a_real_training_that_was_killed_goes_on_from_its_checkpoint(tmp_path):
     project = Project(tmp_path)
     project.env.update(PATH=path, **THREADS)
     _emt_data(project.folder / "data")
-    training = {"numb_steps": 1500, "disp_freq": 100, "save_freq": 100}
+    training = {"numb_steps": 800, "disp_freq": 100, "save_freq": 100}
     project.param["train"].update(template_script={**TEMPLATE, "training": training})
     project.param["train"]["config"] = {"train_args": "--skip-neighbor-stat"}
+    project.machine["default"]["resources"]["prepend_script"] = UNMEASURED
     project.machine["explore"] = {"command": "false"}
     project.machine["fp"] = {"command": "false"}
     assert project.run("--once").returncode == 3

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from labelers import made, prepared, run
 from programs import need
-from project import TEMPLATE, Project
+from project import TEMPLATE, UNMEASURED, Project
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.explore.configurations.alloy import Alloy
@@ -85,6 +85,7 @@ def _silicon(project: Run) -> None:
     (project.folder / "pw.in").write_text(PW_IN)
     (project.folder / "hurried").write_text(IN_A_HURRY)
     (project.folder / "hurried").chmod(0o755)
+    project.machine["default"]["resources"]["prepend_script"] = UNMEASURED
     param = project.param
     fp = {"inputs_config": {"pp_files": {"Si": str(SILICON)}, "template": "pw.in"}}
     _first_labels(project.folder, fp)
