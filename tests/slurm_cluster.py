@@ -106,8 +106,14 @@ class Cluster:
         return state in ("idle", "mixed", "allocated")
 
     def kill_controller(self) -> None:
-        """End slurmctld as an accident would; jobs go on."""
-        pid = self._alive("slurmctld")
+        """End slurmctld as an accident would, once it has written down the jobs that it knows; jobs go on.
+
+        One that dies before forgets them, hands their ids out again, and its node refuses to run a second job of an id.
+        """
+        pid, now = self._alive("slurmctld"), time.time()
+        if pid:
+            state = self.folder / "state" / "job_state"  # written within 5 s of a change
+            self._wait(lambda: state.stat().st_mtime > now or time.time() > now + 7)
         if pid:
             os.kill(pid, signal.SIGKILL)
             self._wait(lambda: not _lives(pid))

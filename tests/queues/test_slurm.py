@@ -102,7 +102,7 @@ def test_an_interrupt_in_the_submission_loop_loses_and_doubles_nothing(project):
 
 
 def test_a_controller_that_is_down_for_a_while_is_waited_out(project, cluster):
-    project.job_env(FAKE_DP_SLEEP="4")
+    project.job_env(FAKE_DP_SLEEP="12")
     driver = project.start()
     wait_for(lambda: len(project.calls()) >= 2)
     cluster.kill_controller()
