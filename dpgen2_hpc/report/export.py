@@ -60,27 +60,36 @@ def export(members: Iterator[Member], fmt: str, out: Path, workdir: WorkDir) -> 
     Raises
     ------
     InputError
-        There is no such format, or ``out`` is there.
+        There is no such format, ``out`` is there, or its folder is not.
     """
     if out.exists():
         raise InputError(f"'{out}' is there already: name another, nothing is overwritten")
     if fmt != EXTXYZ and keeps_labels(fmt) is None:
         raise InputError(unknown("format", fmt, known_formats()))
-    with storing(out):
-        return _as_extxyz(members, out) if fmt == EXTXYZ else _as_folder(members, fmt, out, workdir)
-
-
-def _as_extxyz(members: Iterator[Member], out: Path) -> int:
-    count, temporary = 0, out.with_name(f".{out.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        for member in members:
-            write_extxyz(file, member.labels, member.origin)
-            count += 1
-    temporary.rename(out)
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"'{out}': there is no folder '{out.parent}'; make it first")
+    temporary = out.with_name(f".{out.name}.tmp")
+    try:
+        with storing(out):
+            count = _as_extxyz(members, temporary) if fmt == EXTXYZ else _as_folder(members, fmt, temporary, workdir)
+            temporary.rename(out)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        temporary.unlink(missing_ok=True)
     return count
 
 
-def _as_folder(members: Iterator[Member], fmt: str, out: Path, workdir: WorkDir) -> int:
+def _as_extxyz(members: Iterator[Member], path: Path) -> int:
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        for member in members:
+            write_extxyz(file, member.labels, member.origin)
+            count += 1
+    return count
+
+
+def _as_folder(members: Iterator[Member], fmt: str, folder: Path, workdir: WorkDir) -> int:
     type_map = read_json(workdir.param)["inputs"]["type_map"]
     systems: dict[str, list[Labels]] = {}
     rows = []
@@ -89,15 +98,13 @@ def _as_folder(members: Iterator[Member], fmt: str, out: Path, workdir: WorkDir)
         system = systems.setdefault(labelled_system(labels, type_map), [])
         rows.append({**member.origin, "system": labelled_system(labels, type_map), "index": len(system)})
         system.append(labels)
-    temporary = fresh_folder(out.with_name(f".{out.name}.tmp"))
+    fresh_folder(folder)
     try:
         for name, system in systems.items():
-            write_by_dpdata(temporary / name, system, fmt)
+            write_by_dpdata(folder / name, system, fmt)
     except ValueError as error:
-        shutil.rmtree(temporary)
         raise InputError(f"{error}. It does write deepmd/npy and deepmd/hdf5; extxyz is written without it") from error
-    write_lines(temporary / INDEX, rows)
-    temporary.rename(out)
+    write_lines(folder / INDEX, rows)
     return len(rows)
 
 

@@ -143,6 +143,7 @@ def test_a_format_without_room_for_labels_gets_a_file_for_each_frame(work, tmp_p
         (["gaussian/gjf", "new"], "keywords"),
         (["ase/structure", "new"], "writes no file"),
         (["extxyz", "work"], "is there already"),
+        (["extxyz", "nowhere/new"], "there is no folder"),
         (["extxyz", "new", "--iterations", "1-7"], "finished 2 iterations"),
         (["extxyz", "new", "--iterations", "2-1"], "finished 2 iterations"),
         (["extxyz", "new", "--iterations", "last"], "expected is 3, or 0-3"),
@@ -159,3 +160,4 @@ def test_first_data_that_are_gone_are_named(work, tmp_path, capsys):
     (tmp_path / "first/Cu2Al1/type.raw").unlink()
     assert export(work, "extxyz", tmp_path / "new.xyz") == 4
     assert "type.raw" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "work"]
