@@ -72,7 +72,7 @@ class LockHeld(UserError):
 
 
 class Blocked(UserError):
-    """A person is needed: the reason goes into the record, and the same command tries again."""
+    """User action is needed: the reason goes into the record, and the same command tries again."""
 
 
 class QueueDown(Exception):

@@ -20,6 +20,7 @@ LEVELS = [
     {"loop", "report"},
     {"train", "explore", "select", "fp", "collect"},
     {"dispatch", "inputs"},
+    {"plugins"},
     {"kinds"},
     {"data", "state"},
     {"errors"},
