@@ -87,3 +87,29 @@ def _forbids_its_owner(error: OSError, path: Path) -> bool:
     except OSError:
         return False
     return found.st_uid == os.geteuid() and not found.st_mode & stat.S_IRUSR
+
+
+def tail(path: Path, lines: int = 10) -> str:
+    r"""Return the last lines of a log, the empty string if it cannot be read; only its end is read.
+
+    What a terminal would obey is shown as ``\x1b``: a program may print anything.
+    """
+    try:
+        end = read_output_end(path, 200 * lines)
+    except OutputError:
+        return ""
+    return "\n".join(printable(line) for line in end.decode(errors="replace").splitlines()[-lines:])
+
+
+def printable(text: str) -> str:
+    r"""Return a line in which control characters are escaped, except tabs.
+
+    Examples
+    --------
+    >>> printable("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return "".join(
+        character if character.isprintable() or character == "\t" else character.encode("unicode_escape").decode()
+        for character in text
+    )

@@ -1,17 +1,29 @@
-"""A new attempt at a task: the old one's folder is set aside whole, never overwritten."""
+"""A new attempt at a task: its inputs are written again, and the old folder is kept whole under another name."""
 
-import os
+import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
-from dpgen2_hpc.errors import StateError
+from dpgen2_hpc.data.outputs import read_output_text
+from dpgen2_hpc.errors import OutputError, StateError
 from dpgen2_hpc.state.files import fresh_folder
-from dpgen2_hpc.state.ledger import TaskState
+from dpgen2_hpc.state.identity import digest_file, digest_folder
+from dpgen2_hpc.state.ledger import DIGITS, Ledger, TaskState
 from dpgen2_hpc.state.workdir import StepFolder
 
-CarryOver = Callable[[TaskState, Path, Path], None]
-"""(task, old folder, new folder): bring what a new attempt may use of an old one, a checkpoint."""
+log = logging.getLogger(__name__)
+
+
+class Writer(Protocol):
+    """What a step does for an attempt before it is submitted."""
+
+    def write(self, task: TaskState, directory: Path) -> Mapping[str, str]:
+        """Write the inputs of a task's newest attempt as today's settings have them; return their digests by name."""
+
+    def carry_over(self, task: TaskState, old: Path, new: Path) -> None:
+        """Copy what a new attempt may use of the old one, whose verdict is ``task.before``: a checkpoint."""
 
 
 def write_attempt(directory: Path, attempt: int) -> None:
@@ -20,42 +32,95 @@ def write_attempt(directory: Path, attempt: int) -> None:
 
 
 def read_attempt(directory: Path) -> int | None:
-    """Return which attempt a folder is, or ``None`` for none."""
+    """Return which attempt a folder is, ``None`` if it does not say (a full disk leaves an empty file)."""
     try:
-        return int((directory / "attempt").read_text())
-    except (FileNotFoundError, NotADirectoryError):
+        return int(read_output_text(directory / "attempt", limit=100))
+    except (OutputError, ValueError):
         return None
 
 
-def ensure_attempt(folder: StepFolder, task: TaskState, carry_over: CarryOver) -> None:
-    """Make the folder of a task that of its newest attempt.
+def ensure_attempt(
+    ledger: Ledger, folder: StepFolder, task: TaskState, writer: Writer, *, refresh: bool = False
+) -> None:
+    """Make the folder of a task that of its newest attempt, with the inputs that today's settings ask for.
 
-    Whatever instant an earlier try was killed at, this completes it: the new folder is filled aside, the old one
-    renamed away, the new one renamed into its place.
+    A file that the user has edited in the task's folder is kept. Whatever instant an earlier try was killed at, this
+    completes it: the new folder is filled under another name, the old one is renamed, the new one gets its name.
+    ``refresh``: write the inputs again even if the folder is that attempt's; its program has not been started.
     """
-    current, attempt = folder.task(task.index), task.attempt
-    if read_attempt(current) == attempt:
+    current, here = folder.task(task.index), read_attempt(folder.task(task.index))
+    new, old = current.with_name(f"{current.name}.new"), current.with_name(f"{current.name}.old")
+    if here == task.attempt and not refresh:
         return
-    new = current.with_name(f"{current.name}.new")
-    if not current.exists() and not new.exists():
-        raise StateError(f"'{current}' is missing: it holds the inputs of a task that is not done. Restore it.")
-    if current.exists():
-        fresh_folder(new)
-        _copy_inputs(task, current, new)
-        carry_over(task, current, new)
-        write_attempt(new, attempt)
-        current.rename(folder.attempt(task.index, read_attempt(current) or attempt - 1))
+    if not current.exists():
+        if read_attempt(new) != task.attempt:
+            raise StateError(
+                f"'{current}' is missing, and its task is not done. Restore the folder, or prepare the whole step "
+                f"again: dpgen2-hpc rewind {folder.step}"
+            )
+        new.rename(current)
+        return
+    _fill(ledger, folder, task, writer, new)
+    if here == task.attempt:
+        shutil.rmtree(old, ignore_errors=True)
+        current.rename(old)
+    else:
+        current.rename(_free(folder.attempt(task.index, here or task.attempt - 1)))
     new.rename(current)
+    shutil.rmtree(old, ignore_errors=True)
 
 
-def _copy_inputs(task: TaskState, old: Path, new: Path) -> None:
-    """Copy the inputs that the task's line names; a link stays the link it is."""
-    for name in task.inputs:
+def _fill(ledger: Ledger, folder: StepFolder, task: TaskState, writer: Writer, new: Path) -> None:
+    """Write the folder of a new attempt; note the digests of its inputs if they are not those of the last one."""
+    current = folder.task(task.index)
+    here = read_attempt(current)
+    fresh_folder(new)
+    written = {name: digest[:DIGITS] for name, digest in writer.write(task, new).items()}
+    before = task.inputs_of(task.attempt if here is None else here)
+    for name in _keep_edits(before, current, new):
+        log.info("%s/%s: %s was edited by hand; your version is used", folder.path.name, current.name, name)
+    if here != task.attempt:
+        writer.carry_over(task, current, new)
+    write_attempt(new, task.attempt)
+    if written != task.inputs_of(task.attempt):
+        ledger.append([{"event": "inputs", "task": task.index, "attempt": task.attempt, "inputs": written}])
+
+
+def _keep_edits(before: Mapping[str, str | None], old: Path, new: Path) -> list[str]:
+    """Copy the inputs that are not what was written into ``old``; return the names of those known to be edited.
+
+    Of a file that an older version wrote, no digest is known: it is kept as it is.
+    """
+    edited = []
+    for name, digest in before.items():
         source, target = old / name, new / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_symlink():
-            os.symlink(source.readlink(), target)
-        elif source.is_dir():
-            shutil.copytree(source, target, symlinks=True)
-        else:
-            shutil.copy2(source, target)
+        if source.is_symlink() or not (source.is_file() or source.is_dir()):  # the link that was made, or deleted
+            continue
+        if digest is not None and _digest(source)[:DIGITS] == digest:
+            continue
+        if digest is not None:
+            edited.append(name)
+        _replace(source, target)
+    return edited
+
+
+def _digest(path: Path) -> str:
+    return digest_folder(path) if path.is_dir() else digest_file(path)
+
+
+def _replace(source: Path, target: Path) -> None:
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    else:
+        target.unlink(missing_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, symlinks=True)
+    else:
+        shutil.copy2(source, target)
+
+
+def _free(path: Path) -> Path:
+    """Return ``path``, or the first name after it under which there is nothing."""
+    names = (path.with_name(f"{path.name}.{number}") for number in range(2, 1000))
+    return next(name for name in (path, *names) if not name.exists())

@@ -5,9 +5,8 @@ killed anywhere goes on from what it finds. The order of writing is the whole tr
 job is submitted, a verdict before anything follows from it.
 """
 
-import socket
-import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 
 from dpgen2_hpc.dispatch.attempts import ensure_attempt
 from dpgen2_hpc.dispatch.policy import Policy, cores
@@ -15,7 +14,10 @@ from dpgen2_hpc.dispatch.schedulers import Entry
 from dpgen2_hpc.dispatch.site import Claim, Site
 from dpgen2_hpc.dispatch.verdicts import Judge, Worker, not_begun
 from dpgen2_hpc.errors import QueueDown, QueueFull, StateError
-from dpgen2_hpc.state.ledger import ANSWERS, DOWN, FULL, Event, JobState, Ledger
+from dpgen2_hpc.state.clock import Moment
+from dpgen2_hpc.state.host import Host
+from dpgen2_hpc.state.ledger import ANSWERS, DOWN, FULL, LOST, Event, JobState, Ledger, TaskState
+from dpgen2_hpc.state.lock import Lock
 
 LOOKS = 2
 """How often the queue must say that it does not know a job."""
@@ -31,6 +33,8 @@ class Batch:
         policy: Policy,
         name: Callable[[int], str],
         before_submission: Callable[[], None],
+        *,
+        lock: Lock,
     ) -> None:
         """Take up a batch where its ledger stands; ``name`` gives a job's name from its number.
 
@@ -38,11 +42,14 @@ class Batch:
         """
         self.site, self.worker, self.policy, self.name = site, worker, policy, name
         self.before_submission, self.judge = before_submission, Judge(site, worker, policy)
-        self.folder = site.folder
-        self.ledger = Ledger.read(self.folder.ledger)
+        self.folder, self.clock = site.folder, lock.clock
+        self.ledger = Ledger.read(self.folder.ledger, lock)
         if self.folder.task(len(self.ledger.tasks)).exists():
             known = len(self.ledger.tasks)
-            raise StateError(f"'{self.folder.ledger}' was cut: it knows {known} tasks, and there are more.")
+            raise StateError(
+                f"'{self.folder.ledger}' was cut: it has {known} tasks, and the folder has more. Restore it, or "
+                f"prepare the whole step again: dpgen2-hpc rewind {self.folder.step}"
+            )
         self._doubts = {job.index: 0 for job in self.ledger.open_jobs() if job.id is None}
         """Looks in vain for jobs that may or may not have been submitted: "not there" is believed when said twice."""
 
@@ -59,9 +66,9 @@ class Batch:
     @property
     def unsure(self) -> bool:
         """Whether the very next look decides something by itself: a job is missing, or might have been submitted."""
-        soon = time.time() + self.site.scheduler.minimum_wait - self.grace
-        missing = [job.missing_since for job in self.ledger.open_jobs() if job.missing_since is not None]
-        return bool(self._doubts) or any(since <= soon for since in missing)
+        now, soon = self.clock.now(), self.grace - self.site.scheduler.minimum_wait
+        missing = [job.missing for job in self.ledger.open_jobs() if job.missing is not None]
+        return bool(self._doubts) or any(now.since(moment) >= soon for moment in missing)
 
     def open(self) -> None:
         """Write the intents of all tasks that wait for a job: one write, one fsync."""
@@ -74,6 +81,7 @@ class Batch:
                 "event": "intent",
                 "job": number,
                 "name": self.name(number),
+                "command": self.worker.command,
                 "tasks": [[task.index, task.attempt + 1] for task in group],
             }
             for number, group in enumerate(groups, first)
@@ -112,6 +120,23 @@ class Batch:
         """Return the other hosts on which jobs may run that only they can see."""
         return {str(job.host) for job in self.ledger.open_jobs() if job.id is not None and self._elsewhere(job)}
 
+    def declare_dead(self) -> list[str]:
+        """Give up the jobs that run on other hosts: the user says that these are dead; return the jobs' names."""
+        jobs = [job for job in self.ledger.open_jobs() if job.id is not None and self._elsewhere(job)]
+        why = "its host is dead, the user says (--take-over)"
+        for job in jobs:
+            unjudged = [self.ledger.tasks[task] for task, attempt in job.tasks if self._is_open(task, attempt)]
+            verdicts = [
+                {"event": "verdict", "task": task.index, "attempt": task.attempt, "state": LOST, "why": why}
+                for task in unjudged
+            ]
+            self.ledger.append([*verdicts, {"event": "state", "job": job.index, "state": "gone"}])
+        return [job.name for job in jobs]
+
+    def _is_open(self, task: int, attempt: int) -> bool:
+        state = self.ledger.tasks[task]
+        return state.attempt == attempt and state.verdict is None
+
     # ---- submission
 
     def _submit(self) -> None:
@@ -133,12 +158,21 @@ class Batch:
     def _submit_one(self, job: JobState) -> None:
         tasks = [self.ledger.tasks[task] for task, _ in job.tasks]
         for task in tasks:
-            ensure_attempt(self.folder, task, self.worker.carry_over)
+            ensure_attempt(self.ledger, self.folder, task, self.worker, refresh=self._was_changed())
+        if job.command != self.worker.command:
+            self.ledger.append([{"event": "command", "job": job.index, "command": self.worker.command}])
         self._doubts[job.index] = 0
         identifier = self.site.submit(job, tasks, self.policy)
         well = [_ANSWERS] if self.ledger.trouble is not None else []
-        self.ledger.append([_id_event(job, identifier, socket.gethostname()), *well])
+        self.ledger.append([_id_event(job, identifier, Host.me()), *well])
         del self._doubts[job.index]
+
+    def _was_changed(self) -> bool:
+        """Whether the step's settings have changed since its tasks were prepared: a first attempt must follow, too."""
+        ledger, settings = self.ledger, self.worker.settings
+        if ledger.settings and settings not in ledger.settings:
+            ledger.append([{"event": "settings", "digest": settings}])
+        return len(ledger.settings) > 1
 
     def _default_parallelism(self) -> float:
         """Return how many processes this host bears; a queue has limits of its own."""
@@ -162,7 +196,7 @@ class Batch:
             if claim is not None:
                 adopted.append(_id_event(job, claim.id, claim.host))
             elif entry is not None:
-                adopted.append(_id_event(job, entry.id, socket.gethostname()))
+                adopted.append(_id_event(job, entry.id, Host.me()))
             self._doubts[job.index] += job.name not in underway
         self.ledger.append(adopted)
         self._doubts = {job.index: self._doubts[job.index] for job in doubtful if self._still_doubtful(job)}
@@ -180,15 +214,16 @@ class Batch:
         silent = [job for job in jobs if job.state != "gone" and not self._elsewhere(job)]
         entries = {entry.name: entry for entry in self.site.live([job.name for job in silent])}
         events: list[Event] = []
+        now: Moment = self.clock.now()
         for job in silent:
             if job.name in entries:
                 running = claims[job.index] is not None or entries[job.name].running
                 state = "running" if running else "submitted"
-                if job.state != state or job.missing_since is not None:
+                if job.state != state or job.missing is not None:
                     events.append({"event": "state", "job": job.index, "state": state})
-            elif job.missing_since is None:
+            elif job.missing is None:
                 events.append(_missing_event(job))
-            elif time.time() - job.missing_since >= self._grace(job, claims[job.index]):
+            elif now.since(job.missing) >= self._grace(job, claims[job.index]):
                 events += self._given_up(job)
         self.ledger.append(events)
 
@@ -198,7 +233,8 @@ class Batch:
 
     def _elsewhere(self, job: JobState) -> bool:
         """Whether only another host could see the job: its claim is believed, its silence proves nothing."""
-        return self.site.scheduler.own_host and job.host != socket.gethostname()
+        host = job.host
+        return self.site.scheduler.own_host and host is not None and not (host.is_here or host.has_restarted)
 
     def _judge(self, jobs: list[JobState], claims: dict[int, Claim | None]) -> None:
         """Judge the attempts that jobs say they have ended; a job all of whose tasks have ended is gone."""
@@ -216,24 +252,23 @@ class Batch:
 
     def _verdicts(self, job: JobState, claim: Claim) -> Iterator[Event]:
         for number, attempt in job.tasks:
-            task = self.ledger.tasks[number]
-            if (number, attempt) in claim.ended and task.attempt == attempt and task.verdict is None:
-                yield self.judge.verdict(job, task, claim.ended[number, attempt])
+            if (number, attempt) in claim.ended and self._is_open(number, attempt):
+                yield self.judge.verdict(job, self.ledger.tasks[number], claim.ended[number, attempt])
 
     def _given_up(self, job: JobState) -> list[Event]:
         """Return the events of a job that is believed to be gone; its last words are read after the queue's answer."""
         claim = self.site.claim(job.name)
         events = list(self._verdicts(job, claim)) if claim is not None else []
         for number, attempt in job.tasks:
-            task = self.ledger.tasks[number]
-            if not self._attempt_ended(claim, number, attempt) and task.attempt == attempt and task.verdict is None:
+            task: TaskState = self.ledger.tasks[number]
+            if not self._attempt_ended(claim, number, attempt) and self._is_open(number, attempt):
                 began = self.site.began(task) or claim is None or not claim.ended
                 events.append(self.judge.verdict(job, task, None) if began else not_begun(task))
         return [*events, {"event": "state", "job": job.index, "state": "gone"}]
 
     def _shape(self) -> tuple[object, ...]:
         """Return what a change would change."""
-        jobs = tuple((job.id, job.state, job.missing_since) for job in self.ledger.jobs)
+        jobs = tuple((job.id, job.state, job.missing) for job in self.ledger.jobs)
         return jobs, tuple(self.ledger.counts().values())
 
 
@@ -255,7 +290,7 @@ def cancel(site: Site, ledger: Ledger, why: str, *, waiting_only: bool = False) 
     ]
     named = {entry.name: entry for entry in entries}
     adopted = [
-        _id_event(jobs[name], entry.id, socket.gethostname()) for name, entry in named.items() if jobs[name].id is None
+        _id_event(jobs[name], entry.id, Host.me()) for name, entry in named.items() if jobs[name].id is None
     ]
     ledger.append([*adopted, *({"event": "cancel", "job": jobs[name].index, "why": why} for name in named)])
     if entries:
@@ -266,8 +301,10 @@ def cancel(site: Site, ledger: Ledger, why: str, *, waiting_only: bool = False) 
 _ANSWERS: Event = {"event": "queue", "state": ANSWERS}
 
 
-def _id_event(job: JobState, identifier: str, host: str) -> Event:
-    return {"event": "id", "job": job.index, "id": identifier, "host": host}
+def _id_event(job: JobState, identifier: str, host: Host) -> Event:
+    """Return the event that a job has its id; ``host`` is where it can be looked up, if that is one host alone."""
+    machine = asdict(host)
+    return {"event": "id", "job": job.index, "id": identifier, "host": machine.pop("name"), **machine}
 
 
 def _missing_event(job: JobState) -> Event:

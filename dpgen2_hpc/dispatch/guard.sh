@@ -1,10 +1,15 @@
-# The first act of a job: a queue entry that finds another's claim on its name leaves without touching a task.
+# The first act of a job: a queue entry that finds another's claim on its name leaves without touching a task. So does
+# one whose script is not in the folder: the step was rewound, and the folder is another batch's.
 DPGEN2_HPC_JOB=@NAME@; export DPGEN2_HPC_JOB
 DPGEN2_HPC_ROOT=@ROOT@
 cd "$DPGEN2_HPC_ROOT" || exit 1
 dpgen2_hpc_id=@ID@
 unset DPGEN2_HPC_SUBMIT
-printf '%s %s\n' "$dpgen2_hpc_id" "$(uname -n)" > "jobs/.claim.$DPGEN2_HPC_JOB.$$" || exit 1
+[ -e "jobs/$DPGEN2_HPC_JOB.sub" ] || exit 0
+dpgen2_hpc_boot=$(cat /proc/sys/kernel/random/boot_id 2> /dev/null || echo -)
+dpgen2_hpc_space=$(readlink /proc/self/ns/pid || echo -)
+printf '%s %s %s %s\n' "$dpgen2_hpc_id" "$(uname -n)" "$dpgen2_hpc_boot" "$dpgen2_hpc_space" \
+    > "jobs/.claim.$DPGEN2_HPC_JOB.$$" || exit 1
 if ln "jobs/.claim.$DPGEN2_HPC_JOB.$$" "jobs/$DPGEN2_HPC_JOB.claim" 2> /dev/null; then
     rm -f "jobs/.claim.$DPGEN2_HPC_JOB.$$"
 else

@@ -2,6 +2,7 @@
 
 import glob
 import importlib.resources
+import os
 import re
 import shlex
 import shutil
@@ -12,13 +13,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+from dpgen2_hpc.data.outputs import read_output_text, tail
 from dpgen2_hpc.dispatch import machine as layer
 from dpgen2_hpc.dispatch.attempts import read_attempt, write_attempt
 from dpgen2_hpc.dispatch.machine import StepMachine
 from dpgen2_hpc.dispatch.policy import Policy
 from dpgen2_hpc.dispatch.schedulers import Entry, Reply, ending_of
-from dpgen2_hpc.errors import InputError, UserError
-from dpgen2_hpc.state.files import tail
+from dpgen2_hpc.dispatch.transfer import bring_back, written
+from dpgen2_hpc.errors import InputError, OutputError, UserError
+from dpgen2_hpc.state.host import Host
 from dpgen2_hpc.state.ledger import JobState, TaskState
 from dpgen2_hpc.state.workdir import StepFolder
 
@@ -28,7 +31,7 @@ class Claim:
     """A job's own file: who runs it, and a line for each task that it has ended."""
 
     id: str
-    host: str
+    host: Host
     ended: dict[tuple[int, int], "Ended"] = field(default_factory=dict)
     """By (task, attempt)."""
 
@@ -43,7 +46,10 @@ class Ended(NamedTuple):
 NOT_FOUND = (126, 127)
 """Exit codes of a shell that did not find a command, or may not run it."""
 
-_LINE = re.compile(r"\d+ \d+ \d+ -?\d+")
+CLAIM_LIMIT = 1 << 26
+"""Bytes of a claim that are read: more than two million tasks of one job."""
+
+_LINE = re.compile(r"[0-9]{1,9} [0-9]{1,9} [0-9]{1,3} -?[0-9]{1,12}")
 """Task, attempt, exit code, seconds. Anything else was mangled by a full disk, and is as good as no word."""
 
 
@@ -84,7 +90,7 @@ class Site:
         self._make_root()
         (self.root / "jobs").mkdir(exist_ok=True)
         self._put(tasks)
-        (self.root / script).write_text(self.script(job, tasks, policy))
+        _write_script(self.root / script, self.script(job, tasks, policy))
         return self.scheduler.submitted_id(self.call(f"{SUBMITS}={job.name} {self.scheduler.submit(job.name, script)}"))
 
     def submitting(self, names: Sequence[str]) -> set[str]:
@@ -100,16 +106,16 @@ class Site:
         """Return the script of a job: the site's header, the guard, the site's modules, the tasks."""
         parts = layer.script_parts(self.machine, self._context, job.name, len(tasks))
         guard = importlib.resources.files("dpgen2_hpc.dispatch").joinpath("guard.sh").read_text()
-        for mark, value in {
-            "@NAME@": job.name,
-            "@ROOT@": shlex.quote(str(self.root)),
-            "@ID@": self.scheduler.own_id,
-            "@TIMEOUT@": f"{policy.timeout:g}" if policy.timeout else "",
-        }.items():
-            guard = guard.replace(mark, value)
+        values = {
+            "NAME": job.name,
+            "ROOT": shlex.quote(str(self.root)),
+            "ID": self.scheduler.own_id,
+            "TIMEOUT": f"{policy.timeout:g}" if policy.timeout else "",
+        }
+        guard = re.sub(r"@([A-Z]+)@", lambda mark: values[mark[1]], guard)
         lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(policy.envs.items())]
         for task, gpu, wait in zip(tasks, parts.gpu_prefixes, parts.waits, strict=True):
-            words = [str(task.index), str(task.attempt), self.folder.task_name(task.index), task.command]
+            words = [str(task.index), str(task.attempt), self.folder.task_name(task.index), job.command or ""]
             lines.append(f"( {gpu} dpgen2_hpc_run {shlex.join(words)} ) &")
             lines += ["wait"] * wait
         return "\n".join([parts.header, guard, parts.environment, *lines, "wait", parts.ending, ""])
@@ -117,14 +123,16 @@ class Site:
     def claim(self, name: str) -> Claim | None:
         """Return what a job has written of itself, ``None`` before it started; a torn last line does not count."""
         try:
-            text = (self.root / "jobs" / f"{name}.claim").read_text()
-        except FileNotFoundError:
+            text = read_output_text(self.root / "jobs" / f"{name}.claim", CLAIM_LIMIT)
+        except OutputError:
             return None
-        lines = text[: text.rfind("\n") + 1].splitlines()
-        if not lines:
+        first, *lines = text[: text.rfind("\n") + 1].split("\n")
+        if not first:
             return None
-        identifier, _, host = lines[0].partition(" ")
-        return Claim(identifier, host, dict(_ended(line) for line in lines[1:] if _LINE.fullmatch(line)))
+        words = ["" if word == "-" else word for word in first.split()]
+        identifier, host, boot, namespace, *_ = [*words, *[""] * 4]
+        ended = dict(_ended(line) for line in lines if _LINE.fullmatch(line))
+        return Claim(identifier, Host(host, boot, namespace), ended)
 
     def began(self, task: TaskState) -> bool:
         """Whether a task's program was started: it has a log."""
@@ -165,17 +173,12 @@ class Site:
 
     def fetch(self, tasks: Sequence[TaskState]) -> None:
         """Bring back everything that these tasks wrote; what was sent stays where it is."""
-        plans = tuple(self._plan(task, backward=self._written(task)) for task in tasks) if self.forwards else ()
-        if plans:
-            batch = layer.submission(self._work_base, self._remote_name, plans)
-            self._context.download(batch, check_exists=True, mark_failure=False)
-
-    def _written(self, task: TaskState) -> list[str]:
-        """Return the names in a task's folder there that were not sent."""
-        there, sent = self.root / self.folder.task_name(task.index), self._sent(task)
-        known = {"attempt", *(sent.read_text().splitlines() if sent.exists() else ())}
-        names = (path.name for path in there.iterdir()) if read_attempt(there) == task.attempt else ()
-        return sorted(glob.escape(name) for name in names if name not in known)
+        for task in tasks if self.forwards else ():
+            there, here = self.root / self.folder.task_name(task.index), self.folder.task(task.index)
+            if read_attempt(there) == task.attempt == read_attempt(here):
+                sent = self._sent(task)
+                names = written(there, sent.read_text().splitlines() if sent.exists() else ())
+                bring_back(there, here, names)
 
     def _sent(self, task: TaskState) -> Path:
         """Return the file that lists what was sent for an attempt."""
@@ -185,14 +188,24 @@ class Site:
         """Send the tasks' folders and the shared one, where the jobs run elsewhere; each once."""
         if not self.forwards:
             return
-        shared = self.root / "jobs" / ".shared"
-        if not shared.exists():
-            common = ("shared",) if self.folder.shared.exists() else ()
-            self._context.upload(layer.submission(self._work_base, self._remote_name, (), common))
-            shared.touch()
+        self._put_shared()
         for task in tasks:
             if read_attempt(self.root / self.folder.task_name(task.index)) != task.attempt:
                 self._send(task)
+
+    def _put_shared(self) -> None:
+        """Send the shared folder, and later what has been added to it; never again what jobs may be reading."""
+        noted = self.root / "jobs" / ".shared"
+        if noted.exists() and (self.root / "shared").is_symlink():
+            return
+        there = set(noted.read_text().splitlines()) if noted.exists() else set()
+        here = {path.name for path in self.folder.shared.iterdir()} if self.folder.shared.exists() else set()
+        if noted.exists() and not here - there:
+            return
+        names = (f"shared/{glob.escape(name)}" for name in sorted(here - there))
+        common = tuple(names) if noted.exists() else ("shared",) * bool(here)
+        self._context.upload(layer.submission(self._work_base, self._remote_name, (), common))
+        noted.write_text("".join(f"{name}\n" for name in sorted(here)))
 
     def _send(self, task: TaskState) -> None:
         """Send a task's folder: its number comes last, since a folder that bears it counts."""
@@ -204,14 +217,21 @@ class Site:
             shutil.rmtree(there)
         names = sorted(path.name for path in self.folder.task(task.index).iterdir() if path.name != "attempt")
         self._sent(task).write_text("".join(f"{name}\n" for name in names))
-        plan = self._plan(task, forward=[glob.escape(name) for name in names])
+        plan = self._plan(task, [glob.escape(name) for name in names])
         self._context.upload(layer.submission(self._work_base, self._remote_name, (plan,)))
         there.mkdir(exist_ok=True)
         write_attempt(there, task.attempt)
 
-    def _plan(self, task: TaskState, forward: Sequence[str] = (), backward: Sequence[str] = ()) -> Any:
-        return SimpleNamespace(
-            task_work_path=self.folder.task_name(task.index),
-            forward_files=list(forward),
-            backward_files=list(backward),
-        )
+    def _plan(self, task: TaskState, forward: Sequence[str]) -> Any:
+        name = self.folder.task_name(task.index)
+        return SimpleNamespace(task_work_path=name, forward_files=list(forward), backward_files=[])
+
+
+def _write_script(path: Path, text: str) -> None:
+    """Write a job's script for its owner alone: its variables may be secrets; a file that jobs may read is replaced."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    temporary.rename(path)

@@ -1,24 +1,37 @@
-"""What is made of an attempt that has ended: usable, lost to the queue, or failed by its own program."""
+"""Judge finished attempts: done, lost (ended by the scheduler) or failed (ended by its own program)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU
 from typing import Protocol
 
+from dpgen2_hpc.dispatch.attempts import read_attempt
 from dpgen2_hpc.dispatch.policy import Policy
 from dpgen2_hpc.dispatch.site import Ended, Site
 from dpgen2_hpc.errors import OutputError
 from dpgen2_hpc.state.ledger import BROKEN, DONE, FAILED, LOST, Event, JobState, TaskState
 
 ENDERS = {128 + number for number in (SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU)}
-"""Exit codes of programs that somebody else has ended: the queue, the system for want of memory, a person."""
+"""Exit codes of programs that the scheduler, the system (out of memory) or the user has ended."""
 
 TIMED_OUT = (124, 128 + SIGKILL)
 """Exit codes of ``timeout``: the program obeyed it, or had to be killed."""
 
 
 class Worker(Protocol):
-    """What a step knows about its own tasks."""
+    """What a step knows about its own tasks; it is a :class:`dpgen2_hpc.dispatch.attempts.Writer` too."""
+
+    @property
+    def command(self) -> str:
+        """The command of an attempt that is submitted now, as today's inputs have it."""
+
+    @property
+    def settings(self) -> str:
+        """A digest of the settings that inputs are written with now."""
+
+    def write(self, task: TaskState, directory: Path) -> Mapping[str, str]:
+        """Write the inputs of a task's newest attempt as today's settings have them; return their digests by name."""
 
     def judge(self, task: int, directory: Path, exit_code: int | None) -> str | None:
         """Return a note on a usable attempt, or ``None``; ``exit_code`` is ``None`` when the queue ended it.
@@ -30,7 +43,7 @@ class Worker(Protocol):
         """
 
     def carry_over(self, task: TaskState, old: Path, new: Path) -> None:
-        """Bring what a new attempt may use of the old one, whose verdict is ``task.before``."""
+        """Copy what a new attempt may use of the old one, whose verdict is ``task.before``: a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +64,7 @@ class Judge:
             return _verdict_event(task, LOST, why)
         try:
             exit_code = None if lost or ended is None else ended.exit_code
-            note = self.worker.judge(task.index, self.site.folder.task(task.index), exit_code)
+            note = self._judged(task, exit_code)
         except OutputError as error:
             why = f"{why}; {error}" if why else str(error)
             if lost or task.failed >= self.policy.FAILURES:
@@ -59,16 +72,32 @@ class Judge:
             return _verdict_event(task, FAILED, why)
         return _verdict_event(task, DONE, note)
 
+    def _judged(self, task: TaskState, exit_code: int | None) -> str | None:
+        """Return the step's note on an attempt.
+
+        Raises
+        ------
+        OutputError
+            It left nothing usable, or the folder is not that attempt's: this driver is too late, or files were moved.
+        """
+        directory = self.site.folder.task(task.index)
+        here = read_attempt(directory)
+        if here != task.attempt:
+            what = "is missing" if not directory.exists() else f"is not that of attempt {task.attempt}"
+            raise OutputError(f"the folder '{directory.name}' {what}")
+        return self.worker.judge(task.index, directory, exit_code)
+
     def _foreign_end(self, job: JobState, ended: Ended | None) -> tuple[str | None, bool]:
         """Return who else ended an attempt, if not its own program, and whether it counts as lost to the queue."""
         if ended is None:
-            return self.site.ending(job.name) or "it ended without a word: cancelled, killed, or its host failed", True
+            unknown = "no exit code was reported: job cancelled, killed, or node failure"
+            return self.site.ending(job.name) or unknown, True
         timeout = self.policy.timeout
         if timeout and ended.exit_code in TIMED_OUT and ended.seconds + 1 >= timeout:
             return f"it took longer than its timeout of {timeout:g} s", self.policy.timeout_is_transient
         if ended.exit_code in ENDERS:
             number = ended.exit_code - 128
-            return self.site.ending(job.name) or f"signal {number} ended it: by hand, or for want of memory", True
+            return self.site.ending(job.name) or f"killed by signal {number}: by the user, or out of memory", True
         return None, False
 
 

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dpgen2_hpc.data.outputs import tail
 from dpgen2_hpc.loop.logs import logs
 from dpgen2_hpc.loop.schedule import Decision
 from dpgen2_hpc.state import results
-from dpgen2_hpc.state.files import read_json, tail
+from dpgen2_hpc.state.files import read_json
 from dpgen2_hpc.state.ledger import BROKEN, Ledger, TaskState
 from dpgen2_hpc.state.results import SelectResult
 from dpgen2_hpc.state.workdir import Place, task_key

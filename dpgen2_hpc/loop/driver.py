@@ -3,10 +3,10 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn
 
 from dpgen2_hpc.dispatch.batch import Batch
 from dpgen2_hpc.dispatch.names import job_name
@@ -14,15 +14,16 @@ from dpgen2_hpc.dispatch.poll import Outage, Pace
 from dpgen2_hpc.errors import DONE, STILL_RUNNING, Blocked, QueueDown, SubmissionRefused
 from dpgen2_hpc.loop import advice
 from dpgen2_hpc.loop.follow import follow
+from dpgen2_hpc.loop.patience import Patience
 from dpgen2_hpc.loop.plan import Plan
-from dpgen2_hpc.loop.prepare import prepare
+from dpgen2_hpc.loop.prepare import StepWorker, prepare
 from dpgen2_hpc.loop.schedule import COMPLETE, GO_ON, Decision, decide
 from dpgen2_hpc.loop.signals import Signals
-from dpgen2_hpc.loop.step import Step, TaskStep
-from dpgen2_hpc.state import results
+from dpgen2_hpc.loop.step import Step
+from dpgen2_hpc.state import results, stops
 from dpgen2_hpc.state.files import sync_folder
-from dpgen2_hpc.state.ledger import BROKEN, Ledger, TaskState
-from dpgen2_hpc.state.record import Record, RecordFile
+from dpgen2_hpc.state.ledger import BROKEN, Ledger, read_ledger
+from dpgen2_hpc.state.record import Record, RecordFile, utc_now
 from dpgen2_hpc.state.results import TrainResult
 from dpgen2_hpc.state.workdir import Place, StepFolder, WorkDir
 
@@ -35,27 +36,12 @@ PROGRESS_INTERVAL = 30.0
 """Seconds between two lines of progress in a file."""
 
 
-@dataclass(frozen=True)
-class StepWorker:
-    """A step at its place, as the batch sees it."""
-
-    step: TaskStep
-    place: Place
-
-    def judge(self, task: int, directory: Path, exit_code: int | None) -> str | None:
-        """See :class:`dpgen2_hpc.loop.step.Step`."""
-        return self.step.judge(self.place, task, directory, exit_code)
-
-    def carry_over(self, task: TaskState, old: Path, new: Path) -> None:
-        """See :class:`dpgen2_hpc.loop.step.Step`."""
-        self.step.carry_over(self.place, task, old, new)
-
-
 class Driver:
     """Advances one run.
 
     ``once``: as far as it goes without waiting. ``upcoming``: what was given, all of it from the next iteration on.
-    ``on_iteration`` is called after each iteration.
+    ``take_over``: the user says that other hosts are dead, and the jobs there with them. ``on_iteration`` is called
+    after each iteration.
     """
 
     def __init__(
@@ -67,12 +53,13 @@ class Driver:
         signals: Signals,
         *,
         once: bool = False,
+        take_over: bool = False,
         upcoming: Plan | None = None,
         on_iteration: Callable[[], None] | None = None,
     ) -> None:
         self.on_iteration = on_iteration
         self.workdir, self.plan, self.file, self.record = workdir, plan, file, record
-        self.signals, self.once, self.upcoming = signals, once, upcoming or plan
+        self.signals, self.once, self.take_over, self.upcoming = signals, once, take_over, upcoming or plan
         self.steps = plan.steps()
         self.moves: dict[str, Callable[[], int | None]] = {
             "pending": self._prepare,
@@ -88,15 +75,22 @@ class Driver:
         Raises
         ------
         Blocked
-            A person is needed.
+            User action is needed.
         Interrupted
             A signal came.
         """
+        patience = Patience()
         if self.record.blocked is not None:
             self._take_up_blocked()
         while True:
             self.signals.check()
-            code = self.moves[self.record.phase]()
+            try:
+                code = self.moves[self.record.phase]()
+            except OSError as error:  # each move can be repeated from its start
+                self.signals.wait(patience.next_pause(self.where, error))
+                self.record = self.file.after_interruption(self.record)
+                continue
+            patience.over()
             if code is not None:
                 return code
 
@@ -127,22 +121,34 @@ class Driver:
     # ---- the moves
 
     def _prepare(self) -> None:
-        """Pending: write the tasks, then the ledger that names them."""
-        prepare(self.step, self.place, self.plan.forward_files(self.step.name))
+        """Pending: write the tasks, then the ledger that names them.
+
+        A ledger with jobs in it proves that the step was prepared and begun: the record is older than it should be (a
+        stopped driver has overwritten it when it woke up), and nothing may be prepared over what the jobs have done.
+        """
+        if self.folder.ledger.exists() and Ledger.read(self.folder.ledger).jobs:
+            log.warning("%s: the record says that it was not begun, but its ledger has jobs: going on there", self.where)
+        else:
+            settings = self.plan.settings_digest(self.step.name)
+            prepare(self.step, self.place, self.plan.forward_files(self.step.name), settings)
         tasks = len(Ledger.read(self.folder.ledger).tasks)
         if tasks:
             log.info("%s: %d tasks prepared", self.where, tasks)
-        self._commit(self.record.advanced())
+        self._commit(self.record.advanced(tasks=tasks))
+
+    def _ledger(self) -> Ledger:
+        """Return the ledger of the present step, to append to it."""
+        return read_ledger(self.folder, self.record.tasks, self.file.lock)
 
     def _open(self) -> None:
         """Prepared: write the intents of the first jobs. What is submitted from now on can be found again."""
-        if Ledger.read(self.folder.ledger).tasks:
+        if self._ledger().waiting():
             self._batch().open()
         self._commit(self.record.advanced())
 
     def _advance(self) -> int | None:
         """Submitted: keep the queue filled and look, until every task has its verdict."""
-        if any(not task.settled for task in Ledger.read(self.folder.ledger).tasks):
+        if any(not task.settled for task in self._ledger().tasks):
             code = self._watch(self._batch())
             if code is not None:
                 return code
@@ -151,7 +157,7 @@ class Driver:
 
     def _harvest(self) -> None:
         """Finished: read what the tasks left; the policy judges on what is usable."""
-        ledger = Ledger.read(self.folder.ledger)
+        ledger = self._ledger()
         if any(not task.settled for task in ledger.tasks):
             self._commit(self.record.reopened())
             return
@@ -165,6 +171,7 @@ class Driver:
         record = self.record.advanced()
         if self.step.name == "collect":
             row = results.report(self.workdir, record.iteration, record.stage, record.index_in_stage)
+            row = {**row, "started": record.began, "ended": utc_now()}
             record = replace(record, iterations=(*record.iterations, row))
             log.info("%s: %s", self.where, advice.in_words(row))
         elif result.usable < result.total:
@@ -204,10 +211,13 @@ class Driver:
         record = self.record
         return Batch(
             self.plan.site(self.workdir, record),
-            StepWorker(cast(TaskStep, self.step), self.place),  # the others have no tasks, and so no batch
+            StepWorker(
+                self.step, self.place, self.plan.settings_digest(record.step), self.plan.forward_files(record.step)
+            ),
             self.plan.policies[record.step],
-            partial(job_name, record.identity, record.iteration, record.step),
+            partial(job_name, record.tag, record.iteration, record.step),
             self._before_submission,
+            lock=self.file.lock,
         )
 
     def _before_submission(self) -> None:
@@ -219,8 +229,10 @@ class Driver:
         pace = Pace(batch.site.scheduler.minimum_wait, batch.policy.poll_interval)
         outage = Outage(self.where)
         shown = time.monotonic()
+        if self.take_over and (dead := batch.declare_dead()):
+            log.info("%s: jobs of other hosts are given up (--take-over): %s", self.where, advice.first(dead))
         for host in sorted(batch.elsewhere()):
-            log.info("%s: waiting for jobs on %s; from this host only what they write can be seen", self.where, host)
+            log.info("%s: waiting for jobs on %s. %s", self.where, host, stops.advice("jobs-elsewhere"))
         while not batch.finished:
             changed = self._look(batch, outage)
             if changed:
@@ -253,35 +265,36 @@ class Driver:
 
     # ---- blocked
 
-    def _block(self, blocked: advice.Advice) -> int:
-        """Say in the record that a person is needed, and stop.
+    def _block(self, blocked: advice.Advice) -> NoReturn:
+        """Note in the record that user action is needed, and stop.
 
         Raises
         ------
         Blocked
             Always.
         """
-        entry: dict[str, Any] = {"reason": blocked.reason, "advice": blocked.advice, "tasks": list(blocked.tasks)}
+        entry: dict[str, Any] = blocked.entry()
         if self.record.blocked != entry:
             self._commit(replace(self.record, blocked=entry))
-        raise Blocked("\n".join([f"blocked: {blocked.reason}", *blocked.details, blocked.advice]))
+        raise Blocked("\n".join(advice.blocked_lines(entry)))
 
     def _take_up_blocked(self) -> None:
-        """Try again what was blocked: broken tasks get a new round, everything else is judged anew.
+        """Try again what was blocked: failed tasks get a new round, everything else is judged again.
 
         Raises
         ------
         Blocked
             With ``once``, which never starts a new round.
         """
-        blocked = self.record.blocked or {}
-        ledger = Ledger.read(self.folder.ledger)
-        broken = [task.index for task in ledger.tasks if task.verdict == BROKEN and not task.skipped]
-        if self.once and broken:
-            raise Blocked(f"blocked: {blocked['reason']}\n{blocked['advice']}")
-        if self.record.phase == "finished" and broken:
-            log.info("%s: a new round for %d broken tasks", self.where, len(broken))
-            ledger.append([{"event": "round", "round": ledger.rounds + 1, "tasks": broken}])
+        if self.record.phase == "pending":
+            return
+        ledger = self._ledger()
+        failed = [task.index for task in ledger.tasks if task.verdict == BROKEN and not task.skipped]
+        if self.once and failed:
+            raise Blocked("\n".join(advice.blocked_lines(self.record.blocked or {})))
+        if self.record.phase == "finished" and failed:
+            log.info("%s: retrying %d failed tasks", self.where, len(failed))
+            ledger.append([{"event": "round", "round": ledger.rounds + 1, "tasks": failed}])
             self._commit(self.record.reopened())
 
 

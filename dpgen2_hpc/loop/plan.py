@@ -21,6 +21,8 @@ from dpgen2_hpc.inputs.step_configs import StepConfigs, read_step_configs
 from dpgen2_hpc.loop.schedule import Limits
 from dpgen2_hpc.loop.step import Step
 from dpgen2_hpc.select.step import SelectStep
+from dpgen2_hpc.state.identity import identity
+from dpgen2_hpc.state.ledger import DIGITS
 from dpgen2_hpc.state.record import Record
 from dpgen2_hpc.state.workdir import WorkDir
 from dpgen2_hpc.train.step import TrainStep
@@ -53,6 +55,10 @@ class Plan:
         """Return the paths of the user's own files that go with each task of a step."""
         return self.machine_value[step]["user_forward_files"] if step in self.machines else ()
 
+    def settings_digest(self, step: str) -> str:
+        """Return a digest of what the inputs of a step's tasks are written from, beside the frames and the data."""
+        return identity(settings=self.param.value.get(step), forward=list(self.forward_files(step)))[:DIGITS]
+
     def site(self, workdir: WorkDir, record: Record) -> Site:
         """Return the machine of the step that the run stands in, bound to the step's folder."""
         return site_of(self.machines[record.step], workdir, record)
@@ -81,7 +87,8 @@ def site_of(machine: StepMachine, workdir: WorkDir, record: Record) -> Site:
 def remote_name(workdir: WorkDir, record: Record) -> str:
     """Return the name of the folder below ``remote_root`` in which the step's jobs run, where they run elsewhere."""
     folder = workdir.step(record.iteration, record.step).path
-    return f"{record.identity}-{folder.parent.name}-{folder.name}"
+    rewound = f"-rewind-{record.rewinds}" if record.rewinds else ""
+    return f"{record.identity}-{folder.parent.name}-{folder.name}{rewound}"
 
 
 def load_plan(param: Path, machine: Path, *, old_compatible: bool = False) -> Plan:

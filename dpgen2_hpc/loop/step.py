@@ -27,6 +27,10 @@ class Step(Protocol):
     def name(self) -> str:
         """One of :data:`dpgen2_hpc.state.workdir.STEPS`."""
 
+    @property
+    def command(self) -> str:
+        """The command of an attempt that is submitted now; empty for a step without tasks."""
+
     def prepare(self, place: Place) -> list[Task]:
         """Fill the step's folder, which is new and empty, and return its tasks; every draw is made here."""
 
@@ -36,6 +40,13 @@ class Step(Protocol):
 
 class TaskStep(Step, Protocol):
     """A step that has tasks."""
+
+    def write(self, place: Place, task: int, first: int, directory: Path) -> Task:
+        """Write the inputs of one task into ``directory``, as today's settings have them; ``prepare`` does the same.
+
+        ``first`` is the attempt that started over, after an error of the task's own program: what is drawn depends on
+        it (1: as ``prepare`` drew it). What several tasks share goes to ``shared/``, under a name with its digest.
+        """
 
     def judge(self, place: Place, task: int, directory: Path, exit_code: int | None) -> str | None:
         """Return a note on an attempt that left something usable, or ``None`` where there is nothing to say.
@@ -49,4 +60,4 @@ class TaskStep(Step, Protocol):
         """
 
     def carry_over(self, place: Place, task: TaskState, old: Path, new: Path) -> None:
-        """Bring what a new attempt may use of the old one, whose verdict is ``task.before``."""
+        """Copy what a new attempt may use of the old one, whose verdict is ``task.before``: a checkpoint."""

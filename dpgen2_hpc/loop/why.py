@@ -3,11 +3,12 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+from dpgen2_hpc.data.outputs import tail
 from dpgen2_hpc.dispatch.schedulers import ending_of, scheduler
 from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.loop.acts import TaskPlace, is_refused, place_of
 from dpgen2_hpc.loop.logs import causes, logs
-from dpgen2_hpc.state.files import read_json, tail
+from dpgen2_hpc.state.files import read_json
 from dpgen2_hpc.state.ledger import BROKEN, DONE, Event, JobState, Ledger, TaskState, events
 from dpgen2_hpc.state.record import Record, read_record
 from dpgen2_hpc.state.workdir import STEPS, StepFolder, WorkDir

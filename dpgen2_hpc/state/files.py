@@ -8,15 +8,21 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dpgen2_hpc.errors import StateError, StorageError
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.EACCES, errno.EPERM})
-"""Errors of the storage: nothing is wrong with the run, and the same command goes on once a person has mended it."""
+TRANSIENT = frozenset(
+    {
+        *(errno.ESTALE, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ETIMEDOUT, errno.ENOLCK, errno.ETXTBSY),
+        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EREMOTEIO, errno.ECONNRESET, errno.ENETDOWN),
+        *(errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ESHUTDOWN, errno.ENOTCONN),
+    }
+)
+"""Errors that pass: a file server that restarts, too many open files. The driver tries again (``loop/patience.py``)."""
 
 NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
 """What file systems answer that cannot sync a folder."""
@@ -24,26 +30,33 @@ NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
 
 @contextmanager
 def storing(path: Path) -> Iterator[None]:
-    """Turn what a full or broken disk raises into :class:`StorageError` with the file's name."""
+    """Turn what a full or broken disk raises into :class:`StorageError` with the file's name; what passes stays."""
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
-            raise StorageError(path, error) from error
-        raise
+        if error.errno in TRANSIENT:
+            raise
+        raise StorageError(path, error) from error
 
 
-def write_atomic(path: Path, content: str | bytes, mode: int = 0o644) -> None:
-    """Write a file whole: temporary in the same folder, fsync, rename, fsync of the folder."""
+def write_atomic(
+    path: Path, content: str | bytes, mode: int = 0o644, before_rename: Callable[[], None] = lambda: None
+) -> None:
+    """Write a file whole: temporary in the same folder, fsync, rename, fsync of the folder.
+
+    The temporary file is always a new one: neither a link that somebody put there nor the mode of an old one counts.
+    """
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.tmp")
     with storing(path):
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
         try:
             _write_all(descriptor, data)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        before_rename()
         os.replace(temporary, path)
         sync_folder(path.parent)
 
@@ -77,16 +90,6 @@ def read_json(path: Path) -> Any:
         raise StateError(f"'{path}', line {error.lineno}: this is not JSON ({error.msg}).") from error
 
 
-def tail(path: Path, lines: int = 10) -> str:
-    """Return the last lines of somebody's log, the empty string if there is none; only its end is read."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 200 * lines))
-            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
-    except FileNotFoundError:
-        return ""
-
-
 def read_lines(path: Path) -> list[Any]:
     """Read a file of JSON lines that was written whole."""
     rows = []
@@ -99,13 +102,16 @@ def read_lines(path: Path) -> list[Any]:
 
 
 def append_durable(path: Path, text: str) -> None:
-    """Append whole lines and fsync; a torn line that an earlier crash left at the end is cut off first."""
+    """Append whole lines and fsync; a torn line that an earlier crash left at the end is cut off first.
+
+    The lines go to the end of the file as it is then (``O_APPEND``), and overwrite nothing that was appended meanwhile.
+    """
     with storing(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
             end = _end_of_last_line(descriptor)
-            os.ftruncate(descriptor, end)
-            os.lseek(descriptor, end, os.SEEK_SET)
+            if end != os.fstat(descriptor).st_size:
+                os.ftruncate(descriptor, end)
             _write_all(descriptor, text.encode())
             os.fsync(descriptor)
         finally:

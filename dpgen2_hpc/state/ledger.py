@@ -1,14 +1,23 @@
-"""``batch.jsonl``: what happened to one step's jobs and tasks. Append-only; the state is the fold over its lines."""
+"""``batch.jsonl``: what happened to one step's jobs and tasks. Append-only; the state is the fold over its lines.
 
+Only the driver that holds the lock appends, and says so: before its first line stands a line *driver* with the lock's
+token, and each of its lines bears the token (``by``). A driver that was stopped, lost the lock to ``--take-over`` and
+wakes up in the middle of an append adds lines behind the line *driver* of its successor: these do not count.
+"""
+
+import functools
 import json
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dpgen2_hpc.errors import StateError
+from dpgen2_hpc.state.clock import Moment
 from dpgen2_hpc.state.files import append_durable, write_lines
+from dpgen2_hpc.state.host import Host
+from dpgen2_hpc.state.lock import Lock
+from dpgen2_hpc.state.workdir import StepFolder
 
 Event = dict[str, Any]
 
@@ -18,62 +27,77 @@ VERDICTS = DONE, LOST, FAILED, BROKEN = "done", "lost", "failed", "broken"
 SEEN = ("submitted", "running", "gone")
 """What a look may find a job to be; beside these it may be missing."""
 
+DIGITS = 16
+"""Digits of an input's digest that a ledger keeps: enough to see that somebody has edited the file."""
+
 QUEUE = DOWN, FULL, ANSWERS = "down", "full", "answers"
 """What a batch may notice of its queue: it does not answer; it takes no more jobs for now; all is well again."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One directory and one command, as ``prepare`` plans it: ``inputs`` are the names of its input files."""
+    """One directory, as ``prepare`` fills it: ``inputs`` are the digests of its input files, by name."""
 
     identity: str
-    command: str
-    inputs: tuple[str, ...]
+    inputs: Mapping[str, str]
 
 
 @dataclass
 class TaskState:
-    """A task and its newest attempt (0: none yet)."""
+    """A task and its newest attempt (0: none yet).
+
+    ``written`` has, for each attempt before which the inputs were written, their digests by name (``None``: written by
+    an older version, which noted names alone).
+    """
 
     index: int
     identity: str
-    command: str
-    inputs: tuple[str, ...]
+    written: dict[int, Mapping[str, str | None]]
     attempt: int = 0
+    first: int = 1
+    """The attempt that started over: the first one, or the newest that follows an error of the task's own program."""
     verdict: str | None = None
     why: str | None = None
     before: str | None = None
     """The verdict on the attempt before the newest."""
+    command: str | None = None
+    """The command, where an older version fixed it with the task; now each job has that of its attempts."""
     cause: str | None = None
     """What the last of all attempts of a broken task ended with: *lost* or *failed*."""
     lost: int = 0
     failed: int = 0
     skipped: bool = False
-    """Whether a person has set it aside: the step goes on without it."""
+    """Whether the user skips it: the step goes on without it."""
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more happens to it without a person."""
+        """Whether the task is final unless the user acts (done or failed)."""
         return self.verdict in (DONE, BROKEN)
+
+    def inputs_of(self, attempt: int) -> Mapping[str, str | None]:
+        """Return the digests of the inputs that were written for an attempt, by name."""
+        return self.written[max(number for number in self.written if number <= max(attempt, 1))]
 
 
 @dataclass
 class JobState:
     """A queue entry and the attempts (task, attempt) that it runs.
 
-    ``state`` is *intended* before the queue has accepted it, then *submitted*, *running*, *gone*. ``missing_since``
-    (s since the epoch) is set while looks at the queue do not find it: "gone" is believed when said twice.
-    ``cancelled`` says why we asked the queue to end it, if we did.
+    ``state`` is *intended* before the queue has accepted it, then *submitted*, *running*, *gone*. ``missing`` is set
+    while looks at the queue do not find it: "gone" is believed when said twice. ``cancelled`` says why we asked the
+    queue to end it, if we did. ``attempts`` has the attempt of each task.
     """
 
     index: int
     name: str
     tasks: tuple[tuple[int, int], ...]
+    command: str | None = None
     id: str | None = None
-    host: str | None = None
+    host: Host | None = None
     state: str = "intended"
-    missing_since: float | None = None
+    missing: Moment | None = None
     cancelled: str | None = None
+    attempts: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,49 +111,88 @@ class Trouble:
 
 @dataclass
 class Ledger:
-    """The fold over a ``batch.jsonl``, and the only code that appends to one."""
+    """The fold over a ``batch.jsonl``, and the only code that appends to one; without the ``lock`` it is read-only."""
 
     path: Path
+    lock: Lock | None = field(default=None, repr=False, compare=False)
     tasks: list[TaskState] = field(default_factory=list)
     jobs: list[JobState] = field(default_factory=list)
     rounds: int = 1
     trouble: Trouble | None = None
+    settings: set[str] = field(default_factory=set)
+    """Digests of the settings that the tasks were prepared with, and of those that later drivers followed."""
+    driver: str | None = None
+    """The token of the driver whose lines count: the newest line *driver* names it."""
 
     @classmethod
-    def create(cls, path: Path, tasks: Sequence[Task]) -> None:
-        """Write a new ledger with its tasks, whole: the last act of a step's preparation."""
-        write_lines(path, [{"event": "task", "task": i, **_task_row(task)} for i, task in enumerate(tasks)])
+    def create(cls, path: Path, tasks: Sequence[Task], settings: str | None = None) -> None:
+        """Write a new ledger with its tasks, whole: the last act of a step's preparation.
+
+        ``settings`` is a digest of the settings that the inputs were written with.
+        """
+        rows: list[Event] = [{"event": "task", "task": i, **_task_row(task)} for i, task in enumerate(tasks)]
+        write_lines(path, rows + ([{"event": "settings", "digest": settings}] if settings else []))
 
     @classmethod
-    def read(cls, path: Path) -> "Ledger":
-        """Read a ledger; a torn last line is ignored, since nobody has relied upon it.
+    def read(cls, path: Path, lock: Lock | None = None) -> "Ledger":
+        """Read a ledger, to append to it if the ``lock`` is given; a torn last line is ignored: nobody relied on it.
 
         Raises
         ------
         StateError
             It is missing, or a line is broken or says something impossible.
         """
-        ledger = cls(path)
+        ledger = cls(path, lock)
         for number, line in enumerate(_whole_lines(path), 1):
             try:
                 ledger.apply(json.loads(line))
             except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-                raise StateError(f"'{path}', line {number}: this is no line of a ledger ({error!r}).") from error
+                raise StateError(f"'{path}', line {number}: this is not a line of a ledger ({error!r}).", path) from error
         return ledger
 
     def append(self, events: Iterable[Event]) -> None:
-        """Make events durable, all in one write and one fsync, then let them count; each gets its time (s)."""
-        rows = [{**event, "at": round(time.time(), 3)} for event in events]
-        if rows:
-            append_durable(self.path, "".join(json.dumps(row) + "\n" for row in rows))
-            for row in rows:
-                self.apply(row)
+        """Make events durable, all in one write and one fsync, then let them count; each gets its time (s).
+
+        Raises
+        ------
+        LockHeld
+            The lock was taken over by another driver: nothing was written.
+        """
+        told = list(events)
+        if not told:
+            return
+        if self.lock is None:
+            raise ValueError(f"'{self.path}' was opened for reading only")
+        self.lock.check()
+        now, token = self.lock.clock.now(), self.lock.holder.token
+        if self.driver != token:
+            told = [{"event": "driver", **asdict(self.lock.holder.machine), "pid": self.lock.holder.pid}, *told]
+        rows = [self._row(event, now, token) for event in told]
+        append_durable(self.path, "".join(json.dumps(row) + "\n" for row in rows))
+        for row in rows:
+            self.apply(row)
+
+    def _row(self, event: Event, now: Moment, token: str) -> Event:
+        """Return an event as it is written: with its time, that of a missing job by two clocks, and its driver."""
+        twice = {"boot": now.boot, "uptime": round(now.uptime, 3)} if event.get("state") == "missing" else {}
+        return {**event, **twice, "at": round(now.at, 3), "by": token}
 
     def apply(self, event: Event) -> None:
-        """Fold one event into the state."""
-        handlers: Mapping[str, Callable[[Event], None]] = {
+        """Fold one event into the state; one of a driver that had lost the lock by then has no effect."""
+        if event["event"] == "driver":
+            self.driver = str(event["by"])
+        if event.get("by", self.driver) == self.driver:
+            self._handlers[event["event"]](event)
+
+    @functools.cached_property
+    def _handlers(self) -> Mapping[str, Callable[[Event], None]]:
+        return {
+            "driver": lambda _: None,
             "task": self._task,
+            "settings": lambda event: self.settings.add(str(event["digest"])),
+            "inputs": self._inputs,
             "intent": self._intent,
+            "command": self._command,
             "id": self._id,
             "state": self._state,
             "verdict": self._verdict,
@@ -138,7 +201,6 @@ class Ledger:
             "cancel": self._cancel,
             "queue": self._queue,
         }
-        handlers[event["event"]](event)
 
     def waiting(self) -> list[TaskState]:
         """Return the tasks that need a new job: never tried, or their last attempt failed."""
@@ -150,29 +212,33 @@ class Ledger:
         return [job for job in self.jobs if job.state != "gone"]
 
     def counts(self) -> dict[str, int]:
-        """Return how many tasks are waiting, running, done and broken, and their total."""
+        """Return how many tasks are waiting, running, done and failed, and their total."""
         running = {attempt for job in self.jobs if job.state == "running" for attempt in job.tasks}
         done = sum(task.verdict == DONE for task in self.tasks)
-        broken = sum(task.verdict == BROKEN for task in self.tasks)
+        failed = sum(task.verdict == BROKEN for task in self.tasks)
         live = sum(task.verdict is None and (task.index, task.attempt) in running for task in self.tasks)
         total = len(self.tasks)
         return {
             "total": total,
-            "waiting": total - done - broken - live,
+            "waiting": total - done - failed - live,
             "running": live,
             "done": done,
-            "broken": broken,
+            "failed": failed,
         }
 
     def _judged(self, job: JobState, task: int) -> bool:
         """Whether the attempt of ``task`` that this job runs has its verdict."""
         state = self.tasks[task]
-        return state.verdict is not None or (task, state.attempt) not in job.tasks
+        return state.verdict is not None or job.attempts.get(task) != state.attempt
 
     def _task(self, event: Event) -> None:
         if event["task"] != len(self.tasks):
             raise ValueError(f"task {event['task']} out of order")
-        self.tasks.append(TaskState(event["task"], event["identity"], event["command"], tuple(event["inputs"])))
+        written = {1: _digests(event["inputs"])}
+        self.tasks.append(TaskState(event["task"], event["identity"], written, command=event.get("command")))
+
+    def _inputs(self, event: Event) -> None:
+        self.tasks[_index(event["task"])].written[int(event["attempt"])] = _digests(event["inputs"])
 
     def _intent(self, event: Event) -> None:
         if event["job"] != len(self.jobs):
@@ -181,28 +247,36 @@ class Ledger:
         for task, attempt in tasks:
             state = self.tasks[_index(task)]
             state.before, state.attempt, state.verdict = state.verdict, attempt, None
-        self.jobs.append(JobState(event["job"], event["name"], tasks))
+            state.first = attempt if state.before == FAILED else state.first
+        job = JobState(event["job"], event["name"], tasks, event.get("command"), attempts=dict(tasks))
+        self.jobs.append(job)
+
+    def _command(self, event: Event) -> None:
+        self._job(event).command = str(event["command"])
 
     def _id(self, event: Event) -> None:
         job = self._job(event)
-        job.id, job.host, job.missing_since = str(event["id"]), event["host"], None
+        job.id, job.missing = str(event["id"]), None
+        job.host = Host(event["host"], *(event.get(name, "") for name in ("boot", "namespace", "hardware")))
         job.state = "submitted" if job.state == "intended" else job.state
 
     def _state(self, event: Event) -> None:
         job = self._job(event)
         if event["state"] == "missing":
-            job.missing_since = float(event["at"])
+            job.missing = Moment(float(event["at"]), event.get("boot", ""), float(event.get("uptime", 0.0)))
         elif event["state"] in SEEN:
-            job.state, job.missing_since = event["state"], None
+            job.state, job.missing = event["state"], None
         else:
             raise ValueError(f"unknown state {event['state']!r}")
 
     def _verdict(self, event: Event) -> None:
         task = self.tasks[_index(event["task"])]
-        if event["attempt"] != task.attempt:
-            raise ValueError(f"attempt {event['attempt']} of task {task.index} is not its newest")
         if event["state"] not in VERDICTS:
             raise ValueError(f"unknown verdict {event['state']!r}")
+        if event["attempt"] > task.attempt:
+            raise ValueError(f"task {task.index} had no attempt {event['attempt']}")
+        if event["attempt"] < task.attempt:
+            return  # by a driver that was slower than its successor: the newer attempt's verdict is what counts
         task.verdict, task.why, task.cause = event["state"], event["why"], event.get("cause")
         task.lost += task.verdict == LOST and event.get("began", True)
         task.failed += task.verdict == FAILED
@@ -237,7 +311,29 @@ def _index(number: int) -> int:
 
 
 def _task_row(task: Task) -> Event:
-    return {"identity": task.identity, "command": task.command, "inputs": list(task.inputs)}
+    return {"identity": task.identity, "inputs": {name: digest[:DIGITS] for name, digest in task.inputs.items()}}
+
+
+def _digests(inputs: Mapping[str, str] | Sequence[str]) -> Mapping[str, str | None]:
+    """Return the digests of inputs by name; an older version noted a list of names."""
+    return dict(inputs) if isinstance(inputs, Mapping) else dict.fromkeys(inputs)
+
+
+def read_ledger(folder: StepFolder, tasks: int | None, lock: Lock | None = None) -> Ledger:
+    """Return the ledger of a step that has so many tasks (``None``: not known).
+
+    Raises
+    ------
+    StateError
+        It is missing, broken, or has another number of tasks: an emptied file is not a step without tasks.
+    """
+    ledger = Ledger.read(folder.ledger, lock)
+    if tasks is not None and len(ledger.tasks) != tasks:
+        raise StateError(
+            f"'{folder.ledger}' has {len(ledger.tasks)} tasks, and the step had {tasks}: it was cut or edited.",
+            folder.ledger,
+        )
+    return ledger
 
 
 def events(path: Path) -> list[Event]:
@@ -249,5 +345,5 @@ def _whole_lines(path: Path) -> list[bytes]:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise StateError(f"'{path}' is missing; it was there when the record was written.") from error
+        raise StateError(f"'{path}' is missing; it was there when the record was written.", path) from error
     return data[: data.rfind(b"\n") + 1].splitlines()

@@ -1,10 +1,12 @@
-"""One driver: the file ``lock``, made by link(2) with host, pid, start of the process and a token."""
+"""One driver: the file ``lock``, made by link(2) with host, pid, start of the process and a token.
+
+The token is also the driver's name in the ledgers: what a driver appends after it has lost the lock does not count.
+"""
 
 import fcntl
 import json
 import os
 import secrets
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dpgen2_hpc.errors import LockHeld, StateError
+from dpgen2_hpc.state.clock import Clock
 from dpgen2_hpc.state.files import storing
+from dpgen2_hpc.state.host import Host
+
+TAKE_OVER = "run the same command again with --take-over."
+"""What the user types when another host's driver is dead."""
 
 LITTER_AGE = 60.0
 """Seconds after which a file that a driver made to take the lock is no longer in use."""
@@ -20,13 +27,16 @@ LITTER_AGE = 60.0
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock."""
+    """Who holds a lock; ``boot``, ``namespace`` and ``hardware`` are those of :class:`Host`."""
 
     host: str
     pid: int
     start: str
     token: str
     since: str
+    boot: str = ""
+    namespace: str = ""
+    hardware: str = ""
 
     @classmethod
     def read(cls, path: Path) -> "Holder | None":
@@ -41,12 +51,20 @@ class Holder:
     @classmethod
     def me(cls) -> "Holder":
         """Return this process as a holder, with a new token."""
-        now = time.strftime("%Y-%m-%d %H:%M:%S")
-        return cls(socket.gethostname(), os.getpid(), process_start(os.getpid()) or "", secrets.token_hex(8), now)
+        now, me = time.strftime("%Y-%m-%d %H:%M:%S"), Host.me()
+        who = os.getpid(), process_start(os.getpid()) or "", secrets.token_hex(8), now
+        return cls(me.name, *who, me.boot, me.namespace, me.hardware)
+
+    @property
+    def machine(self) -> Host:
+        """The machine that the process runs on."""
+        return Host(self.host, self.boot, self.namespace, self.hardware)
 
     def alive(self) -> bool:
-        """Return whether the process lives, as far as this host can know; another host's is taken to."""
-        return self.host != socket.gethostname() or process_start(self.pid) == self.start
+        """Return whether the process lives; one that cannot be looked up from here is assumed to."""
+        if self.machine.is_here:
+            return process_start(self.pid) == self.start
+        return not self.machine.has_restarted
 
 
 def process_start(pid: int) -> str | None:
@@ -62,10 +80,10 @@ def process_start(pid: int) -> str | None:
 
 
 class Lock:
-    """The lock of a work directory, held by this process."""
+    """The lock of a work directory, held by this process; its ``clock`` is the file server's."""
 
-    def __init__(self, path: Path, holder: Holder) -> None:
-        self.path, self.holder = path, holder
+    def __init__(self, path: Path, holder: Holder, clock: Clock) -> None:
+        self.path, self.holder, self.clock = path, holder, clock
 
     @classmethod
     def acquire(cls, path: Path, *, take_over: bool = False) -> "Lock":
@@ -89,13 +107,14 @@ class Lock:
             _remove_litter(path)
             _remove_stale(path, take_over=take_over)
             own.write_text(json.dumps(asdict(me)) + "\n")
+            clock = Clock(own.stat().st_mtime)
             try:
                 os.link(own, path)
             except (FileExistsError, FileNotFoundError) as error:
                 raise LockHeld(f"'{path}' was just taken by another driver.") from error
             finally:
                 own.unlink(missing_ok=True)
-        return cls(path, me)
+        return cls(path, me, clock)
 
     def check(self) -> None:
         """Make sure that the lock is still ours.
@@ -103,11 +122,14 @@ class Lock:
         Raises
         ------
         LockHeld
-            A person gave it to another driver (``--take-over``), or removed it.
+            The user gave it to another driver (``--take-over``), or removed it.
         """
         holder = Holder.read(self.path)
         if holder is None or holder.token != self.holder.token:
-            raise LockHeld(f"'{self.path}' is no longer ours: {describe(holder)}. This driver stops, the jobs go on.")
+            raise LockHeld(
+                f"'{self.path}' was taken over: {describe(holder)}. This driver stops without writing anything; its "
+                "jobs go on."
+            )
 
     def release(self) -> None:
         """Give the lock back, if it is still ours."""
@@ -126,16 +148,16 @@ def describe(holder: Holder | None) -> str:
     """Return who holds a lock, in words."""
     if holder is None:
         return "nobody holds it"
-    return f"process {holder.pid} on {holder.host} holds it since {holder.since}"
+    return f"process {holder.pid} on {holder.machine} holds it since {holder.since}"
 
 
 def _remove_stale(path: Path, *, take_over: bool) -> None:
     holder = Holder.read(path)
     if holder is None:
         return
-    here = holder.host == socket.gethostname()
+    here = holder.machine.is_here
     if holder.alive() and (here or not take_over):
-        advice = "" if here else " If that driver is surely dead, add --take-over."
+        advice = " To end it: dpgen2-hpc stop." if here else f" If that driver is dead: {TAKE_OVER}"
         raise LockHeld(f"another driver works in '{path.parent}': {describe(holder)}.{advice}")
     path.unlink()
 
@@ -148,7 +170,7 @@ def _remove_litter(path: Path) -> None:
         except StateError:  # killed in the middle of writing it
             holder = None
         old = time.time() - own.stat().st_mtime > LITTER_AGE
-        if old and (holder is None or holder.host == socket.gethostname()):
+        if old and (holder is None or holder.machine.is_here):
             own.unlink(missing_ok=True)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,8 @@ from dpgen2_hpc.state.files import read_json, write_atomic
 from dpgen2_hpc.state.lock import Lock
 from dpgen2_hpc.state.workdir import STEPS
 
-SCHEMA = 1
+SCHEMA = 2
+"""What is written; 1 is read too. Since 2: ``tasks``, ``lists``, ``rewinds``, ``began``, and more in ``blocked``."""
 
 PHASES = ("pending", "prepared", "submitted", "finished", "harvested")
 
@@ -37,9 +39,13 @@ class Home:
 class Record:
     """Where a run is.
 
-    ``blocked`` is ``{"reason": ..., "advice": ...}`` while a person is needed; ``complete`` is
-    ``{"reason": ..., "models": [...]}`` once nothing is left to do. ``iterations`` are the reports of the finished
-    iterations, the same as ``status --json`` shows.
+    ``blocked`` is ``{"code": ..., "reason": ..., "advice": ..., "details": [...], "tasks": [...]}`` while user action
+    is needed (``loop/blocked.py``); ``complete`` is ``{"reason": ..., "models": [...]}`` once nothing is left to do.
+    ``iterations`` are the reports of the finished iterations, the same as ``status --json`` shows.
+
+    ``tasks`` is how many tasks the present step's ledger has (``None`` before it is prepared, and in records of schema
+    1); ``lists`` are the digests of the lists in ``inputs/``, by file name: an emptied file is not "nothing there".
+    ``rewinds`` counts the uses of ``rewind``: job names change with it. ``began`` is when the iteration began (UTC).
     """
 
     identity: str
@@ -53,15 +59,24 @@ class Record:
     phase: str = PHASES[0]
     blocked: Mapping[str, Any] | None = None
     complete: Mapping[str, Any] | None = None
+    tasks: int | None = None
+    lists: Mapping[str, str] | None = None
+    rewinds: int = 0
+    began: str | None = None
     iterations: tuple[Mapping[str, Any], ...] = field(default=())
+
+    @property
+    def tag(self) -> str:
+        """What the names of this run's jobs begin from: another one after each rewind, so that no old job is adopted."""
+        return self.identity if not self.rewinds else f"{self.identity}/rewind-{self.rewinds}"
 
     @classmethod
     def begin(cls, root: Path, seed: int) -> "Record":
         """Return the record of a new run."""
-        return cls(identity=secrets.token_hex(8), home=Home.of(root), seed=seed)
+        return cls(identity=secrets.token_hex(8), home=Home.of(root), seed=seed, began=utc_now())
 
-    def advanced(self) -> "Record":
-        """Return the record one phase on, or at the start of the next step.
+    def advanced(self, **changed: Any) -> "Record":
+        """Return the record one phase on, or at the start of the next step, with other fields changed too.
 
         Raises
         ------
@@ -70,14 +85,14 @@ class Record:
         """
         phase = PHASES.index(self.phase)
         if phase + 1 < len(PHASES):
-            return replace(self, phase=PHASES[phase + 1], blocked=None)
+            return replace(self, phase=PHASES[phase + 1], blocked=None, **changed)
         step = STEPS.index(self.step)
         if step + 1 == len(STEPS):
             raise StateError(f"iteration {self.iteration}: '{self.step}' is already harvested.")
-        return replace(self, step=STEPS[step + 1], phase=PHASES[0], blocked=None)
+        return replace(self, step=STEPS[step + 1], phase=PHASES[0], blocked=None, tasks=None, **changed)
 
     def reopened(self) -> "Record":
-        """Return the record of a finished step whose broken tasks are tried again."""
+        """Return the record of a finished step whose failed tasks are retried."""
         if self.phase != "finished":
             raise StateError(f"iteration {self.iteration}: '{self.step}' is {self.phase}, only 'finished' reopens.")
         return replace(self, phase="submitted", blocked=None)
@@ -93,11 +108,28 @@ class Record:
             phase=PHASES[0],
             blocked=None,
             complete=None,
+            tasks=None,
+            began=utc_now(),
+        )
+
+    def rewound(self, step: str) -> "Record":
+        """Return the record at the start of a step of the present iteration, whose report no longer counts."""
+        if STEPS.index(step) > STEPS.index(self.step):
+            raise StateError(f"iteration {self.iteration}: '{step}' comes after '{self.step}', where the run stands.")
+        return replace(
+            self,
+            step=step,
+            phase=PHASES[0],
+            blocked=None,
+            complete=None,
+            tasks=None,
+            rewinds=self.rewinds + 1,
+            iterations=self.iterations[: self.iteration],
         )
 
     def text(self) -> str:
         """Return the file's content: a line for each field, a line for each iteration."""
-        value = {"schema": SCHEMA, "sequence": self.sequence, **vars(self), "home": asdict(self.home)}
+        value = {"schema": SCHEMA, **vars(self), "home": asdict(self.home)}
         encode = json.JSONEncoder(allow_nan=False).encode
         rows = ",".join(f"\n  {encode(row)}" for row in value.pop("iterations"))
         lines = [f" {encode(name)}: {encode(entry)}" for name, entry in value.items()]
@@ -117,9 +149,14 @@ class RecordFile:
         self.check(record)
         new = replace(record, sequence=record.sequence + 1)
         text = new.text().encode()
-        write_atomic(self.path, text)
         self._written = (new.sequence, text)
+        write_atomic(self.path, text, before_rename=self.lock.check)
         return new
+
+    def after_interruption(self, record: Record) -> Record:
+        """Return the record that holds after the disk has interrupted a commit: the file's, if this driver wrote it."""
+        there = self.path.read_bytes() if self.path.exists() else b""
+        return read_record(self.path) if there == self._written[1] else record
 
     def check(self, record: Record) -> None:
         """Make sure that this driver still has the word, before it writes or submits anything.
@@ -139,27 +176,37 @@ class RecordFile:
         if found != record.sequence:
             raise StateError(
                 f"'{self.path}' has sequence {found}, this driver wrote {record.sequence}: it was changed while a "
-                "driver was running. Nothing was overwritten; run again to go on from the file as it is."
+                "driver was running. Nothing was overwritten. Run the same command again to go on from the file."
             )
 
 
 def read_record(path: Path) -> Record:
-    """Read and check ``record.json``.
+    """Read and check ``record.json``, of this schema or an earlier one.
 
     Raises
     ------
     StateError
-        It is broken, of another schema, or says something impossible; the message names the field.
+        It is broken, of a later schema, or says something impossible; the message names the field.
     """
     value = read_json(path)
     if not isinstance(value, dict):
-        raise StateError(f"'{path}' holds no object.")
-    if value.get("schema") != SCHEMA:
-        raise StateError(f"'{path}' has schema {value.get('schema')!r}; this version reads {SCHEMA}.")
+        raise StateError(f"'{path}' does not hold an object.")
+    if value.get("schema") not in range(1, SCHEMA + 1) or isinstance(value["schema"], bool):
+        raise StateError(f"'{path}' has schema {value.get('schema')!r}; this version reads 1 to {SCHEMA}.")
+    value = {**(_ADDED if value["schema"] == 1 else {}), **value}
     _check_fields(path, value)
     home = Home(**value["home"])
     rest = {name: value[name] for name in _FIELDS if name not in {"home", "iterations"}}
     return Record(home=home, iterations=tuple(value["iterations"]), **rest)
+
+
+_ADDED = {"tasks": None, "lists": None, "rewinds": 0, "began": None}
+"""Fields that schema 1 had not, with what they were."""
+
+
+def utc_now() -> str:
+    """Return the time as ``2026-11-26T16:34:16Z``."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def is_moved(home: Home, now: Home) -> bool:
@@ -176,7 +223,7 @@ def is_moved(home: Home, now: Home) -> bool:
         return True
     raise StateError(
         f"this directory is a copy of '{home.path}', which still exists: two runs would share the names of their jobs. "
-        "To make it a run of its own, add --new-identity."
+        "To make it a run of its own, run the same command again with --new-identity."
     )
 
 
@@ -200,6 +247,10 @@ def _is_home(value: Any) -> bool:
     return isinstance(value, dict) and {name: type(entry) for name, entry in value.items()} == types
 
 
+def _is_digests(value: Any) -> bool:
+    return value is None or (isinstance(value, dict) and all(isinstance(entry, str) for entry in value.values()))
+
+
 _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "sequence": (_whole(1), "a whole number from 1 on"),
     "identity": (lambda value: isinstance(value, str) and value != "", "a word"),
@@ -211,6 +262,10 @@ _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "step": (lambda value: value in STEPS, f"one of {', '.join(STEPS)}"),
     "phase": (lambda value: value in PHASES, f"one of {', '.join(PHASES)}"),
     "blocked": (_none_or(reason=str, advice=str), 'null or {"reason": .., "advice": ..}'),
+    "tasks": (lambda value: value is None or _whole(0)(value), "null or a whole number from 0 on"),
+    "lists": (_is_digests, 'null or an object {"file": "sha256", ..}'),
+    "rewinds": (_whole(0), "a whole number from 0 on"),
+    "began": (lambda value: value is None or isinstance(value, str), "null or a time"),
     "complete": (_none_or(reason=str, models=list, note=str), 'null or {"reason": .., "models": [..], "note": ..}'),
     "iterations": (lambda value: isinstance(value, list) and all(isinstance(row, dict) for row in value), "a list"),
 }
@@ -232,15 +287,34 @@ def _check_fields(path: Path, value: Mapping[str, Any]) -> None:
         if not holds(value[name]):
             raise StateError(f"'{path}': {name} must be {expected}, found {json.dumps(value[name])}.")
     for number, row in enumerate(value["iterations"]):
-        _check_report(f"'{path}': iterations[{number}]", row)
+        _check_report(f"'{path}': iterations[{number}]", row, number)
     done = len(value["iterations"])
     last = value["iteration"] + (value["step"] == STEPS[-1] and value["phase"] == PHASES[-1])
     if done != last:
         here = value["iteration"]
         raise StateError(f"'{path}': {done} iterations are reported, but the run stands in iteration {here}.")
+    _check_place(path, value)
 
 
-def _check_report(where: str, row: Mapping[str, Any]) -> None:
+def _check_place(path: Path, value: Mapping[str, Any]) -> None:
+    """Refuse a stage, or an index in it, that does not follow from the reports."""
+    rows = value["iterations"]
+    here = (value["stage"], value["index_in_stage"])
+    if len(rows) > value["iteration"]:
+        legal = {(rows[-1]["stage"], rows[-1]["index_in_stage"])}
+    elif rows:
+        legal = {(rows[-1]["stage"], rows[-1]["index_in_stage"] + 1), (rows[-1]["stage"] + 1, 0)}
+    else:
+        legal = {(0, 0)}
+    if here not in legal:
+        words = " or ".join(f"stage {stage}, index_in_stage {index}" for stage, index in sorted(legal))
+        raise StateError(
+            f"'{path}': stage {here[0]}, index_in_stage {here[1]} do not follow from the reported iterations; expected "
+            f"{words}."
+        )
+
+
+def _check_report(where: str, row: Mapping[str, Any], number: int) -> None:
     for name in (*_COUNTS, "converged"):
         if name not in row:
             raise StateError(f"{where} has no field '{name}'.")
@@ -248,3 +322,17 @@ def _check_report(where: str, row: Mapping[str, Any]) -> None:
         if not holds:
             expected = "true or false" if name == "converged" else "a whole number from 0 on"
             raise StateError(f"{where}.{name} must be {expected}, found {json.dumps(row[name])}.")
+    if row["index"] != number:
+        raise StateError(f"{where}.index must be {number}, found {row['index']}.")
+    for whole, parts in _SUMS.items():
+        if row[whole] != sum(row[name] for name in parts):
+            words = " + ".join(parts)
+            raise StateError(f"{where}: {whole} is {row[whole]}, but {words} is {sum(row[name] for name in parts)}.")
+
+
+_SUMS = {
+    "explored": ("accurate", "candidate", "failed", "invalid"),
+    "candidate": ("selected", "filtered", "duplicate", "not_drawn"),
+    "selected": ("labelled", "dropped"),
+}
+"""What must add up in each report (DESIGN, promise 3)."""

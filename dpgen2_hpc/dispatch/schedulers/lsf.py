@@ -67,7 +67,8 @@ class Lsf:
             return []
         if reply.code != 0:
             raise QueueDown(reply.err.strip() or f"bjobs ended with exit code {reply.code}")
-        rows = [row for row in rows_of(reply.out, 3) if row[2] in set(names) and row[1] not in _ENDED]
+        wanted = set(names)
+        rows = [row for row in rows_of(reply.out, 3) if row[2] in wanted and row[1] not in _ENDED]
         return [Entry(name, identifier, running=state not in _PENDING) for identifier, state, name in rows]
 
     def cancel(self, entries: Sequence[Entry]) -> str:

@@ -80,11 +80,12 @@ class Pbs:
             raise QueueDown(reply.err.strip() or reply.out.strip() or f"qstat ended with exit code {reply.code}")
         if any(set(fields) != {"Job_Name", "job_state"} for _, fields in jobs):
             raise QueueDown("the answer of qstat was cut")
+        wanted = set(names)
         rows = [(fields["Job_Name"], identifier, fields["job_state"]) for identifier, fields in jobs]
         return [
             Entry(name, identifier, running=state not in _PENDING)
             for name, identifier, state in rows
-            if name in set(names) and state not in _ENDED
+            if name in wanted and state not in _ENDED
         ]
 
     def cancel(self, entries: Sequence[Entry]) -> str:
