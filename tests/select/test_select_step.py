@@ -300,7 +300,8 @@ def test_convergence_is_asked_with_what_is_left_when_unreadable_frames_are_taken
     bench = Bench(tmp_path, [[("candidate", None), ("accurate", frame(1))]])
     bench.step = SelectStep(bench.explorer, Asked(0.05, 0.5), TYPES, 3)
     assert bench.select().converged is True
-    assert asked == [{"explored": 2, "accurate": 1, "candidate": 0, "failed": 0, "invalid": 1}]
+    frames = {"explored": 2, "accurate": 1, "candidate": 0, "failed": 0, "invalid": 1}
+    assert asked == [{**frames, "runs": 1, "ended_early": 0, "of_unknown_length": 0}]
 
 
 @pytest.mark.parametrize("task_max", [1, 3, 100])

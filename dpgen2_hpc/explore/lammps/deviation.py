@@ -1,6 +1,7 @@
 """``model_devi.out``: how much the ensemble disagrees along a run."""
 
 import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -44,7 +45,8 @@ def read_rows(path: Path) -> Table:
             raise OutputError(f"'{path.name}' has {size} bytes, more than the {LARGEST} that are read")
         names = _header(file, path.name)
         places = [names.index(name) for name in COLUMNS]
-        tables = [_table(lines, len(names), places) for lines in _blocks(file)]
+        columns = sum(map(_width, names))
+        tables = [_table(lines, columns, places) for lines in _blocks(file)]
     return np.concatenate([np.empty((0, len(COLUMNS))), *tables])
 
 
@@ -55,6 +57,12 @@ def _header(file: BinaryIO, name: str) -> list[str]:
     if not header.startswith(b"#") or not header.endswith(b"\n") or not set(COLUMNS) <= set(names):
         raise OutputError(f"'{name}' has no header with the columns {', '.join(COLUMNS)}")
     return names
+
+
+def _width(name: str) -> int:
+    """Return how many columns a name stands for: ``atm_devi_f(32)``, the deviations of 32 atoms, for that many."""
+    atoms = re.fullmatch(r".*\((\d{1,9})\)", name)
+    return int(atoms[1]) if atoms else 1
 
 
 def _blocks(file: BinaryIO) -> Iterator[list[bytes]]:
@@ -82,7 +90,7 @@ def _fast_table(lines: Sequence[bytes], columns: int, places: Sequence[int]) -> 
             table = np.loadtxt(lines, ndmin=2, encoding="ascii").reshape(len(lines), -1)
     except ValueError:
         return None
-    if table.shape[1] < columns:
+    if table.shape[1] != columns:
         return None
     steps = table[:, places[0]]
     if not np.all((steps >= 0) & (steps < 10.0**STEP_DIGITS) & (steps == np.floor(steps))):
@@ -93,18 +101,19 @@ def _fast_table(lines: Sequence[bytes], columns: int, places: Sequence[int]) -> 
 def _row(words: Sequence[bytes], columns: int, places: Sequence[int]) -> list[float] | None:
     """Return a row; NaN where the deviations cannot be parsed, ``None`` where the MD step cannot.
 
-    A number that is missing moves those after it into the columns before. Deviations of single atoms, which may follow,
-    have one name for all of them.
+    A number that is missing moves those after it into the columns before.
     """
     step = whole_number(words[places[0]]) if places[0] < len(words) else None
     if step is None:
         return None
-    deviations = [_number(words[place]) for place in places[1:]] if len(words) >= columns else [np.nan]
-    return [step, *deviations] if not np.any(np.isnan(deviations)) else [step, np.nan, np.nan]
+    try:
+        force, virial = (_number(words[place]) for place in places[1:]) if len(words) == columns else (np.nan, np.nan)
+    except ValueError:
+        force, virial = np.nan, np.nan
+    return [step, force, virial]
 
 
 def _number(word: bytes) -> float:
-    try:
-        return np.nan if b"_" in word else float(word)
-    except ValueError:
-        return np.nan
+    if b"_" in word:  # Python reads 1_000 as a number
+        raise ValueError(word)
+    return float(word)

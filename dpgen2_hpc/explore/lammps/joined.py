@@ -23,8 +23,8 @@ class Joined:
 
     @property
     def alone(self) -> int:
-        """Rows without a frame, and frames without a row."""
-        return len(self.deviations.md_steps) - len(self.steps)
+        """Number of MD steps that have only rows or only frames."""
+        return len(np.setdiff1d(self.deviations.md_steps, self.steps))
 
 
 def join(directory: Path) -> Joined:

@@ -135,7 +135,7 @@ class LammpsExplorer:
             raise OutputError(reason or f"{TRAJECTORY} has no complete frame that has a row in {DEVIATIONS}")
         halted = reason is None and HALTED.search(log) is not None
         if reason is None and joined.alone and not halted:
-            reason = f"{joined.alone} rows of {DEVIATIONS} and frames of {TRAJECTORY} have no partner in the other file"
+            reason = f"{joined.alone} frames are missing in {TRAJECTORY} or in {DEVIATIONS}"
         return Ending(reason is not None, halted, int(joined.steps[-1]), reason, len(joined.steps))
 
     def deviations(self, directory: Path) -> Deviations:
