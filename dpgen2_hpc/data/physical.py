@@ -11,6 +11,9 @@ from dpgen2_hpc.data.frame import Frame
 COINCIDE = 1e-3
 """Distance (Å) below which two atoms are on one place: nothing that a model or a first-principles code can describe."""
 
+FARTHEST = 1e6
+"""Coordinates (Å) that no simulation of atoms reaches."""
+
 MOST_BINS = 1 << 20
 """Bins along one axis: the numbers of three axes together must fit into 64 bits."""
 
@@ -39,8 +42,8 @@ def fault_of(frame: Frame, type_map: Sequence[str], start: Frame | None = None) 
         return f"has {natoms} atoms, coordinates of shape {coords.shape} and a cell of shape {cell.shape}"
     if strange := sorted(set(frame.symbols) - set(type_map)):
         return f"has atoms of {', '.join(map(str, strange))}, which type_map does not list"
-    if not (np.all(np.isfinite(coords)) and np.all(np.isfinite(cell))):
-        return "has numbers that are not finite"
+    if not (np.all(np.abs(coords) < FARTHEST) and np.all(np.abs(cell) < FARTHEST)):
+        return f"has numbers that are not finite, or are beyond {FARTHEST:g} Å"
     if start is not None and (other := _other_atoms(frame, start)):
         return other
     return _overlap(frame)
