@@ -201,7 +201,13 @@ def test_lammps_ends_as_the_stand_in_does(finished, tmp_path):
         "lost": (100, 1e6, 0.1, None, (1, True, False, 1, r"ERROR: Lost atoms: original 16 current \d+")),
         "soft": (100, 300.0, 0.001, "soft", (0, False, True, 4, None)),
         "continue": (100, 300.0, 0.001, "continue", (0, False, True, 4, None)),
-        "hard": (100, 300.0, 0.001, "hard", (1, True, False, 3, r"ERROR: Fix halt condition for fix-id stop met on step 30.*")),
+        "hard": (
+            100,
+            300.0,
+            0.001,
+            "hard",
+            (1, True, False, 3, r"ERROR: Fix halt condition for fix-id stop met on step 30.*"),
+        ),
     }
     for name, (steps, temperature, timestep, halt, expected) in cases.items():
         group = MdGroup((0,), (temperature,), ens="nvt", dt=timestep, nsteps=steps, trj_freq=10, tau_t=1.0)

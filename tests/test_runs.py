@@ -69,7 +69,9 @@ METHODS = ["finish", "deviations", "read_configuration", "frames", "predictions"
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("answer", [TypeError("odd"), RecursionError(), json.JSONDecodeError("x", "y", 0), None, 7, [], [1]])
+@pytest.mark.parametrize(
+    "answer", [TypeError("odd"), RecursionError(), json.JSONDecodeError("x", "y", 0), None, 7, [], [1]]
+)
 def test_whatever_an_explorer_returns_or_raises_is_an_output_error_that_names_it(tmp_path, method, answer):
     with pytest.raises(OutputError, match="Foreign"):
         ask(reader(tmp_path, **{method: answer}), method)
@@ -111,7 +113,12 @@ def test_frames_that_are_not_the_runs_are_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "odd", [Frame(("Al",), [["a", "b", "c"]], np.eye(3)), Frame(("Al",), None, None), Frame((7,), np.zeros((1, 3)), np.eye(3))]
+    "odd",
+    [
+        Frame(("Al",), [["a", "b", "c"]], np.eye(3)),
+        Frame(("Al",), None, None),
+        Frame((7,), np.zeros((1, 3)), np.eye(3)),
+    ],
 )
 def test_a_frame_that_is_filled_with_anything_is_none(tmp_path, odd):
     assert reader(tmp_path, frames=[odd]).frames([0], None) == [None]

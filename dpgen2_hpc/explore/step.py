@@ -77,7 +77,12 @@ class ExploreStep:
             except OutputError as error:
                 log.warning("%s: all its frames count as invalid: %s", self._key(place, task.index), error)
                 failed.append({"task": task.index, "asked": starts[task.index].asked, "why": str(error)})
-        return results.save(place.folder(self.name), ExploreResult(runs, len(tasks), failed))
+        early = sum(run["ended_early"] for run in runs) + len(failed)
+        folder = place.folder(self.name)
+        if early:
+            where = f"{folder.path.parent.name}/{folder.path.name}"
+            log.warning("%s: %d of %d MD runs ended early", where, early, len(runs) + len(failed))
+        return results.save(folder, ExploreResult(runs, len(tasks), failed))
 
     def _run(self, place: Place, task: TaskState, start: Start) -> dict[str, Any]:
         """Return the row of a usable run.

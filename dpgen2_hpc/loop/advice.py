@@ -109,9 +109,9 @@ def _ended_early(place: Place) -> tuple[str, ...]:
 def _about_early_ends(key: str) -> str:
     return (
         f"See why an MD run ended early: dpgen2-hpc why {key}. If its atoms flew apart, the models are not good enough "
-        "for this MD yet: lower the trust levels (explore.convergence), so that frames near the start are labelled, and "
-        "train for more steps; both apply from the next iteration on. A shorter timestep (dt) or lower temperatures "
-        "(temps) need a new run in another directory (-C)."
+        "for this MD yet: lower the trust levels, so that frames near the start are labelled, and train for more "
+        "steps; both apply from the next iteration on. A shorter timestep (dt) or lower temperatures (temps) need a "
+        "new run in another directory (-C)."
     )
 
 

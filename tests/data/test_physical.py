@@ -31,7 +31,10 @@ def test_a_frame_of_the_starts_atoms_is_valid():
     ("other", "fault"),
     [
         (frame([[0, 0, 0], [1, 1, 1]], ("Al", "Al")), "has 2 atoms, the starting configuration has 3"),
-        (frame([[0, 0, 0], [1, 1, 1], [2, 2, 2]], ("Al", "Cu", "Al")), "has Cu as atom 2, the starting configuration Al"),
+        (
+            frame([[0, 0, 0], [1, 1, 1], [2, 2, 2]], ("Al", "Cu", "Al")),
+            "has Cu as atom 2, the starting configuration Al",
+        ),
         (frame([[0, 0, 0], [1, 1, 1], [2, 2, 2]], ("Al", "Al", "Cu"), periodic=False), "periodicity"),
         (frame([[0, 0, 0], [1, 1, 1], [2, 2, 2]], ("Al", "Al", "O")), "has atoms of O, which type_map does not list"),
         (frame(np.zeros((0, 3))), "has 0 atoms"),

@@ -263,6 +263,7 @@ def test_a_mutated_output_is_read_as_it_was_or_not_at_all(explorer, sample, good
         (good / name).write_bytes(kept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", [b"9" * 19, b"-" + b"9" * 19, b"1e300", b"0", b"3"])
 def test_numbers_that_are_absurd_are_no_exception_and_no_frame_of_other_atoms(explorer, sample, good, word):
     start = explorer.read_configuration(good / explorer.configuration_file, sample.type_map)
@@ -277,6 +278,7 @@ def test_numbers_that_are_absurd_are_no_exception_and_no_frame_of_other_atoms(ex
         (good / name).write_bytes(kept)
 
 
+@pytest.mark.slow
 def test_an_output_with_a_piece_missing_is_no_exception_and_no_frame_of_other_atoms(explorer, sample, good):
     """What is cut out may join two halves of numbers to another number: the atoms are the run's all the same."""
     start = explorer.read_configuration(good / explorer.configuration_file, sample.type_map)

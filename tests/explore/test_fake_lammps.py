@@ -34,7 +34,9 @@ def lines_of(path):
     def blank(found):
         return re.sub(r"\d", "0", found[0]) if "." in found[0] else "n"
 
-    return [re.sub(r" -(?=[0n])", "  ", re.sub(r"(?<=e)[+-]", "+", NUMBER.sub(blank, line))) for line in text.splitlines()]
+    return [
+        re.sub(r" -(?=[0n])", "  ", re.sub(r"(?<=e)[+-]", "+", NUMBER.sub(blank, line))) for line in text.splitlines()
+    ]
 
 
 @pytest.mark.parametrize(("which", "mode", "code"), [("good", "", 0), ("lost", "start", 1), ("lost", "start-tee", 0)])
@@ -44,9 +46,13 @@ def test_the_stand_in_writes_the_lines_of_the_real_program(tmp_path, which, mode
     real = SAMPLES["lmp"].folder / which
     for name in ("traj.dump", "model_devi.out"):
         assert lines_of(task / name) == lines_of(real / name)
-    rows = [[line.split()[0] for line in (folder / "predicted.out").read_text().splitlines()] for folder in (task, real)]
+    rows = [
+        [line.split()[0] for line in (folder / "predicted.out").read_text().splitlines()] for folder in (task, real)
+    ]
     assert rows[0] == rows[1]
-    assert [len(line.split()) for line in (task / "predicted.out").read_text().splitlines()[2:]] == [8] * (len(rows[0]) - 2)
+    assert [len(line.split()) for line in (task / "predicted.out").read_text().splitlines()[2:]] == [8] * (
+        len(rows[0]) - 2
+    )
     ends = [lines_of(folder / "log.lammps") for folder in (task, real)]
     assert ends[0][-2:] == ends[1][-len(ends[0]) :][-2:]
 

@@ -91,7 +91,9 @@ def test_a_number_that_is_missing_or_spoilt_never_moves_another_one_into_its_pla
     values = ["10", "0.01", "0.2", "0.03", "0.4", "0.5", "0.6"]
     values[place] = word
     found = read_rows(devi(HEADER, row(0), " ".join(values) + "\n", row(20)))
-    expected = {0: [[0, 0.1, 0.01], [20, 0.1, 0.01]]}.get(place, [[0, 0.1, 0.01], [10, np.nan, np.nan], [20, 0.1, 0.01]])
+    expected = {0: [[0, 0.1, 0.01], [20, 0.1, 0.01]]}.get(
+        place, [[0, 0.1, 0.01], [10, np.nan, np.nan], [20, 0.1, 0.01]]
+    )
     if place in (2, 3, 5, 6) and word:  # numbers that are not asked for
         expected[1] = [10, 0.4, 0.01]
     if place in (1, 4) and word == "NaN":  # a number after all
@@ -461,7 +463,9 @@ def test_a_run_that_was_ended_keeps_the_frames_before(dump, devi, exit_code):
     explorer = LammpsExplorer()
     ending = explorer.finish(folder, exit_code)
     assert (ending.early, ending.halted, ending.last_step, ending.frames) == (True, False, 10, 2)
-    assert ending.reason == ("the scheduler ended it" if exit_code is None else f"LAMMPS ended with exit code {exit_code}")
+    assert ending.reason == (
+        "the scheduler ended it" if exit_code is None else f"LAMMPS ended with exit code {exit_code}"
+    )
     found = explorer.deviations(folder)
     assert found.md_steps.tolist() == [0, 10, 20, 30]
     np.testing.assert_array_equal(np.isnan(found.force), [False, False, True, True])
@@ -567,6 +571,8 @@ def test_the_frame_of_a_step_is_the_one_that_its_deviation_was_written_for(run, 
 def test_the_last_error_of_a_log_is_quoted(tmp_path):
     assert read_log(tmp_path / "log.lammps") == ""
     assert last_error("") is None
-    assert last_error("ERROR: first\n" + LOST + "DeePMD-kit: Error message: libcudart\n").startswith("ERROR: Lost atoms")
+    assert last_error("ERROR: first\n" + LOST + "DeePMD-kit: Error message: libcudart\n").startswith(
+        "ERROR: Lost atoms"
+    )
     assert last_error("all is well\n") is None
     assert last_error("ERROR on proc 0: " + "x" * 10 + "\n") == "ERROR on proc 0: xxxxxxxxxx"

@@ -184,7 +184,9 @@ def test_what_crashed_runs_did_not_write_weighs_against_convergence(project, mod
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mode", "accurate", "explored"), [("start@1", 56, 66), ("halt", 18, 18), ("halt@1,2", 50, 50)])
+@pytest.mark.parametrize(
+    ("mode", "accurate", "explored"), [("start@1", 56, 66), ("halt", 18, 18), ("halt@1,2", 50, 50)]
+)
 def test_a_stage_converges_when_enough_frames_are_accurate_all_the_same(project, mode, accurate, explored):
     """A part of 56 of 66 is 0.848."""
     six_runs(project)
