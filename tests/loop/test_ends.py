@@ -113,6 +113,7 @@ def test_the_same_line_after_the_end_does_nothing(project):
         ("halt-hard", 10, 6, 2),  # two frames, and a row without one
         ("one-row", 10, 8, 2),  # frames without rows
         ("start@0", 10, 4, 1),
+        ("pipe", 10, 6, 2),  # nothing but the number of frames tells it
         ("fewer", 10, 2, 0),  # found when it is drawn: all others have been drawn, too
         ("fewer-after", 10, 8, 2),
     ],
