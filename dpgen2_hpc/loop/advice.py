@@ -74,9 +74,10 @@ def for_decision(place: Place, decision: Decision, report: Mapping[str, Any]) ->
             "Raise explore.max_numb_iter, or set explore.fatal_at_max to false to go on with the next stage, and type "
             "the same command again."
         )
-    keys = _ended_early(place) if report.get("ended_early") else ()
+    explore = results.load(ExploreResult, place.folder("explore"))
+    keys = _ended_early(place, explore) if report.get("ended_early") else ()
     if keys:
-        advice = f"{_about_early_ends(keys[0])} {advice}"
+        advice = " ".join([_about_early_ends(keys[0]), *_about_failed_runs(explore), advice])
     return Advice(decision.reason, advice, tuple(details), keys)
 
 
@@ -98,9 +99,8 @@ def in_words(report: Mapping[str, Any]) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _ended_early(place: Place) -> tuple[str, ...]:
+def _ended_early(place: Place, explore: ExploreResult) -> tuple[str, ...]:
     """Return the keys of the MD runs of an iteration that ended early."""
-    explore = results.load(ExploreResult, place.folder("explore"))
     tasks = [run.task for run in map(Run.from_row, explore.runs) if run.ended_early]
     tasks += [row["task"] for row in explore.failed]
     return tuple(task_key(place.iteration, "explore", task) for task in sorted(tasks))
@@ -113,6 +113,16 @@ def _about_early_ends(key: str) -> str:
         "steps; both apply from the next iteration on. A shorter timestep (dt) or lower temperatures (temps) need a "
         "new run in another directory (-C)."
     )
+
+
+def _about_failed_runs(explore: ExploreResult) -> list[str]:
+    if not explore.failed:
+        return []
+    advice = (
+        f'{len(explore.failed)} of them failed altogether: with "continue_on_success_ratio": 1 in explore of '
+        "machine.json the next such run blocks its step, where it can be fixed, retried or skipped."
+    )
+    return [advice]
 
 
 def _error_in_words(error: Mapping[str, Any]) -> str:
