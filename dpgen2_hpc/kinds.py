@@ -198,13 +198,36 @@ class Trainer(Kind, Protocol):
 class Deviations:
     """The model deviation along one exploration.
 
-    Row i belongs to MD step ``md_steps[i]`` (strictly increasing). ``force`` (eV/Å) and ``virial`` (eV/atom) are the
-    maxima over atoms and over components; a row whose frame is incomplete or missing has NaN in both.
+    Row i belongs to MD step ``md_steps[i]`` (increasing). ``force`` (eV/Å) and ``virial`` (eV/atom) are the maxima over
+    atoms and over components. A row without its frame, and a frame without its row, has NaN in both; only such rows may
+    share their MD step with another one.
     """
 
     md_steps: NDArray[np.int64]
     force: NDArray[np.float64]
     virial: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Reject arrays that do not belong together."""
+        shapes = {self.md_steps.shape, self.force.shape, self.virial.shape}
+        if shapes != {(len(self.md_steps),)} or np.any(np.diff(self.md_steps) < 0):
+            raise ValueError(f"deviations must be three arrays of one length, by increasing MD step, found {shapes}")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended.
+
+    ``early``: its program ended before it had written what it was asked for, and ``reason`` says why. ``halted``: its
+    input told it to stop before (``fix halt``), which is a normal end. ``last_step`` is the MD step of the last usable
+    frame. ``frames`` counts those that have their deviation (``None``: the explorer does not count them).
+    """
+
+    early: bool
+    halted: bool
+    last_step: int
+    reason: str | None = None
+    frames: int | None = None
 
 
 @dataclass(frozen=True)
@@ -244,32 +267,64 @@ class Explorer(Kind, Protocol):
     def write_configuration(self, frame: Frame, type_map: Sequence[str], path: Path) -> None:
         """Write a starting configuration in the explorer's own format."""
 
-    def write_inputs(self, run: MdRun, directory: Path) -> list[str]:
-        """Write the input files of a run into ``directory`` (the configuration is there) and return their names."""
-
-    def finish(self, directory: Path, exit_code: int | None) -> int | None:
-        """Return the MD step at which the run ended early, or ``None`` for a whole one.
-
-        ``exit_code`` is ``None`` when the queue ended the run.
+    def read_configuration(self, path: Path, type_map: Sequence[str]) -> Frame:
+        """Return a starting configuration, its atoms in the order in which :meth:`frames` returns them.
 
         Raises
         ------
         OutputError
-            Not even one complete frame.
+            It cannot be read.
+        """
+
+    def write_inputs(self, run: MdRun, directory: Path) -> list[str]:
+        """Write the input files of a run into ``directory`` (the configuration is there) and return their names."""
+
+    def finish(self, directory: Path, exit_code: int | None) -> Ending:
+        """Return how a run ended; ``exit_code`` is ``None`` when the scheduler ended it.
+
+        A run may have ended early although its exit code is 0 (``lmp | tee``): its log and its files tell.
+
+        Raises
+        ------
+        OutputError
+            There is not one complete frame with its deviation.
         """
 
     def deviations(self, directory: Path) -> Deviations:
-        """Return the deviation of every frame of a run, incomplete ones included."""
+        """Return the deviation of every frame of a run, incomplete ones included.
+
+        Raises
+        ------
+        OutputError
+            The deviations or the trajectory cannot be read.
+        """
 
     def frames(self, directory: Path, md_steps: Sequence[int], type_map: Sequence[str]) -> list[Frame | None]:
-        """Return the frames of these MD steps, read by seeking; ``None`` where there is no whole frame."""
+        """Return the frames of these MD steps, read by seeking; ``None`` where there is no whole and valid frame.
+
+        Raises
+        ------
+        OutputError
+            The trajectory cannot be read.
+        """
 
     def predictions(self, directory: Path, md_steps: Sequence[int], type_map: Sequence[str]) -> list[Labels | None]:
-        """Return what the model that drove the run said of these frames; ``None`` where the run did not keep it."""
+        """Return what the driving model predicted for these frames; ``None`` where the run did not keep it.
+
+        Raises
+        ------
+        OutputError
+            The trajectory or the predictions cannot be read.
+        """
 
 
 class TaskGroup(Kind, Protocol):
-    """An entry of a stage: which configurations are explored, at which temperatures and pressures, and how."""
+    """An entry of a stage: which configurations are explored, at which temperatures and pressures, and how.
+
+    ``asked``, where it is there, is the number of frames that each run is asked to write; without it, or where it is
+    ``None``, that cannot be known. ``fixes_composition``, where it is there and true, says that all frames of a run
+    have the atoms of its starting configuration, in the same order.
+    """
 
     @property
     def conf_idx(self) -> Sequence[int]:
@@ -324,7 +379,9 @@ class Convergence(Kind, Protocol):
     def converged(self, counts: Mapping[str, int]) -> bool:
         """Return whether the stage has converged.
 
-        ``counts`` has ``explored``, ``accurate``, ``candidate``, ``failed`` and ``invalid``.
+        ``counts`` has the frames ``explored``, ``accurate``, ``candidate``, ``failed`` and ``invalid``, and the MD
+        ``runs``, those that ``ended_early``, and those of these whose number of frames asked for cannot be known
+        (``of_unknown_length``): what these did not write is not among the invalid frames.
         """
 
     def levels(self) -> dict[str, float | None]:

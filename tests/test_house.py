@@ -20,6 +20,7 @@ LEVELS = [
     {"loop", "report"},
     {"train", "explore", "select", "fp", "collect"},
     {"dispatch", "inputs"},
+    {"runs"},
     {"plugins"},
     {"kinds"},
     {"data", "state"},

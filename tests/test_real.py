@@ -5,6 +5,7 @@ dp, lmp and EMT, as jobs of a real Slurm, by drivers that are killed again and a
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,9 @@ import slurm_project
 from programs import need
 from project import TEMPLATE, UNMEASURED, Project, wait_for
 from slurm_project import SlurmProject
+
+from dpgen2_hpc.explore.groups import MdGroup
+from dpgen2_hpc.explore.lammps.run import LammpsExplorer
 
 pytestmark = [pytest.mark.programs, pytest.mark.slow, pytest.mark.xdist_group("real")]
 
@@ -184,6 +188,52 @@ for frame in json.load(sys.stdin):
     found.append([float(energy.ravel()[0]), forces[0].tolist(), virial.reshape(3, 3).tolist()])
 print(json.dumps(found))
 """
+
+
+def test_lammps_ends_as_the_stand_in_does(finished, tmp_path):
+    """Atoms that are lost, `fix halt` of three kinds, and a number of MD steps that the frequency does not divide."""
+    models = tuple(str(path.resolve()) for path in sorted((finished.work / "models").iterdir()))
+    explorer = LammpsExplorer()
+    start = explorer.read_configuration(next(finished.work.glob("inputs/configurations/000/*")), ("Al", "Cu"))
+    cases = {
+        # name: steps, temperature, timestep, fix halt; exit code, early, halted, frames, reason
+        "odd": (25, 300.0, 0.001, None, (0, False, False, 3, None)),
+        "lost": (100, 1e6, 0.1, None, (1, True, False, 1, r"ERROR: Lost atoms: original 16 current \d+")),
+        "soft": (100, 300.0, 0.001, "soft", (0, False, True, 4, None)),
+        "continue": (100, 300.0, 0.001, "continue", (0, False, True, 4, None)),
+        "hard": (
+            100,
+            300.0,
+            0.001,
+            "hard",
+            (1, True, False, 3, r"ERROR: Fix halt condition for fix-id stop met on step 30.*"),
+        ),
+    }
+    for name, (steps, temperature, timestep, halt, expected) in cases.items():
+        group = MdGroup((0,), (temperature,), ens="nvt", dt=timestep, nsteps=steps, trj_freq=10, tau_t=1.0)
+        run = group.run(
+            temperature, None, models=models, type_map=("Al", "Cu"), masses=(26.98, 63.55), rng=np.random.default_rng(1)
+        )
+        folder = tmp_path / name
+        folder.mkdir()
+        explorer.write_configuration(start, ("Al", "Cu"), folder / explorer.configuration_file)
+        explorer.write_inputs(run, folder)
+        if halt:
+            text = (folder / "in.lammps").read_text()
+            fix = f"variable late equal step>=30\nfix stop all halt 10 v_late != 0 error {halt}\ntimestep "
+            (folder / "in.lammps").write_text(text.replace("timestep ", fix))
+        env = {**os.environ, **THREADS, "PATH": need("lmp")}
+        done = subprocess.run(explorer.command, shell=True, cwd=folder, env=env, capture_output=True, timeout=120)
+        ending = explorer.finish(folder, done.returncode)
+        assert (done.returncode, ending.early, ending.halted, ending.frames) == expected[:4], name
+        assert explorer.finish(folder, 0).early == ending.early, name  # as behind a pipe
+        assert ending.reason is expected[4] or re.fullmatch(expected[4], ending.reason), name
+        if name == "odd":
+            assert ending.frames == group.asked
+        else:
+            assert ending.frames < group.asked
+    tail = (tmp_path / "lost" / "log.lammps").read_text().splitlines()[-1]
+    assert tail.startswith("For more information see https://docs.lammps.org/err0008 (")
 
 
 def test_the_models_are_an_ensemble_that_lammps_can_read(finished):

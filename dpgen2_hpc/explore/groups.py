@@ -55,6 +55,8 @@ class MdGroup:
     tau_p: float = 0.5
     neidelay: int | None = None
 
+    fixes_composition = True
+
     @classmethod
     def arguments(cls) -> list[dargs.Argument]:
         """Return the keys of a task group."""
@@ -108,6 +110,11 @@ class MdGroup:
     def constant_volume(self) -> bool:
         """Whether the ensemble keeps the cell."""
         return self.ens in ("nve", "nvt")
+
+    @property
+    def asked(self) -> int:
+        """Number of frames that a run is asked to write: that of MD step 0, and one every ``trj_freq`` steps."""
+        return self.nsteps // self.trj_freq + 1
 
     def states(self) -> list[tuple[float, float | None]]:
         """Return temperature (K) and pressure (bar) of the runs from one configuration, in the written order."""

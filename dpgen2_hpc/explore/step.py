@@ -1,19 +1,24 @@
 """Explore: MD runs from the starting configurations of the stage, driven by the models that have just been trained."""
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dpgen2_hpc.kinds import Explorer, TaskGroup
+from dpgen2_hpc.errors import OutputError
+from dpgen2_hpc.kinds import Ending, Explorer, TaskGroup
+from dpgen2_hpc.runs import RunReader
 from dpgen2_hpc.state import results
 from dpgen2_hpc.state.files import read_json
 from dpgen2_hpc.state.identity import digest_file, digest_files, identity
 from dpgen2_hpc.state.ledger import DONE, Task, TaskState
 from dpgen2_hpc.state.results import ExploreResult, TrainResult
-from dpgen2_hpc.state.workdir import Place
+from dpgen2_hpc.state.workdir import Place, task_key
+
+log = logging.getLogger(__name__)
 
 SHUFFLES = 5
 """Ends the key of the generators that shuffle configurations, which no other key is as long as."""
@@ -21,12 +26,18 @@ SHUFFLES = 5
 
 @dataclass(frozen=True)
 class Start:
-    """Where one run starts: the number of its group, its configuration, temperature (K) and pressure (bar)."""
+    """Where one run starts: the number of its group, its configuration, temperature (K) and pressure (bar).
+
+    ``asked`` is the number of frames that it is to write (``None``: cannot be known), ``fixes_composition`` whether all
+    of them have the atoms of the configuration.
+    """
 
     group: int
     configuration: str
     temperature: float
     pressure: float | None
+    asked: int | None
+    fixes_composition: bool
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,7 @@ class ExploreStep:
     masses: tuple[float, ...]
     shuffle_models: bool = False
     name: str = "explore"
+    known_starts: dict[Place, list[Start]] = field(default_factory=dict, compare=False, repr=False)
 
     def prepare(self, place: Place) -> list[Task]:
         """Write the inputs of a run for each configuration, temperature and pressure of each group."""
@@ -46,34 +58,93 @@ class ExploreStep:
         return [self._task(place, number, start, models, digests) for number, start in enumerate(self._starts(place))]
 
     def judge(self, place: Place, task: int, directory: Path, exit_code: int | None) -> str | None:
-        """Accept a run with at least one complete frame; a crash after that is noted."""
-        step = self.explorer.finish(directory, exit_code)
-        return None if step is None else f"the run ended early, at MD step {step}"
+        """Accept a run with at least one complete and valid frame; one that ended early is noted."""
+        start = self._starts(place)[task]
+        return _note(self._ending(place, task, start, directory, exit_code))
 
     def carry_over(self, place: Place, task: TaskState, old: Path, new: Path) -> None:
         """An MD run starts from its inputs: restarted in place it would append to what it wrote."""
 
     def harvest(self, place: Place, tasks: Sequence[TaskState]) -> ExploreResult:
-        """List the usable runs."""
-        folder = place.folder(self.name)
+        """List the usable runs, and those that failed although nobody has skipped them."""
         starts = self._starts(place)
-        runs = []
+        runs, failed = [], []
         for task in tasks:
-            if task.verdict == DONE:
-                early = self.explorer.finish(folder.task(task.index), 1) if task.why else None
-                path = {"task": task.index, "path": folder.task_name(task.index)}
-                runs.append({**path, **asdict(starts[task.index]), "crashed_at": early})
-        return results.save(folder, ExploreResult(runs, total=len(tasks)))
+            if task.skipped:
+                continue
+            try:
+                runs.append(self._run(place, task, starts[task.index]))
+            except OutputError as error:
+                log.warning("%s: all its frames count as invalid: %s", self._key(place, task.index), error)
+                failed.append({"task": task.index, "asked": starts[task.index].asked, "why": str(error)})
+        early = sum(run["ended_early"] for run in runs) + len(failed)
+        folder = place.folder(self.name)
+        if early:
+            where = f"{folder.path.parent.name}/{folder.path.name}"
+            log.warning("%s: %d of %d MD runs ended early", where, early, len(runs) + len(failed))
+        return results.save(folder, ExploreResult(runs, len(tasks), failed))
+
+    def _run(self, place: Place, task: TaskState, start: Start) -> dict[str, Any]:
+        """Return the row of a usable run.
+
+        Raises
+        ------
+        OutputError
+            It has failed, or what it left is not usable any more.
+        """
+        if task.verdict != DONE:
+            raise OutputError(task.why or "the task failed")
+        folder = place.folder(self.name)
+        ending = self._ending(place, task.index, start, folder.task(task.index), 1 if task.why else 0)
+        early = ending.early or task.why is not None
+        return {
+            "task": task.index,
+            "path": folder.task_name(task.index),
+            **asdict(start),
+            "ended_early": early,
+            "halted": ending.halted,
+            "last_step": ending.last_step,
+            "crashed_at": ending.last_step if early else None,
+            "why": task.why or _note(ending),
+        }
+
+    def _ending(self, place: Place, task: int, start: Start, directory: Path, exit_code: int | None) -> Ending:
+        """Return how a run ended; its ``last_step`` is that of the last frame that is valid.
+
+        Raises
+        ------
+        OutputError
+            No frame of it is usable.
+        """
+        run = RunReader(self.explorer, self._key(place, task), directory, self.type_map)
+        ending = run.ending(exit_code)
+        first = run.start() if start.fixes_composition else None
+        fault = run.fault(ending.last_step, first)
+        if fault is not None:
+            ending = run.cut(ending, fault, first)
+        if start.asked is None or ending.frames is None or ending.frames >= start.asked or ending.halted:
+            return ending
+        written = f"{ending.frames} of {start.asked} frames were written"
+        return replace(ending, early=True, reason=f"{ending.reason}; {written}" if ending.reason else written)
+
+    def _key(self, place: Place, task: int) -> str:
+        return task_key(place.iteration, self.name, task)
 
     def _starts(self, place: Place) -> list[Start]:
-        """Return where each run of the iteration starts."""
+        """Return where each run of the iteration starts; asked for once for each task that is judged."""
+        if place not in self.known_starts:
+            self.known_starts.clear()
+            self.known_starts[place] = self._drawn_starts(place)
+        return self.known_starts[place]
+
+    def _drawn_starts(self, place: Place) -> list[Start]:
         pools = read_json(place.workdir.pools)
         starts = []
         for number, group in enumerate(self.stages[place.stage]):
             pool = [name for entry in group.conf_idx for name in pools[entry]]
             key = (place.seed, place.stage, number, 0, SHUFFLES)
             for drawn in group.sample(len(pool), place.index_in_stage, key):
-                starts += [Start(number, pool[drawn], *state) for state in group.states()]
+                starts += [Start(number, pool[drawn], *state, *_extent(group)) for state in group.states()]
         return starts
 
     def _link_models(self, place: Place) -> list[dict[str, Any]]:
@@ -117,6 +188,16 @@ class ExploreStep:
         trained = [model["trained"] for model in order]
         who = identity(kind="explore", command=self.explorer.command, files=files, models=trained)
         return Task(who, self.explorer.command, (self.explorer.configuration_file, *names))
+
+
+def _extent(group: TaskGroup) -> tuple[int | None, bool]:
+    """Return how many frames a group asks each run for, and whether it fixes their composition."""
+    return getattr(group, "asked", None), bool(getattr(group, "fixes_composition", False))
+
+
+def _note(ending: Ending) -> str | None:
+    """Return how a run ended, ``None`` for a normal end."""
+    return f"the run ended early, at MD step {ending.last_step}: {ending.reason}" if ending.early else None
 
 
 def _shared_name(configuration: str) -> str:

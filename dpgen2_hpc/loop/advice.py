@@ -11,7 +11,7 @@ from dpgen2_hpc.loop.schedule import Decision
 from dpgen2_hpc.state import results
 from dpgen2_hpc.state.files import read_json
 from dpgen2_hpc.state.ledger import BROKEN, Ledger, TaskState
-from dpgen2_hpc.state.results import SelectResult
+from dpgen2_hpc.state.results import ExploreResult, Run, SelectResult
 from dpgen2_hpc.state.workdir import Place, task_key
 
 SHOWN = 3
@@ -75,7 +75,11 @@ def for_decision(place: Place, decision: Decision, report: Mapping[str, Any]) ->
             "Raise explore.max_numb_iter, or set explore.fatal_at_max to false to go on with the next stage, and type "
             "the same command again."
         )
-    return Advice(decision.reason, advice, tuple(details))
+    explore = results.load(ExploreResult, place.folder("explore"))
+    keys = _ended_early(place, explore) if report.get("ended_early") else ()
+    if keys:
+        advice = " ".join([_about_early_ends(keys[0]), *_about_failed_runs(explore), advice])
+    return Advice(decision.reason, advice, tuple(details), keys)
 
 
 def about_models(last: Mapping[str, Any]) -> str:
@@ -92,7 +96,34 @@ def in_words(report: Mapping[str, Any]) -> str:
         f"{report['explored']} frames explored: {counts}; {report['selected']} selected, "
         f"{report['labelled']} labelled, {report['dropped']} dropped"
     )
-    return f"{text}; {_error_in_words(report['error'])}" if "error" in report else text
+    parts = [text, results.endings_in_words(report), _error_in_words(report["error"]) if "error" in report else None]
+    return "; ".join(part for part in parts if part)
+
+
+def _ended_early(place: Place, explore: ExploreResult) -> tuple[str, ...]:
+    """Return the keys of the MD runs of an iteration that ended early."""
+    tasks = [run.task for run in map(Run.from_row, explore.runs) if run.ended_early]
+    tasks += [row["task"] for row in explore.failed]
+    return tuple(task_key(place.iteration, "explore", task) for task in sorted(tasks))
+
+
+def _about_early_ends(key: str) -> str:
+    return (
+        f"See why an MD run ended early: dpgen2-hpc why {key}. If its atoms flew apart, the models are not good enough "
+        "for this MD yet: lower the trust levels, so that frames near the start are labelled, and train for more "
+        "steps; both apply from the next iteration on. A shorter timestep (dt) or lower temperatures (temps) need a "
+        "new run in another directory (-C)."
+    )
+
+
+def _about_failed_runs(explore: ExploreResult) -> list[str]:
+    if not explore.failed:
+        return []
+    advice = (
+        f'{len(explore.failed)} of them failed altogether: with "continue_on_success_ratio": 1 in explore of '
+        "machine.json the next such run blocks its step, where it can be fixed, retried or skipped."
+    )
+    return [advice]
 
 
 def _error_in_words(error: Mapping[str, Any]) -> str:

@@ -35,14 +35,15 @@ def decide(limits: Limits, reports: Sequence[Mapping[str, Any]]) -> Decision:
     """
     last = reports[-1]
     stage, done = int(last["stage"]), int(last["index_in_stage"]) + 1
+    early = f" ({last['ended_early']} of {last['runs']} MD runs ended early)" if last.get("ended_early") else ""
     if last["explored"] == last["invalid"]:
-        return Decision(BLOCKED, "no valid frame was explored: every run failed, or every deviation is NaN")
+        return Decision(BLOCKED, f"no valid frame was explored: every run failed, or every deviation is NaN{early}")
     if last["converged"]:
         return _after_stage(limits, stage, f"stage {stage} has converged")
     if last["selected"] == 0 and not _has_other_levels(limits, last):
-        return Decision(BLOCKED, f"stage {stage} has not converged, and no frame could be selected")
+        return Decision(BLOCKED, f"stage {stage} has not converged, and no frame could be selected{early}")
     if done >= limits.max_numb_iter:
-        reason = f"stage {stage} has not converged in max_numb_iter = {limits.max_numb_iter} iterations"
+        reason = f"stage {stage} has not converged in max_numb_iter = {limits.max_numb_iter} iterations{early}"
         return Decision(BLOCKED, reason) if limits.fatal_at_max else _after_stage(limits, stage, reason)
     return Decision(GO_ON, f"stage {stage} has not converged yet", stage, done)
 

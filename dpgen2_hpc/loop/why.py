@@ -86,7 +86,7 @@ def _cause(workdir: WorkDir, place: TaskPlace, task: TaskState, text: str) -> tu
     """Return what the queue's words, the gate's or the program's say, with the remedy."""
     endings = _endings(workdir, place.step)
     by_queue = next(((said, helps) for _, said, helps in endings if said in (task.why or "")), None)
-    usable = task.verdict == DONE and not is_refused(place.step, task)
+    usable = task.verdict == DONE and task.why is None  # an MD run that ended early is usable, and has a cause
     return by_queue or (None if usable else ending_of(causes(workdir, place.step), text))
 
 

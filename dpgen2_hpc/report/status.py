@@ -8,6 +8,7 @@ from typing import Any
 from dpgen2_hpc.state.ledger import BROKEN, DOWN, Ledger, Trouble
 from dpgen2_hpc.state.lock import Holder, describe, holder_of
 from dpgen2_hpc.state.record import Record, read_record
+from dpgen2_hpc.state.results import endings_in_words
 from dpgen2_hpc.state.workdir import FOLDERS, WorkDir, iteration_name, task_key
 
 NO_TASKS = {"total": 0, "waiting": 0, "running": 0, "done": 0, "broken": 0}
@@ -45,7 +46,7 @@ class Status:
 
     def as_text(self) -> str:
         """Return the manual's table and what runs, what failed, what comes next."""
-        return "\n".join([*self._table(), "", *self._labels(), *self._now()])
+        return "\n".join([*self._table(), "", *self._endings(), *self._labels(), *self._now()])
 
     def why(self) -> str:
         """Return why the run stands where it does, and which keys to ask about."""
@@ -68,6 +69,12 @@ class Status:
             converged = all(row["converged"] for index, row in enumerate(rows) if self._ends_stage(index))
             lines.append("# All stages converged" if converged else "# All stages ended, not all converged")
         return lines
+
+    def _endings(self) -> list[str]:
+        """Return how many MD runs of the last finished iteration ended early, if any did."""
+        row = self.record.iterations[-1] if self.record.iterations else {}
+        early = endings_in_words(row)
+        return [f"iteration {row['index']}: {early}"] if early else []
 
     def _labels(self) -> list[str]:
         """Return what became of the frames that the last finished iteration selected, and how wrong the models were."""

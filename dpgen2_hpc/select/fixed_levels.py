@@ -74,9 +74,15 @@ class FixedLevels:
         return rng.permutation(len(force))
 
     def converged(self, counts: Mapping[str, int]) -> bool:
-        """Return whether enough of what was explored is accurate; nothing valid is never enough."""
+        """Return whether enough of what was explored is accurate; nothing valid is never enough.
+
+        Of a run that ended early, and of which nobody knows how much it was asked for, the frames are not enough to
+        judge by: no more than the part that need not be accurate may be such runs.
+        """
         valid = counts["explored"] - counts["invalid"]
-        return valid > 0 and counts["accurate"] / counts["explored"] >= self.conv_accuracy
+        if valid <= 0 or counts.get("of_unknown_length", 0) > (1 - self.conv_accuracy) * counts.get("runs", 0) + 1e-9:
+            return False
+        return counts["accurate"] / counts["explored"] >= self.conv_accuracy
 
     def levels(self) -> dict[str, float | None]:
         """Return the levels; those of the virial only if they are used."""

@@ -1,8 +1,8 @@
 """Select: class every explored frame by its deviation, put the candidates in order, take the first that pass."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,19 +10,25 @@ from numpy.typing import NDArray
 
 from dpgen2_hpc.data.dataset import write_frames, write_labels
 from dpgen2_hpc.data.frame import Frame
-from dpgen2_hpc.kinds import ACCURATE, CANDIDATE, FAILED, INVALID, Convergence, Explorer
+from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.errors import OutputError
+from dpgen2_hpc.kinds import Convergence, Explorer
+from dpgen2_hpc.runs import RunReader
+from dpgen2_hpc.select.tally import Tally
 from dpgen2_hpc.state import results
 from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_json, write_json, write_lines
 from dpgen2_hpc.state.ledger import Task, TaskState
-from dpgen2_hpc.state.results import ExploreResult, SelectResult
-from dpgen2_hpc.state.workdir import Place
+from dpgen2_hpc.state.results import ExploreResult, Run, SelectResult
+from dpgen2_hpc.state.workdir import Place, task_key
 
-CANDIDATE_ROW = np.dtype([("task", "<i4"), ("md_step", "<i8"), ("force", "<f8"), ("virial", "<f8")])
-"""A row of ``order.npy``: 28 bytes a candidate."""
+log = logging.getLogger(__name__)
 
 Read = TypeVar("Read")
-Runs = Mapping[int, Path]
-"""The folder of each usable run, by its task's number."""
+Runs = Mapping[int, Run]
+"""The usable runs by their tasks' numbers."""
+
+Where = tuple[int, int]
+"""Task and MD step of a frame."""
 
 QUANTILES = (0.0, 0.1, 0.5, 0.9, 0.99, 1.0)
 
@@ -51,11 +57,13 @@ class SelectStep:
     def prepare(self, place: Place) -> list[Task]:
         """Class all frames and write the candidates in their order; what is drawn is drawn here."""
         folder = place.folder(self.name)
-        counts, candidates, force = self._classify(place)
+        tally = self._classify(place)
+        candidates = np.concatenate(tally.candidates)
         rng = np.random.default_rng(place.seeds(self.name))
         order = self.convergence.order(candidates["force"], candidates["virial"], rng)
         np.save(folder.path / "order.npy", candidates[order])
-        write_json(folder.path / "classes.json", {**counts, "deviation_f": _quantiles(force)})
+        quantiles = _quantiles(np.concatenate(tally.forces))
+        write_json(folder.path / "classes.json", {**tally.counts(), "deviation_f": quantiles})
         return []
 
     def harvest(self, place: Place, tasks: Sequence[TaskState]) -> SelectResult:
@@ -65,7 +73,7 @@ class SelectStep:
         classes = read_json(folder.path / "classes.json")
         quantiles = classes.pop("deviation_f")
         explore = results.load(ExploreResult, place.folder("explore"))
-        runs = {run["task"]: place.folder("explore").path / run["path"] for run in explore.runs}
+        runs = {run.task: run for run in map(Run.from_row, explore.runs)}
         drawn = self._draw(place, order, runs)
         self._write_predicted(place, drawn, runs)
         self._write(place, drawn)
@@ -74,37 +82,41 @@ class SelectStep:
             "candidate": classes["candidate"] - drawn.unreadable,
             "invalid": classes["invalid"] + drawn.unreadable,
         }
+        converged = self.convergence.converged(counts)
+        counts.pop("of_unknown_length", None)  # ``classes.json`` of the first version has no counts of runs
         result = SelectResult(
             **counts,
             selected=len(drawn.frames),
             filtered=0,
             duplicate=drawn.duplicate,
             not_drawn=len(order) - drawn.looked_at,
-            converged=self.convergence.converged(counts),
+            converged=converged,
             levels=self.convergence.levels(),
             deviation_f=quantiles,
         )
         result.check()
         return results.save(folder, result)
 
-    def _classify(self, place: Place) -> tuple[dict[str, int], NDArray[Any], NDArray[np.float64]]:
-        """Return the counts, the candidates in the order of the runs, and all finite force deviations."""
+    def _classify(self, place: Place) -> Tally:
+        """Return what the runs of the iteration explored."""
         explore = results.load(ExploreResult, place.folder("explore"))
-        totals = np.zeros(4, dtype=np.int64)
-        candidates, forces = [np.empty(0, CANDIDATE_ROW)], [np.empty(0)]
-        for run in explore.runs:
-            deviations = self.explorer.deviations(place.folder("explore").path / run["path"])
-            classes = self.convergence.classify(deviations)
-            totals += np.bincount(classes, minlength=4)
-            chosen = np.flatnonzero(classes == CANDIDATE)
-            rows = np.empty(len(chosen), CANDIDATE_ROW)
-            rows["task"], rows["md_step"] = run["task"], deviations.md_steps[chosen]
-            rows["force"], rows["virial"] = deviations.force[chosen], deviations.virial[chosen]
-            candidates.append(rows)
-            forces.append(deviations.force[classes != INVALID])
-        names = {"accurate": ACCURATE, "candidate": CANDIDATE, "failed": FAILED, "invalid": INVALID}
-        counts = {"explored": int(totals.sum()), **{name: int(totals[code]) for name, code in names.items()}}
-        return counts, np.concatenate(candidates), np.concatenate(forces)
+        tally = Tally()
+        for run in map(Run.from_row, explore.runs):
+            try:
+                deviations = self._reader(place, run).deviations()
+            except OutputError as error:
+                key = task_key(place.iteration, "explore", run.task)
+                log.warning("%s: cannot be read, all its frames count as invalid: %s", key, error)
+                tally.add_failed(run.asked)
+            else:
+                tally.add(run, deviations, self.convergence)
+        for row in explore.failed:
+            tally.add_failed(row["asked"])
+        return tally
+
+    def _reader(self, place: Place, run: Run) -> RunReader:
+        key = task_key(place.iteration, "explore", run.task)
+        return RunReader(self.explorer, key, place.folder("explore").path / run.path, self.type_map)
 
     def _draw(self, place: Place, order: NDArray[Any], runs: Runs) -> Drawn:
         """Look at candidates in portions, so that no more is read than is needed."""
@@ -113,7 +125,7 @@ class SelectStep:
             portion = order[drawn.looked_at : drawn.looked_at + self.task_max - len(drawn.frames)]
             drawn.looked_at += len(portion)
             where = list(zip(portion["task"].tolist(), portion["md_step"].tolist(), strict=True))
-            for row, frame in zip(portion, self._read(runs, where, self.explorer.frames), strict=True):
+            for row, frame in zip(portion, self._frames(place, runs, where), strict=True):
                 self._take(drawn, known, row, frame)
         return drawn
 
@@ -138,24 +150,45 @@ class SelectStep:
             }
         )
 
+    def _frames(self, place: Place, runs: Runs, where: Sequence[Where]) -> list[Frame | None]:
+        """Read frames; ``None`` for those that are not whole, or are not of their run."""
+
+        def read(run: Run, indices: Sequence[int]) -> list[Frame | None]:
+            reader = self._reader(place, run)
+            first = reader.start() if run.fixes_composition else None
+            return reader.frames([where[index][1] for index in indices], first)
+
+        return self._read(place, runs, where, read)
+
     def _read(
-        self, runs: Runs, where: Sequence[tuple[int, int]], read: Callable[..., list[Read | None]]
+        self,
+        place: Place,
+        runs: Runs,
+        where: Sequence[Where],
+        read: Callable[[Run, Sequence[int]], list[Read | None]],
     ) -> list[Read | None]:
-        """Read something of each frame (task, MD step), each run opened once."""
+        """Read something of each frame, each run opened once; ``None`` for all of a run that cannot be read."""
         of_run: dict[int, list[int]] = {}
         for index, (task, _) in enumerate(where):
             of_run.setdefault(task, []).append(index)
         found: list[Read | None] = [None] * len(where)
         for task, indices in sorted(of_run.items()):
-            steps = [where[index][1] for index in indices]
-            for index, one in zip(indices, read(runs[task], steps, self.type_map), strict=True):
-                found[index] = one
+            try:
+                for index, one in zip(indices, read(runs[task], indices), strict=True):
+                    found[index] = one
+            except OutputError as error:
+                log.warning("%s: cannot be read: %s", task_key(place.iteration, "explore", task), error)
         return found
 
     def _write_predicted(self, place: Place, drawn: Drawn, runs: Runs) -> None:
-        """Write what the models said of the selected frames, for the comparison with their labels."""
+        """Write what the models predicted for the selected frames, for the comparison with their labels."""
         where = [(row["task"], row["md_step"]) for row in drawn.rows]
-        found = self._read(runs, where, self.explorer.predictions)
+
+        def read(run: Run, indices: Sequence[int]) -> list[Labels | None]:
+            frames = [drawn.frames[index] for index in indices]
+            return self._reader(place, run).predictions([where[index][1] for index in indices], frames)
+
+        found = self._read(place, runs, where, read)
         kept = [(row, one) for row, one in zip(drawn.rows, found, strict=True) if one is not None]
         folder = place.folder(self.name).path
         temporary = fresh_folder(folder / "predicted.new")

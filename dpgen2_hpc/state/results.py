@@ -1,7 +1,7 @@
 """``result.json``: what each step hands on. A step reads these of the steps before it, never their folders."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 from dpgen2_hpc.errors import StateError, SumError
@@ -29,15 +29,38 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class ExploreResult:
-    """The usable runs: task, folder, where it started, temperature, pressure, and the MD step of an early end."""
+    """The usable runs: task, folder, where it started, temperature, pressure, frames asked for, and how it ended.
+
+    ``failed`` are the runs without a usable frame that the user has not skipped: task, frames asked for, and why.
+    """
 
     runs: list[dict[str, Any]]
     total: int
+    failed: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def usable(self) -> int:
         """Tasks that the policy may count."""
         return len(self.runs)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A usable run, as ``select`` needs it. Rows of the first version have neither ``asked`` nor what follows it."""
+
+    task: int
+    path: str
+    asked: int | None = None
+    fixes_composition: bool = False
+    ended_early: bool = False
+    halted: bool = False
+    last_step: int | None = None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Run":
+        """Return the run of a row of :class:`ExploreResult`."""
+        known = {entry.name: row[entry.name] for entry in fields(cls) if entry.name in row}
+        return cls(**{"ended_early": row.get("crashed_at") is not None, **known})
 
 
 @dataclass(frozen=True)
@@ -57,6 +80,10 @@ class SelectResult:
     levels: dict[str, float | None]
     deviation_f: dict[str, float] = field(default_factory=dict)
     """Quantiles of the finite force deviations (eV/Å), empty if there are none."""
+    runs: int = 0
+    """MD runs, those that failed included and those that the user skipped not."""
+    ended_early: int = 0
+    """Runs that ended before they had written what they were asked for."""
     total: int = 0
     usable: int = 0
 
@@ -165,12 +192,22 @@ def report(workdir: WorkDir, iteration: int, stage: int, index_in_stage: int) ->
         "index_in_stage": index_in_stage,
         "converged": select.converged,
         **{name: getattr(select, name) for name in names},
+        "runs": select.runs,
+        "ended_early": select.ended_early,
         "labelled": fp.labelled,
         "dropped": fp.dropped,
         **select.levels,
         **continued,
         **({"error": collect.error} if collect.error else {}),
     }
+
+
+def endings_in_words(row: Mapping[str, Any]) -> str | None:
+    """Return how many MD runs of a reported iteration ended early, ``None`` if none did."""
+    if not row.get("ended_early"):
+        return None
+    runs = f"{row['ended_early']} of {row['runs']} MD runs ended early"
+    return f"{runs}; the frames that they did not write count as invalid"
 
 
 def _must_equal(name: str, whole: int, *parts: int) -> None:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from dpgen2_hpc.data.frame import Frame
-from dpgen2_hpc.errors import InputError
-from dpgen2_hpc.explore.lammps.conf import is_periodic, lower_triangular, write_conf
+from dpgen2_hpc.data.physical import fault_of
+from dpgen2_hpc.errors import InputError, OutputError
+from dpgen2_hpc.explore.lammps.conf import is_periodic, lower_triangular, read_conf, write_conf
 from dpgen2_hpc.explore.lammps.input import input_text
 from dpgen2_hpc.explore.lammps.run import LammpsExplorer
-from dpgen2_hpc.kinds import CheckContext, Explorer, MdRun, load
+from dpgen2_hpc.kinds import CheckContext, Ending, Explorer, MdRun, load
 
 TYPE_MAP = ("Al", "Cu")
 SKEWED = np.array([[4.0, 1.0, 0.0], [2.5, 5.0, -1.0], [-3.0, 2.0, 6.0]])
@@ -174,6 +175,26 @@ def test_an_open_frame_keeps_its_coordinates_in_a_box_around_them(tmp_path):
     assert not is_periodic(tmp_path / "conf.lmp")
 
 
+@pytest.mark.parametrize("start", [frame(), frame(LEFT_HANDED), frame(periodic=False), frame(np.eye(3) * 5)])
+def test_a_configuration_is_read_as_it_was_written(tmp_path, start):
+    """dpdata reads the same file."""
+    write_conf(start, TYPE_MAP, tmp_path / "conf.lmp")
+    found = read_conf(tmp_path / "conf.lmp", TYPE_MAP)
+    system = dpdata.System(str(tmp_path / "conf.lmp"), fmt="lammps/lmp", type_map=list(TYPE_MAP))
+    assert found.symbols == start.symbols
+    assert found.periodic == start.periodic
+    np.testing.assert_allclose(found.cell, system["cells"][0], atol=1e-12)
+    apart = (found.coords - system["coords"][0]) @ np.linalg.inv(found.cell)
+    np.testing.assert_allclose(apart, np.round(apart), atol=1e-9)
+
+
+@pytest.mark.parametrize("text", ["", "\0\0\0", "nonsense\n5 atoms\n", "x\n\n2 atoms\n\nAtoms\n\n1 1 0 0\n"])
+def test_what_is_not_a_configuration_is_no_output(tmp_path, text):
+    (tmp_path / "conf.lmp").write_text(text)
+    with pytest.raises(OutputError, match=r"conf\.lmp"):
+        read_conf(tmp_path / "conf.lmp", TYPE_MAP)
+
+
 # ---- the real program -----------------------------------------------------------------------------------------------
 
 
@@ -208,9 +229,11 @@ def test_lammps_takes_every_ensemble_and_writes_what_we_read(tmp_path):
     done = subprocess.run(explorer.command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
     for name, (_, start) in starts.items():
-        (tmp_path / name / "model_devi.out").write_text("# step max_devi_v max_devi_f\n0 1 2\n")
-        assert explorer.finish(tmp_path / name, 0) is None
-        assert explorer.finish(tmp_path / name, 1) == 20
+        (tmp_path / name / "model_devi.out").write_text("# step max_devi_v max_devi_f\n0 1 2\n10 1 2\n20 1 2\n")
+        assert explorer.finish(tmp_path / name, 0) == Ending(False, False, 20, None, 3)
+        assert explorer.finish(tmp_path / name, 1).early
+        begin = explorer.read_configuration(tmp_path / name / explorer.configuration_file, TYPE_MAP)
+        assert fault_of(explorer.frames(tmp_path / name, [20], TYPE_MAP)[0], TYPE_MAP, begin) is None
         first, middle, absent = explorer.frames(tmp_path / name, [0, 10, 15], TYPE_MAP)
         assert absent is None
         assert first.symbols == middle.symbols == start.symbols

@@ -56,13 +56,23 @@ def test_a_failed_training_is_tried_again_with_the_next_seeds(project):
     assert "diverged" in (project.work / "iter-000000/00.train/batch.jsonl").read_text()
 
 
-def test_a_few_failed_runs_are_borne_and_counted(project):
+def test_a_few_failed_runs_are_tolerated_and_their_frames_count_as_invalid(project):
     project.param["explore"]["stages"][0][0]["n_sample"] = 3
     project.env["FAKE_LMP_FAIL"] = "task.000001"
+    blocked = project.run()
+    assert blocked.returncode == 4, output(blocked)
+    row = project.status()["iterations"][1]
+    assert (row["explored"], row["accurate"], row["invalid"]) == (15, 10, 5)
+    assert '"continue_on_success_ratio": 1 in explore of machine.json' in output(blocked)
+    project.param["explore"]["convergence"]["level_f_lo"] = 0.0205  # a way on
+    project.param["explore"]["convergence"]["conv_accuracy"] = 0.6
+    project.env["FAKE_DEVIATIONS"] = "0.2 0.02 0.01"
     done = project.run()
     assert done.returncode == 0, output(done)
+    assert [row["converged"] for row in project.status()["iterations"]] == [False, False, True]
     result = project.result(0, "01.explore")
     assert [run["task"] for run in result["runs"]] == [0, 2]
+    assert [(run["task"], run["asked"]) for run in result["failed"]] == [(1, 5)]
     assert result["total"] == 3
     listing = project.verb("showkey", "-C", str(project.work)).stdout
     assert "iter-000000--run-lmp-000001" not in listing

@@ -91,6 +91,14 @@ def test_the_limit_counts_the_iterations_of_the_stage_and_not_of_the_run():
     assert (decision.action, decision.stage, decision.index_in_stage) == (GO_ON, 1, 1)
 
 
+@pytest.mark.parametrize("row", [report(valid=False), report(selected=0), report(index_in_stage=9)])
+def test_a_blocked_run_says_how_many_md_runs_ended_early(row):
+    found = decide(limits(), [{**row, "runs": 6, "ended_early": 5}])
+    assert found.action == BLOCKED
+    assert found.reason.endswith("(5 of 6 MD runs ended early)")
+    assert decide(limits(), [{**row, "runs": 6, "ended_early": 0}]).reason == decide(limits(), [row]).reason
+
+
 # ---- what a person may change
 
 

@@ -104,6 +104,14 @@ def test_the_table_is_the_manuals(run):
     ]
 
 
+def test_runs_that_ended_early_are_told_and_counted_in_the_json(run):
+    rows = row(0, 5, 2), {**row(1, 5, 2), "runs": 6, "ended_early": 4}
+    words = "iteration 1: 4 of 6 MD runs ended early; the frames that they did not write count as invalid"
+    assert words in run.stands(*rows).status.as_text().splitlines()
+    assert run.status.as_json()["iterations"][1]["ended_early"] == 4
+    assert "MD runs" not in run.stands(*rows, {**row(2, 5, 2), "runs": 6, "ended_early": 0}).status.as_text()
+
+
 def test_failed_in_the_table_is_failed_and_invalid_so_that_a_row_adds_up_to_one(run):
     words = run.stands(row(0, 5, 2, 2, 1)).table()[2]
     assert words[4:] == ["0.5000", "0.2000", "0.3000"]

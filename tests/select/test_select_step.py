@@ -61,15 +61,15 @@ class Memory:
 class Bench:
     """A work directory that stands before select."""
 
-    def __init__(self, root, runs, task_max=3, seed=0, iteration=0, known=()):
+    def __init__(self, root, runs, task_max=3, seed=0, iteration=0, known=(), extra=(), failed=()):
         self.place = Place(WorkDir(root), seed, iteration, 0, iteration)
         self.explorer = Memory(runs)
         self.step = SelectStep(self.explorer, FixedLevels(0.05, 0.5), TYPES, task_max)
         explore = self.place.folder("explore")
         for folder in (explore.path, self.folder, root / "inputs"):
             folder.mkdir(parents=True, exist_ok=True)
-        rows = [{"task": number, "path": explore.task_name(number)} for number in range(len(runs))]
-        results.save(explore, ExploreResult(rows, total=len(runs)))
+        rows = [{"task": number, "path": explore.task_name(number), **dict(extra)} for number in range(len(runs))]
+        results.save(explore, ExploreResult(rows, len(runs), list(failed)))
         digests = [one.digest(TYPES) for one in known]
         self.place.workdir.initial_digests.write_text("".join(f"{digest}\n" for digest in digests))
 
@@ -300,7 +300,97 @@ def test_convergence_is_asked_with_what_is_left_when_unreadable_frames_are_taken
     bench = Bench(tmp_path, [[("candidate", None), ("accurate", frame(1))]])
     bench.step = SelectStep(bench.explorer, Asked(0.05, 0.5), TYPES, 3)
     assert bench.select().converged is True
-    assert asked == [{"explored": 2, "accurate": 1, "candidate": 0, "failed": 0, "invalid": 1}]
+    frames = {"explored": 2, "accurate": 1, "candidate": 0, "failed": 0, "invalid": 1}
+    assert asked == [{**frames, "runs": 1, "ended_early": 0, "of_unknown_length": 0}]
+
+
+# ---- runs that cannot be read, runs that ended early
+
+
+class Failing(Memory):
+    """Raises an exception in one method over one run."""
+
+    def __init__(self, runs, method, run=0, error=TypeError("odd")):
+        super().__init__(runs)
+
+        def fail(directory, *more, usual=getattr(self, method)):
+            if int(directory.name[-6:]) == run:
+                raise error
+            return usual(directory, *more)
+
+        setattr(self, method, fail)
+
+
+def failing(tmp_path, method, **more):
+    runs = [run_of("candidate", "candidate", "accurate", start=10 * number) for number in range(3)]
+    bench = Bench(tmp_path, runs, task_max=10, extra={"asked": 5})
+    bench.step = SelectStep(Failing(runs, method, **more), FixedLevels(0.05, 0.5), TYPES, 10)
+    return bench
+
+
+def test_a_run_whose_deviations_cannot_be_read_counts_all_that_it_was_asked_for_as_invalid(tmp_path, caplog):
+    result = failing(tmp_path, "deviations").select()
+    assert (result.explored, result.candidate, result.accurate, result.invalid) == (15, 4, 2, 5 + 2 + 2)
+    assert (result.runs, result.ended_early) == (3, 3)
+    assert "iter-000000--run-lmp-000000: cannot be read, all its frames count as invalid" in caplog.text
+
+
+def test_frames_that_cannot_be_read_are_invalid_and_those_of_other_runs_are_taken(tmp_path, caplog):
+    bench = failing(tmp_path, "frames", run=1)
+    result = bench.select()
+    assert (result.candidate, result.selected, result.invalid) == (4, 4, 6 + 2)
+    assert {row["task"] for row in bench.rows()} == {0, 2}
+    assert "iter-000000--run-lmp-000001: cannot be read" in caplog.text
+
+
+def test_predictions_that_cannot_be_read_are_left_out(tmp_path):
+    bench = failing(tmp_path, "predictions", run=0)
+    assert bench.select().selected == 6
+    assert {row["task"] for row in bench.rows() if "predicted" in row} == {1}  # Memory has none of the last run
+
+
+def test_a_fault_of_the_disk_stops_the_step(tmp_path):
+    with pytest.raises(OSError, match="stale"):
+        failing(tmp_path, "deviations", error=OSError(116, "stale")).prepare()
+
+
+def test_what_failed_runs_were_asked_for_is_explored_and_invalid(tmp_path):
+    bench = Bench(tmp_path, [run_of("accurate", "accurate")], failed=[{"task": 1, "asked": 8, "why": "no frame"}])
+    result = bench.select()
+    assert (result.explored, result.accurate, result.invalid, result.converged) == (10, 2, 8, False)
+    assert (result.runs, result.ended_early) == (2, 1)
+
+
+def test_frames_of_other_atoms_than_the_start_are_invalid(tmp_path):
+    runs = [[("candidate", frame(1)), ("candidate", frame(2, ("Cu", "Al"))), ("candidate", frame(3, ("Al",) * 3))]]
+    bench = Bench(tmp_path / "fixed", runs, extra={"fixes_composition": True})
+    bench.explorer.configuration_file = "start"
+    bench.explorer.read_configuration = lambda path, type_map: frame(9)
+    result = bench.select()
+    assert (result.selected, result.invalid) == (1, 2)
+    assert [row["md_step"] for row in bench.rows()] == [0]
+    assert Bench(tmp_path / "free", runs).select().selected == 3
+
+
+def test_a_step_that_an_older_version_prepared_is_harvested(tmp_path):
+    """Its ``classes.json`` has no counts of runs, and its result is read without them."""
+    bench = Bench(tmp_path, [run_of("candidate", "accurate")])
+    bench.prepare()
+    path = bench.folder / "classes.json"
+    old = {name: value for name, value in json.loads(path.read_text()).items() if "runs" not in name}
+    path.write_text(json.dumps({name: old[name] for name in old if name not in ("ended_early", "of_unknown_length")}))
+    assert bench.step.harvest(bench.place, []).selected == 1
+    result = bench.place.folder("select").result
+    value = json.loads(result.read_text())
+    for name in ("runs", "ended_early"):
+        del value[name]
+    result.write_text(json.dumps(value))
+    assert results.load(results.SelectResult, bench.place.folder("select")).ended_early == 0
+    explore = bench.place.folder("explore")
+    value = json.loads(explore.result.read_text())
+    del value["failed"]
+    explore.result.write_text(json.dumps(value))
+    assert results.load(ExploreResult, explore).failed == []
 
 
 @pytest.mark.parametrize("task_max", [1, 3, 100])

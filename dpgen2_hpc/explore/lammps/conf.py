@@ -7,13 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpgen2_hpc.data.frame import Frame
-from dpgen2_hpc.errors import InputError
+from dpgen2_hpc.data.outputs import read_output_text
+from dpgen2_hpc.errors import InputError, OutputError
 
 VACUUM = 9.0
 """Distance (Å) from the outermost atoms to the walls of the box of a frame without periodicity."""
 
 TITLE, OPEN = "dpgen2_hpc", "nopbc"
 """First line of a configuration, a title to LAMMPS, and the word that follows where there is no periodicity."""
+
+EDGES = ("xlo", "ylo", "zlo")
+
+LARGEST = 1 << 28
+"""Most bytes of a configuration that are read: 256 MiB."""
 
 Array = NDArray[np.float64]
 
@@ -51,6 +57,40 @@ def _boxed(frame: Frame) -> tuple[str, list[str], Array]:
 
 def _edge(axis: str, low: float, high: float) -> str:
     return f"{low:.16g} {high:.16g} {axis}lo {axis}hi"
+
+
+def read_conf(path: Path, type_map: Sequence[str]) -> Frame:
+    """Return the frame of a configuration that :func:`write_conf` wrote, its atoms in the order of their ids.
+
+    Coordinates (Å) are counted from the cell's origin.
+
+    Raises
+    ------
+    OutputError
+        It is missing, or is not such a file.
+    """
+    lines = read_output_text(path, LARGEST).splitlines()
+    try:
+        return _parse(lines, type_map)
+    except (ValueError, IndexError, StopIteration, KeyError, OverflowError) as error:
+        raise OutputError(f"'{path.name}' is not a configuration that LAMMPS could start from: {error!r}") from error
+
+
+def _parse(lines: Sequence[str], type_map: Sequence[str]) -> Frame:
+    natoms = next(int(line.split()[0]) for line in lines if line.endswith(" atoms"))
+    bounds = {words[2]: words[:2] for line in lines if len(words := line.split()) == 4 and words[2] in EDGES}
+    low, high = np.array([bounds[name] for name in EDGES], dtype=np.float64).T
+    cell = np.diag(high - low)
+    tilts = next((line.split()[:3] for line in lines if line.endswith(" xy xz yz")), ("0", "0", "0"))
+    cell[1, 0], cell[2, 0], cell[2, 1] = map(float, tilts)
+    start = next(number for number, line in enumerate(lines) if line.startswith("Atoms")) + 2
+    rows = [line.split()[:5] for line in lines[start : start + natoms]]
+    table = np.array(rows, dtype=np.float64).reshape(natoms, 5)
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    if not np.all(table[:, 1] >= 1):
+        raise ValueError(f"type {table[:, 1].min():g}")
+    symbols = tuple(type_map[int(kind) - 1] for kind in table[:, 1])
+    return Frame(symbols, table[:, 2:] - low, cell, periodic=lines[0].split()[-1:] != [OPEN])
 
 
 def is_periodic(path: Path) -> bool:

@@ -7,22 +7,25 @@ from pathlib import Path
 from typing import Any, Self
 
 import dargs
-import numpy as np
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.data.outputs import read_output_end
 from dpgen2_hpc.errors import InputError, OutputError
-from dpgen2_hpc.explore.lammps.conf import is_periodic, write_conf
-from dpgen2_hpc.explore.lammps.deviation import read_deviations, read_header
+from dpgen2_hpc.explore.lammps.conf import is_periodic, read_conf, write_conf
 from dpgen2_hpc.explore.lammps.input import BAROSTATS, CONFIGURATION, DEVIATIONS, TRAJECTORY, input_text
+from dpgen2_hpc.explore.lammps.joined import join, rows_of_steps
 from dpgen2_hpc.explore.lammps.predictions import read_predictions
-from dpgen2_hpc.explore.lammps.trajectory import last_complete_step, read_frames
-from dpgen2_hpc.kinds import CheckContext, Deviations, Key, MdRun, Problem
+from dpgen2_hpc.explore.lammps.trajectory import read_frames
+from dpgen2_hpc.kinds import CheckContext, Deviations, Ending, Key, MdRun, Problem
 
 INPUT, LOG = "in.lammps", "log.lammps"
 
 LOG_TAIL = 1 << 16
-"""Bytes from the end of the log in which the last error stands."""
+"""Bytes from the end of the log in which the last error is found."""
+
+HALTED = re.compile(r"^Fix halt condition .*\bmet\b", re.MULTILINE)
+"""What ``fix halt`` with ``error soft`` or ``continue`` logs; with ``hard`` the line begins with ERROR."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,10 @@ class LammpsExplorer:
         """Write a starting configuration as ``read_data`` reads it."""
         write_conf(frame, type_map, path)
 
+    def read_configuration(self, path: Path, type_map: Sequence[str]) -> Frame:
+        """Return a starting configuration that :meth:`write_configuration` wrote."""
+        return read_conf(path, type_map)
+
     def write_inputs(self, run: MdRun, directory: Path) -> list[str]:
         """Write ``in.lammps`` for the configuration that is in ``directory``; return its name.
 
@@ -110,45 +117,58 @@ class LammpsExplorer:
         (directory / INPUT).write_text(input_text(run, periodic=periodic))
         return [INPUT]
 
-    def finish(self, directory: Path, exit_code: int | None) -> int | None:
-        """Return the MD step of the last complete frame if LAMMPS did not end well, ``None`` if it did.
+    def finish(self, directory: Path, exit_code: int | None) -> Ending:
+        """Return how a run ended: early if the exit code, an ERROR in the log, or a missing row or frame says so.
 
         Raises
         ------
         OutputError
-            There is not one complete frame, or there are no deviations.
+            There is not one complete frame with its deviation.
         """
-        last = last_complete_step(directory / TRAJECTORY)
-        if last is None:
-            raise OutputError(f"'{directory}': {last_error(directory / LOG) or 'LAMMPS wrote no complete frame'}")
-        read_header(directory / DEVIATIONS)
-        return None if exit_code == 0 else last
+        log = read_log(directory / LOG)
+        reason = last_error(log) or _ending(exit_code)
+        try:
+            joined = join(directory)
+        except OutputError as problem:
+            raise OutputError(f"{reason}; {problem}" if reason else str(problem)) from problem
+        if len(joined.steps) == 0:
+            raise OutputError(reason or f"{TRAJECTORY} has no complete frame that has a row in {DEVIATIONS}")
+        halted = reason is None and HALTED.search(log) is not None
+        if reason is None and joined.alone and not halted:
+            reason = f"{joined.alone} frames are missing in {TRAJECTORY} or in {DEVIATIONS}"
+        return Ending(reason is not None, halted, int(joined.steps[-1]), reason, len(joined.steps))
 
     def deviations(self, directory: Path) -> Deviations:
-        """Return the deviation of every frame; rows after the last complete frame are NaN."""
-        found = read_deviations(directory / DEVIATIONS)
-        last = last_complete_step(directory / TRAJECTORY)
-        there = found.md_steps <= (-1 if last is None else last)
-        return Deviations(found.md_steps, np.where(there, found.force, np.nan), np.where(there, found.virial, np.nan))
+        """Return the deviation of every frame; NaN for a row without its frame and a frame without its row."""
+        return join(directory).deviations
 
     def frames(self, directory: Path, md_steps: Sequence[int], type_map: Sequence[str]) -> list[Frame | None]:
-        """Return the frames of these MD steps; ``None`` where there is no whole one."""
-        return read_frames(directory / TRAJECTORY, md_steps, type_map)
+        """Return the frames of these MD steps; ``None`` where there is no whole one with valid numbers."""
+        return read_frames(directory / TRAJECTORY, md_steps, type_map, lambda: rows_of_steps(directory))
 
     def predictions(self, directory: Path, md_steps: Sequence[int], type_map: Sequence[str]) -> list[Labels | None]:
-        """Return what the model that drove the run said of these frames; ``None`` where the run did not keep it."""
+        """Return what the driving model predicted for these frames; ``None`` where the run did not keep it."""
         return read_predictions(directory, md_steps, type_map)
 
 
-def last_error(log: Path) -> str | None:
-    """Return the last line in which LAMMPS names an error, ``None`` if there is none."""
+def read_log(path: Path) -> str:
+    """Return the end of a log, empty if there is no log that could be read."""
     try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - LOG_TAIL))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return None
-    return next((line.strip() for line in reversed(lines) if re.match(r"ERROR\b", line)), None)
+        return read_output_end(path, LOG_TAIL).decode(errors="replace")
+    except OutputError:
+        return ""
+
+
+def last_error(log: str) -> str | None:
+    """Return the last line of a log in which LAMMPS names an error, ``None`` if there is none."""
+    return next((line.strip() for line in reversed(log.splitlines()) if re.match(r"ERROR\b", line)), None)
+
+
+def _ending(exit_code: int | None) -> str | None:
+    """Return why a run ended early as far as its exit code says so."""
+    if exit_code is None:
+        return "the scheduler ended it"
+    return f"LAMMPS ended with exit code {exit_code}" if exit_code else None
 
 
 def _config_keys() -> list[dargs.Argument]:

@@ -7,13 +7,17 @@ end to end.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.data.outputs import open_output
 from dpgen2_hpc.errors import OutputError
-from dpgen2_hpc.explore.lammps.dump import Record, parsed
+from dpgen2_hpc.explore.lammps.dump import Record, parsed, whole_number
 
 Taken = TypeVar("Taken")
 
@@ -21,49 +25,85 @@ MARKER = b"ITEM: TIMESTEP\n"
 WINDOW, BLOCK = 1 << 14, 1 << 20
 """Bytes read at once: where little is looked for, and when the whole file is searched."""
 
+LARGEST = 1 << 28
+"""Most bytes of one frame (256 MiB, three million atoms), and of a file's end that is searched for a whole frame."""
+
+MOST_FRAMES = 1 << 20
+"""Most frames of a dump that is not even: the place of each is kept in memory."""
+
 TRIES = 12
 """Looks at calculated places before the whole file is searched; in an even dump the first one hits."""
 
 
 def last_complete_step(path: Path) -> int | None:
-    """Return the MD step of the last complete frame, read from the end of the file; ``None`` if there is none."""
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
+    """Return the MD step of the last complete frame, read from the end of the file; ``None`` if there is none.
+
+    Raises
+    ------
+    OutputError
+        There is no dump that could be read.
+    """
+    with open_output(path) as file:
         last = _Dump(file).last_whole()
     return None if last is None else last.step
 
 
-def read_frames(path: Path, md_steps: Sequence[int], type_map: Sequence[str]) -> list[Frame | None]:
-    """Return the frames of these MD steps, ``None`` where there is no whole one; of equal steps the last whole one.
+def read_steps(path: Path) -> NDArray[np.int64]:
+    """Return the MD steps of the frames in the order of the file, up to the last complete one.
 
-    Coordinates (Å) are counted from the cell's origin, atoms sorted by number.
-
-    Raises
-    ------
-    OutputError
-        As :func:`read`.
-    """
-    return read(path, md_steps, lambda record: record.frame(type_map))
-
-
-def read(path: Path, md_steps: Sequence[int], take: Callable[[Record], Taken | None]) -> list[Taken | None]:
-    """Return what ``take`` makes of the frames of these MD steps, of equal steps the last of which it makes anything.
+    Of an even dump only its ends are read, and frames between them are taken to be there.
 
     Raises
     ------
     OutputError
-        There is no dump, or it has other columns or types than it should.
+        There is no dump that could be read.
     """
-    try:
-        with path.open("rb") as file:
-            dump = _Dump(file)
-            places = dump.find(md_steps)
-            return [next(_taken(dump, places.get(step, []), take), None) for step in md_steps]
-    except OSError as problem:
-        raise OutputError(f"'{path}' cannot be read: {problem.strerror}") from problem
-    except ValueError as problem:
-        raise OutputError(f"'{path}': {problem}") from problem
+    with open_output(path) as file:
+        return _Dump(file).steps()
+
+
+def read_frames(
+    path: Path,
+    md_steps: Sequence[int],
+    type_map: Sequence[str],
+    rows: Callable[[], Mapping[int, int]] | None = None,
+) -> list[Frame | None]:
+    """Return the frames of these MD steps, ``None`` where there is no whole one with valid numbers.
+
+    Coordinates (Å) are counted from the cell's origin, atoms sorted by id. For ``rows`` see :func:`read`.
+
+    Raises
+    ------
+    OutputError
+        There is no dump that could be read.
+    """
+    return read(path, md_steps, lambda record: record.frame(type_map), rows)
+
+
+def read(
+    path: Path,
+    md_steps: Sequence[int],
+    take: Callable[[Record], Taken | None],
+    rows: Callable[[], Mapping[int, int]] | None = None,
+) -> list[Taken | None]:
+    """Return what ``take`` returns for the frames of these MD steps.
+
+    Of several frames of one step it is the last one for which ``take`` returns something. With ``rows``, which returns
+    how often each step is in the file of deviations, it is the last one that has a row; it is called only if needed.
+
+    Raises
+    ------
+    OutputError
+        There is no dump that could be read.
+    """
+    with open_output(path) as file:
+        dump = _Dump(file)
+        wanted = set(md_steps)
+        places = {step: found for step, found in dump.find(md_steps).items() if step in wanted}
+        if rows is not None and any(len(found) > 1 for found in places.values()):
+            counts = rows()
+            places = {step: found[: counts.get(step, 0)][-1:] for step, found in places.items()}
+        return [next(_taken(dump, places.get(step, []), take), None) for step in md_steps]
 
 
 def _taken(dump: "_Dump", offsets: Sequence[int], take: Callable[[Record], Taken | None]) -> Iterator[Taken]:
@@ -95,16 +135,16 @@ class _Dump:
         return os.pread(self.descriptor, length, start)
 
     def text(self, offset: int) -> bytes:
-        """Return the text from the marker at ``offset`` to the next one, or to the end of the file."""
+        """Return the text from the marker at ``offset`` to the next one, or as much of it as a frame may have."""
         length = self.reach
         while True:
             window = self.window(offset, length)
             end = window.find(MARKER, 1)
             if end > 0:
                 return window[:end]
-            if offset + len(window) >= self.size:
+            if offset + len(window) >= self.size or length == LARGEST:
                 return window
-            length *= 4
+            length = min(4 * length, LARGEST)
 
     def places(self, start: int, block: int) -> Iterator[_Place]:
         """Yield the frames that begin at ``start`` or later, reading ``block`` bytes at a time."""
@@ -116,10 +156,11 @@ class _Dump:
                 at = window.find(MARKER, at + 1)
 
     def _place_at(self, offset: int) -> Iterator[_Place]:
-        """Yield the frame at ``offset``, unless it is cut off before its MD step ends."""
+        """Yield the frame at ``offset``, unless its MD step is not a number or is cut off."""
         line, newline, _ = self.window(offset + len(MARKER), 32).partition(b"\n")
-        if newline and line.strip().isdigit():
-            yield _Place(int(line), offset)
+        step = whole_number(line)
+        if newline and step is not None:
+            yield _Place(step, offset)
 
     def last_whole(self) -> _Place | None:
         """Return the last whole frame, looking at ever larger ends of the file."""
@@ -128,34 +169,60 @@ class _Dump:
             start = max(0, self.size - length)
             for offset, record in _whole_from_end(self.window(start, length)):
                 return _Place(record.step, start + offset)
-            if start == 0:
+            if start == 0 or length == LARGEST:
                 return None
-            length *= 4
+            length = min(4 * length, LARGEST)
+
+    def steps(self) -> NDArray[np.int64]:
+        """Return the MD steps of the frames up to the last whole one, in the order of the file."""
+        last = self.last_whole()
+        if last is None:
+            return np.empty(0, dtype=np.int64)
+        begin = self._even(last)
+        if begin is not None:
+            return np.arange(begin[0].step, last.step + 1, begin[1].step - begin[0].step, dtype=np.int64)
+        return np.array([place.step for place in self._searched(last)], dtype=np.int64)
 
     def find(self, md_steps: Iterable[int]) -> dict[int, list[int]]:
         """Return where the frames of these MD steps begin, of each step in the order of the file."""
-        ends = self._ends()
-        if ends is not None:
-            inside = [step for step in md_steps if ends[0].step <= step <= ends[1].step]
-            offsets = {step: self._between(step, *ends) for step in inside}
+        last = self.last_whole()
+        if last is None:
+            return {}
+        begin = self._even(last)
+        if begin is not None:
+            inside = [step for step in md_steps if begin[0].step <= step <= last.step]
+            offsets = {step: self._between(step, begin[0], last) for step in inside}
             if None not in offsets.values():
                 return {step: [offset] for step, offset in offsets.items() if offset is not None}
-        return self._searched()
-
-    def _searched(self) -> dict[int, list[int]]:
         places: dict[int, list[int]] = {}
-        for step, offset in self.places(0, BLOCK):
+        for step, offset in self._searched(last):
             places.setdefault(step, []).append(offset)
         return places
 
-    def _ends(self) -> tuple[_Place, _Place] | None:
-        """Return the first and the last whole frame of an even dump, ``None`` if it is not even."""
+    def _searched(self, last: _Place) -> list[_Place]:
+        """Return all frames up to the last whole one, searching the file from end to end.
+
+        Raises
+        ------
+        OutputError
+            There are more than can be kept.
+        """
+        found = []
+        for place in self.places(0, BLOCK):
+            if place.offset > last.offset:
+                break
+            found.append(place)
+            if len(found) > MOST_FRAMES:
+                raise OutputError(f"the trajectory has more than {MOST_FRAMES} frames, and they are not evenly spaced")
+        return found
+
+    def _even(self, last: _Place) -> tuple[_Place, _Place] | None:
+        """Return the first two frames of an even dump, ``None`` if it is not even."""
         begin = [place for place, _ in zip(self.places(0, WINDOW), range(2), strict=False)]
-        last = self.last_whole()
-        if last is None or len(begin) < 2 or not _even(begin[0], begin[1], last):
+        if len(begin) < 2 or not _is_even(begin[0], begin[1], last):
             return None
         self.reach = begin[1].offset + begin[1].offset // 8 + len(MARKER)
-        return begin[0], last
+        return begin[0], begin[1]
 
     def _between(self, step: int, low: _Place, high: _Place) -> int | None:
         """Return where a frame between two known ones begins, by repeated interpolation."""
@@ -170,7 +237,7 @@ class _Dump:
         return None
 
 
-def _even(first: _Place, second: _Place, last: _Place) -> bool:
+def _is_even(first: _Place, second: _Place, last: _Place) -> bool:
     """Return whether a dump has one frame for each step of its interval, from its first two frames and its last.
 
     Had steps been written twice or left out, the last frame would not begin where their number puts it. Coordinates
