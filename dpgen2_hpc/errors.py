@@ -52,17 +52,23 @@ class InputError(UserError):
 
 
 class StateError(UserError):
-    """A file of the work directory cannot be believed: stop, never start over."""
+    """A file of the work directory (``path``) cannot be believed: stop, never start over."""
+
+    def __init__(self, message: str, path: Path | None = None) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class StorageError(UserError):
-    """The disk did not take a write (full, quota, read-only): stop; the same command goes on afterwards."""
+    """The disk did not do what it was asked (full, quota, read-only): stop; the same command goes on afterwards."""
 
-    def __init__(self, path: Path, cause: OSError) -> None:
-        super().__init__(
-            f"'{path}' could not be written: {cause.strerror}. Nothing is lost: make room, then type the same command "
-            "again."
-        )
+    def __init__(self, path: Path | str, cause: OSError, advice: str = "") -> None:
+        super().__init__(f"'{path}': {cause.strerror or cause}. {advice or STORAGE}")
+
+
+STORAGE = (
+    "Nothing is lost. Fix the disk (free some space, check quota and permissions), then run the same command again."
+)
 
 
 class LockHeld(UserError):

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dpgen2_hpc import __version__
-from dpgen2_hpc.errors import BUG, DONE, InputError, StorageError, UserError
-from dpgen2_hpc.state.files import FULL
-from dpgen2_hpc.state.workdir import WorkDir
+from dpgen2_hpc.errors import BLOCKED, BUG, DONE, InputError, StateError, StorageError, UserError
+from dpgen2_hpc.state.stops import advice_on
+from dpgen2_hpc.state.workdir import STEPS, WorkDir
 
 PARAM_HELP = "what to learn: DPGEN2's input"
 MACHINE_HELP = "where to run: DP-GEN's machine file"
@@ -22,10 +22,10 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = parser().parse_args(words)
     verb = importlib.import_module(f"dpgen2_hpc.cli.{arguments.verb.replace('-', '_')}")
-    return guarded(lambda: verb.run(arguments))
+    return guarded(lambda: verb.run(arguments), arguments)
 
 
-def guarded(act: Callable[[], int]) -> int:
+def guarded(act: Callable[[], int], arguments: argparse.Namespace) -> int:
     """Return the exit code of ``act``; what it raises is said in the way that its class asks for."""
     code = DONE
     try:
@@ -33,8 +33,12 @@ def guarded(act: Callable[[], int]) -> int:
         sys.stdout.flush()
         return code
     except UserError as error:
-        print(error, file=sys.stderr)
+        damaged = error.path if isinstance(error, StateError) else None
+        print("\n".join([str(error), *advice_on(damaged, work_directory(arguments))]), file=sys.stderr)
         return error.exit_code
+    except ImportError as error:
+        print(f"A module of the installation cannot be read: {error}. Reinstall dpgen2_hpc.", file=sys.stderr)
+        return BLOCKED
     except BrokenPipeError:  # the reader of our output has left, as in `status | head`; say nothing at the exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return code
@@ -49,8 +53,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="dpgen2-hpc",
         description="DP-GEN concurrent learning on a login node and a batch queue.",
-        epilog="Exit codes: 0 done, 2 bad input, 3 still running, 4 a person is needed, 5 another driver holds the "
-        "directory, 70 a bug, 128+n ended by signal n.",
+        epilog="Exit codes: 0 done, 2 bad input, 3 still running, 4 blocked, user action needed, 5 another driver "
+        "holds the directory, 70 a bug, 128+n ended by signal n.",
     )
     top.add_argument("--version", action="version", version=f"dpgen2-hpc {__version__}")
     verbs = top.add_subparsers(dest="verb", metavar="COMMAND", required=True)
@@ -73,12 +77,15 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--iterations", metavar="A-B", help="only what the iterations from A to B - 1 have collected")
     why = _verb(verbs, "why", "say why a task failed, or why the run stands where it does, and what helps")
     why.add_argument("keys", nargs="*", metavar="KEY", help="a task, such as iter-000001--run-fp-000002")
-    retry = _verb(verbs, "retry", "let broken tasks, or refused labels, of the present step run again")
+    retry = _verb(verbs, "retry", "run failed tasks, rejected labels or done tasks of the present step again")
     retry.add_argument("keys", nargs="+", metavar="KEY", help="a task, such as iter-000001--run-fp-000002")
     _dry_run(retry)
-    skip = _verb(verbs, "skip", "set broken tasks, or refused labels, aside: the step goes on without them")
+    skip = _verb(verbs, "skip", "go on without failed tasks or rejected labels of the present step")
     skip.add_argument("keys", nargs="+", metavar="KEY", help="a task, such as iter-000001--run-fp-000002")
     _dry_run(skip)
+    rewind = _verb(verbs, "rewind", "take the present iteration back to one of its steps; folders are renamed")
+    rewind.add_argument("step", choices=STEPS, metavar="STEP", help=f"one of {', '.join(STEPS)}")
+    _dry_run(rewind)
     stop = _verb(verbs, "stop", "end the driver and leave its jobs; the same run goes on from there")
     stop.add_argument("--jobs", action="store_true", help="cancel the jobs too; what they did not end runs again")
     _dry_run(stop)
@@ -95,7 +102,9 @@ def _run(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 
 def _how_to_take_up(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--take-over", action="store_true", help="take the lock from a dead driver on another host")
+    verb.add_argument(
+        "--take-over", action="store_true", help="the driver on another host is dead, and its Shell jobs too"
+    )
     verb.add_argument("--new-identity", action="store_true", help="make a copied work directory a run of its own")
     verb.add_argument(
         "--requeue-waiting",
@@ -146,7 +155,7 @@ def _config_and_id(verb: argparse.ArgumentParser) -> None:
 def work_directory(arguments: argparse.Namespace) -> Path:
     """Return the work directory that the command line names."""
     named: Path = getattr(arguments, "id", None) or arguments.directory
-    return named.absolute()
+    return named.resolve()
 
 
 def existing(arguments: argparse.Namespace) -> WorkDir:
@@ -159,7 +168,7 @@ def existing(arguments: argparse.Namespace) -> WorkDir:
     """
     config = getattr(arguments, "config", None)
     if config is not None and arguments.id is None:
-        raise InputError(f"'{config}' alone says nothing: name the work directory with -C, or as CONFIG ID")
+        raise InputError(f"Give the work directory: {arguments.verb} -C DIR (or {arguments.verb} {config} DIR)")
     workdir = WorkDir(work_directory(arguments))
     if not workdir.record.exists():
         raise InputError(f"there is no run in '{workdir.root}' (no record.json); name its directory with -C")
@@ -167,13 +176,10 @@ def existing(arguments: argparse.Namespace) -> WorkDir:
 
 
 def _storage(error: OSError) -> int:
-    """Say what the disk refused; every other error of the system is a bug of ours."""
-    if error.errno not in FULL:
-        return _bug()
-    if isinstance(error, PermissionError):
-        print(f"'{error.filename}': {error.strerror}. Give the permission, then try again.", file=sys.stderr)
-    else:
-        print(StorageError(Path(error.filename or "?"), error), file=sys.stderr)
+    """Say what the system refused, and where in the program: any file may be missing, moved, full or unreadable."""
+    print(StorageError(error.filename or "a system call", error), file=sys.stderr)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    print(f"(raised in {Path(frame.filename).name}, line {frame.lineno}, {frame.name})", file=sys.stderr)
     return StorageError.exit_code
 
 

@@ -1,4 +1,4 @@
-"""``retry``: let broken tasks, and labels that the gate refused, run again."""
+"""``retry``: run failed tasks and rejected labels again."""
 
 import argparse
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def act(arguments: argparse.Namespace, function: Callable[..., list[str]], words: str) -> int:
-    """Let a person's act happen to the tasks that the command line names, under the lock; return the exit code."""
+    """Apply ``function`` to the named tasks while holding the lock; return the exit code."""
     workdir = existing(arguments)
     lock = Lock.acquire(workdir.lock)
     try:

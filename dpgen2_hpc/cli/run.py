@@ -83,7 +83,17 @@ def _take_up(arguments: argparse.Namespace, workdir: WorkDir, plan: Plan, lock: 
     )
     each = None if plan.notify is None else partial(notify, plan.notify, workdir)
     once = getattr(arguments, "once", False)
-    return Driver(workdir, now, file, record, signals, once=once, upcoming=plan, on_iteration=each)
+    return Driver(
+        workdir,
+        now,
+        file,
+        record,
+        signals,
+        once=once,
+        take_over=arguments.take_over,
+        upcoming=plan,
+        on_iteration=each,
+    )
 
 
 def _to_its_end(driver: Driver) -> int:

@@ -1,4 +1,4 @@
-"""``skip``: set broken tasks, and labels that the gate refused, aside."""
+"""``skip``: go on without failed tasks and rejected labels."""
 
 import argparse
 
@@ -8,4 +8,4 @@ from dpgen2_hpc.loop import acts
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the verb and return its exit code."""
-    return act(arguments, acts.skip, "set aside")
+    return act(arguments, acts.skip, "skip")

@@ -38,9 +38,9 @@ def _jobs(workdir: WorkDir, *, dry_run: bool) -> None:
     lock = None if dry_run else Lock.acquire(workdir.lock)
     try:
         with logging_to(None if dry_run else workdir.log):
-            jobs = acts.cancel_jobs(workdir, dry_run=dry_run)
+            jobs = acts.cancel_jobs(workdir, lock)
             if jobs and not dry_run:
-                log.info("a person has cancelled %d jobs: %s", len(jobs), ", ".join(jobs))
+                log.info("the user has cancelled %d jobs: %s", len(jobs), ", ".join(jobs))
     except QueueDown as error:
         raise UserError(f"the queue does not answer, no job was cancelled: {error}") from error
     finally:

@@ -53,7 +53,7 @@ def _drive(arguments: argparse.Namespace, writer: int) -> int:
         os.write(writer, BEGUN)
         os.close(writer)
 
-    return guarded(lambda: drive(arguments, begun))
+    return guarded(lambda: drive(arguments, begun), arguments)
 
 
 def ends_at_logout(files: tuple[str, ...] = LOGIND, user: str | None = None) -> bool:

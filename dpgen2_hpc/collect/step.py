@@ -28,6 +28,7 @@ class CollectStep:
     mixed: bool = False
     """Whether the increment is written in the mixed type: one system for frames of one size."""
     name: str = "collect"
+    command: str = ""
 
     def prepare(self, place: Place) -> list[Task]:
         """Do nothing: nothing is drawn."""

@@ -289,9 +289,7 @@ def cancel(site: Site, ledger: Ledger, why: str, *, waiting_only: bool = False) 
         if not waiting_only or not (entry.running or site.claim(entry.name) is not None)
     ]
     named = {entry.name: entry for entry in entries}
-    adopted = [
-        _id_event(jobs[name], entry.id, Host.me()) for name, entry in named.items() if jobs[name].id is None
-    ]
+    adopted = [_id_event(jobs[name], entry.id, Host.me()) for name, entry in named.items() if jobs[name].id is None]
     ledger.append([*adopted, *({"event": "cancel", "job": jobs[name].index, "why": why} for name in named)])
     if entries:
         site.call(site.scheduler.cancel(entries))
@@ -302,9 +300,13 @@ _ANSWERS: Event = {"event": "queue", "state": ANSWERS}
 
 
 def _id_event(job: JobState, identifier: str, host: Host) -> Event:
-    """Return the event that a job has its id; ``host`` is where it can be looked up, if that is one host alone."""
+    """Return the event that a job has its id; ``host`` is where it can be looked up, if that is one host alone.
+
+    Of the driver's own machine the name is enough: its line *driver* has the rest.
+    """
     machine = asdict(host)
-    return {"event": "id", "job": job.index, "id": identifier, "host": machine.pop("name"), **machine}
+    name = machine.pop("name")
+    return {"event": "id", "job": job.index, "id": identifier, "host": name, **({} if host == Host.me() else machine)}
 
 
 def _missing_event(job: JobState) -> Event:

@@ -52,10 +52,30 @@ class ExploreStep:
     name: str = "explore"
     known_starts: dict[Place, list[Start]] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def command(self) -> str:
+        """The command of a run."""
+        return self.explorer.command
+
     def prepare(self, place: Place) -> list[Task]:
         """Write the inputs of a run for each configuration, temperature and pressure of each group."""
-        models, digests = self._link_models(place), self._link_configurations(place)
-        return [self._task(place, number, start, models, digests) for number, start in enumerate(self._starts(place))]
+        folder, models, digests = place.folder(self.name), self._models(place), {}
+        for model in models:
+            folder.share(Path(model["path"]).name, model["target"], place.workdir.root)
+        for name in sorted({start.configuration for start in self._starts(place)}):
+            source = place.workdir.configurations / name
+            folder.share(_shared_name(name), source, place.workdir.root)
+            digests[name] = digest_file(source)
+        tasks = []
+        for number, start in enumerate(self._starts(place)):
+            folder.task(number).mkdir()
+            tasks.append(self._task(place, number, models, digests[start.configuration], folder.task(number)))
+        return tasks
+
+    def write(self, place: Place, task: int, first: int, directory: Path) -> Task:
+        """Write the inputs of one run: an MD run that failed starts as it did, since its velocities are no fault."""
+        source = place.workdir.configurations / self._starts(place)[task].configuration
+        return self._task(place, task, self._models(place), digest_file(source), directory)
 
     def judge(self, place: Place, task: int, directory: Path, exit_code: int | None) -> str | None:
         """Accept a run with at least one complete and valid frame; one that ended early is noted."""
@@ -147,31 +167,23 @@ class ExploreStep:
                 starts += [Start(number, pool[drawn], *state, *_extent(group)) for state in group.states()]
         return starts
 
-    def _link_models(self, place: Place) -> list[dict[str, Any]]:
-        """Link the ensemble; return each model's path as tasks see it, and its identity."""
-        train = results.load(TrainResult, place.folder("train"))
-        folder, root = place.folder(self.name), place.workdir.root
-        linked = []
-        for row in train.models:
-            name = f"model.{row['task']:03d}{Path(row['path']).suffix}"
-            path = folder.share(name, place.folder("train").path / row["path"], root)
-            linked.append({"path": path, "trained": [row["identity"], row["attempt"]]})
-        return linked
-
-    def _link_configurations(self, place: Place) -> dict[str, str]:
-        """Link the configurations that the iteration starts from; return the digest of each."""
-        digests = {}
-        for name in sorted({start.configuration for start in self._starts(place)}):
-            source = place.workdir.configurations / name
-            place.folder(self.name).share(_shared_name(name), source, place.workdir.root)
-            digests[name] = digest_file(source)
-        return digests
+    def _models(self, place: Place) -> list[dict[str, Any]]:
+        """Return the ensemble: each model's path as tasks see it, the file, and its identity."""
+        train = place.folder("train")
+        return [
+            {
+                "path": f"../shared/model.{row['task']:03d}{Path(row['path']).suffix}",
+                "target": train.path / row["path"],
+                "trained": [row["identity"], row["attempt"]],
+            }
+            for row in results.load(TrainResult, train).models
+        ]
 
     def _task(
-        self, place: Place, number: int, start: Start, models: Sequence[Mapping[str, Any]], digests: Mapping[str, str]
+        self, place: Place, number: int, models: Sequence[Mapping[str, Any]], digest: str, directory: Path
     ) -> Task:
-        directory = place.folder(self.name).task(number)
-        directory.mkdir()
+        """Write the inputs of one run into ``directory``; ``digest`` is that of its configuration."""
+        start = self._starts(place)[number]
         (directory / self.explorer.configuration_file).symlink_to(f"../shared/{_shared_name(start.configuration)}")
         rng = np.random.default_rng(place.seeds(self.name, number))
         order = _driver_first(models, int(rng.integers(len(models))) if self.shuffle_models else 0)
@@ -184,10 +196,9 @@ class ExploreStep:
             rng=rng,
         )
         names = self.explorer.write_inputs(run, directory)
-        files = {**digest_files(directory, names), self.explorer.configuration_file: digests[start.configuration]}
+        files = {**digest_files(directory, names), self.explorer.configuration_file: digest}
         trained = [model["trained"] for model in order]
-        who = identity(kind="explore", command=self.explorer.command, files=files, models=trained)
-        return Task(who, self.explorer.command, (self.explorer.configuration_file, *names))
+        return Task(identity(kind="explore", files=files, models=trained), files)
 
 
 def _extent(group: TaskGroup) -> tuple[int | None, bool]:

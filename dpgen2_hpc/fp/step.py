@@ -44,14 +44,29 @@ class FpStep:
     gate: Gate = field(default_factory=Gate)
     name: str = "fp"
 
+    @property
+    def command(self) -> str:
+        """The command of a label."""
+        return self.labeler.command
+
     def prepare(self, place: Place) -> list[Task]:
         """Write the inputs of a task for each selected frame."""
-        folder = place.folder(self.name)
-        kept = {name: place.workdir.fp_files / name for name in self.labeler.shared()}
-        for name, target in kept.items():
-            folder.share(name, target, place.workdir.root)
-        shared = {name: digest_file(path) for name, path in kept.items()}
-        return [self._task(folder.task(number), frame, shared) for number, (_, frame) in enumerate(_selected(place))]
+        folder, tasks = place.folder(self.name), []
+        for name in self.labeler.shared():
+            folder.share(name, place.workdir.fp_files / name, place.workdir.root)
+        shared = self._shared(place)
+        for number, (_, frame) in enumerate(_selected(place)):
+            folder.task(number).mkdir()
+            tasks.append(self._task(folder.task(number), frame, shared))
+        return tasks
+
+    def write(self, place: Place, task: int, first: int, directory: Path) -> Task:
+        """Write the inputs of one label."""
+        return self._task(directory, _selected(place)[task][1], self._shared(place))
+
+    def _shared(self, place: Place) -> dict[str, str]:
+        """Return the digest of each file that all labels read."""
+        return {name: digest_file(place.workdir.fp_files / name) for name in self.labeler.shared()}
 
     def judge(self, place: Place, task: int, directory: Path, exit_code: int | None) -> str | None:
         """Accept a label; one that the gate refuses is a result too, and not tried again by itself."""
@@ -121,12 +136,9 @@ class FpStep:
         write_json(folder / "dropped.json", harvested.dropped)
 
     def _task(self, directory: Path, frame: Frame, shared: Mapping[str, str]) -> Task:
-        directory.mkdir()
         written = self.labeler.write_inputs(frame, directory)
-        files = written if isinstance(written, Mapping) else digest_files(directory, list(written))
-        command = self.labeler.command
-        told_apart = identity(kind=f"fp/{self.code}", command=command, files=dict(files), shared=dict(shared))
-        return Task(told_apart, command, tuple(written))
+        files = dict(written) if isinstance(written, Mapping) else digest_files(directory, list(written))
+        return Task(identity(kind=f"fp/{self.code}", files=dict(files), shared=dict(shared)), files)
 
 
 @functools.lru_cache(maxsize=1)

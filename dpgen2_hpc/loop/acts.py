@@ -1,21 +1,21 @@
-"""What a person does to a run while no driver works on it: end the driver, cancel its jobs, let tasks run again."""
+"""What the user does to a run: end the driver, cancel its jobs, retry and skip tasks."""
 
 import logging
 import os
 import re
 import signal
-import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dpgen2_hpc.dispatch.batch import cancel
 from dpgen2_hpc.dispatch.machine import StepMachine
-from dpgen2_hpc.errors import InputError, LockHeld
+from dpgen2_hpc.dispatch.names import job_name
+from dpgen2_hpc.errors import InputError, LockHeld, StateError
 from dpgen2_hpc.loop.plan import site_of
 from dpgen2_hpc.state.files import read_json
-from dpgen2_hpc.state.ledger import DONE, Ledger, TaskState
-from dpgen2_hpc.state.lock import Holder, describe, holder_of
+from dpgen2_hpc.state.ledger import DONE, Ledger, TaskState, read_ledger
+from dpgen2_hpc.state.lock import Holder, Lock, describe, holder_of
 from dpgen2_hpc.state.record import Home, Record, RecordFile, is_moved, read_record
 from dpgen2_hpc.state.workdir import RUN_KEYS, WorkDir, iteration_name, task_key
 
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 60.0
 """Seconds that a driver has to finish the write in hand; a queue that does not answer takes its time."""
+
+JOBS_OF_A_TASK, UNKNOWN_TASKS = 10, 1000
+"""Jobs that are looked for where the ledger is lost: first attempts and retries of each task of the step."""
 
 _KEY = re.compile(r"(iter-(\d{6}))--(run-\w+)-(\d+)")
 
@@ -38,8 +41,8 @@ def end_driver(workdir: WorkDir, holder: Holder) -> None:
     LockHeld
         It works on another host, or does not leave.
     """
-    if holder.host != socket.gethostname():
-        raise LockHeld(f"the driver runs on another host: {describe(holder)}. Type this command there.")
+    if not holder.machine.is_here:
+        raise LockHeld(f"the driver runs on another host: {describe(holder)}. Run this command there.")
     os.kill(holder.pid, signal.SIGTERM)
     end = time.monotonic() + PATIENCE
     while holder_of(workdir.lock) == holder:
@@ -48,8 +51,10 @@ def end_driver(workdir: WorkDir, holder: Holder) -> None:
         time.sleep(0.1)
 
 
-def cancel_jobs(workdir: WorkDir, *, dry_run: bool = False) -> list[str]:
-    """Cancel every job of the run that its queue knows, and return them in words; no attempt is counted against a task.
+def cancel_jobs(workdir: WorkDir, lock: Lock | None) -> list[str]:
+    """Cancel every job of the run that its queue knows, and return them in words; no attempt is counted.
+
+    Without the lock nothing is cancelled: the jobs that would be are returned.
 
     Raises
     ------
@@ -64,12 +69,27 @@ def cancel_jobs(workdir: WorkDir, *, dry_run: bool = False) -> list[str]:
         return []
     section = read_json(workdir.machine)[record.step]
     site = site_of(StepMachine(section["machine"], section["resources"]), workdir, record)
-    ledger = Ledger.read(site.folder.ledger)
-    if dry_run:
-        entries = site.live([job.name for job in ledger.open_jobs()])
+    try:
+        ledger = Ledger.read(site.folder.ledger, lock)
+    except StateError:  # lost or broken: the jobs' names can be told without it, and nothing can be noted
+        entries = site.live(job_names(workdir, record))
+        if entries and lock is not None:
+            site.call(site.scheduler.cancel(entries))
     else:
-        entries = cancel(site, ledger, "a person has cancelled its job (stop --jobs)")
+        open_names = [job.name for job in ledger.open_jobs()]
+        why = "job cancelled by the user (stop --jobs)"
+        entries = site.live(open_names) if lock is None else cancel(site, ledger, why)
     return [f"{entry.name} ({entry.id})" for entry in entries]
+
+
+def job_names(workdir: WorkDir, record: Record) -> list[str]:
+    """Return the names of the present step's jobs; where its ledger is lost, all that they may have had."""
+    folder = workdir.step(record.iteration, record.step)
+    try:
+        return [job.name for job in Ledger.read(folder.ledger).jobs]
+    except StateError:
+        numbers = range(JOBS_OF_A_TASK * (record.tasks or UNKNOWN_TASKS))
+        return [job_name(record.tag, record.iteration, record.step, number) for number in numbers]
 
 
 # ---- retry ----------------------------------------------------------------------------------------------------------
@@ -91,18 +111,18 @@ def place_of(key: str) -> TaskPlace:
     Raises
     ------
     InputError
-        It is none.
+        It is not one.
     """
     match = _KEY.fullmatch(key)
     step = next((step for step, word in RUN_KEYS.items() if match and word == match[3]), None)
     if match is None or step is None:
         like = ", ".join(task_key(0, step, 0) for step in RUN_KEYS)
-        raise InputError(f"'{key}' is no key of a task; such keys look like {like}; status and showkey list them")
+        raise InputError(f"'{key}' is not a task key. Task keys look like {like}; status and showkey list them.")
     return TaskPlace(task_key(int(match[2]), step, int(match[4])), int(match[2]), step, int(match[4]))
 
 
 def retry(workdir: WorkDir, file: RecordFile, keys: Sequence[str], *, dry_run: bool = False) -> list[str]:
-    """Let broken tasks, and labels that the gate refused, run again with the next `run`; return their keys.
+    """Let tasks run again with the next `run`: failed ones, rejected labels, and done ones too; return their keys.
 
     Raises
     ------
@@ -110,18 +130,18 @@ def retry(workdir: WorkDir, file: RecordFile, keys: Sequence[str], *, dry_run: b
         A key names no task that could be tried again; nothing was changed.
     """
     record = read_record(workdir.record)
-    places, ledger = _ended_badly(workdir, record, keys)
+    places, ledger = _ended(workdir, record, keys, file.lock)
     if not dry_run:
         file.check(record)
         ledger.append([{"event": "round", "round": ledger.rounds + 1, "tasks": [place.index for place in places]}])
         if record.phase == "finished":
             file.commit(record.reopened())
-        log.info("a person lets %s run again", ", ".join(place.key for place in places))
+        log.info("user requested a retry of %s", ", ".join(place.key for place in places))
     return [place.key for place in places]
 
 
 def skip(workdir: WorkDir, file: RecordFile, keys: Sequence[str], *, dry_run: bool = False) -> list[str]:
-    """Set broken tasks, and labels that the gate refused, aside: the step goes on without them; return their keys.
+    """Skip failed tasks and rejected labels: the step goes on without them; return their keys.
 
     Raises
     ------
@@ -129,49 +149,50 @@ def skip(workdir: WorkDir, file: RecordFile, keys: Sequence[str], *, dry_run: bo
         A key names no task that could be set aside; nothing was changed.
     """
     record = read_record(workdir.record)
-    places, ledger = _ended_badly(workdir, record, keys)
+    places, ledger = _ended(workdir, record, keys, file.lock)
+    for place in places:
+        if ledger.tasks[place.index].verdict == DONE and not is_refused(place.step, ledger.tasks[place.index]):
+            raise InputError(f"'{place.key}' is done, so there is nothing to skip")
     if record.step == "train":
-        raise InputError(f"'{places[0].key}' cannot be set aside: every member of the ensemble is needed")
+        raise InputError(f"'{places[0].key}' cannot be skipped: every member of the ensemble is needed")
     if not dry_run:
         file.check(record)
         ledger.append([{"event": "skip", "tasks": [place.index for place in places]}])
-        log.info("a person sets %s aside", ", ".join(place.key for place in places))
+        log.info("user skips %s", ", ".join(place.key for place in places))
     return [place.key for place in places]
 
 
-def _ended_badly(workdir: WorkDir, record: Record, keys: Sequence[str]) -> tuple[list[TaskPlace], Ledger]:
+def _ended(workdir: WorkDir, record: Record, keys: Sequence[str], lock: Lock) -> tuple[list[TaskPlace], Ledger]:
     """Return the tasks of the present step that the keys name, each once, and the step's ledger.
 
     Raises
     ------
     InputError
-        One is not of this step, has not ended, or has left something that is in use.
+        One is not of this step, or has not ended.
     """
     places = list(dict.fromkeys(place_of(key) for key in keys))
     for place in places:
         _refuse_other_step(record, place)
-    ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger)
+    ledger = read_ledger(workdir.step(record.iteration, record.step), record.tasks, lock)
     for place in places:
-        _refuse_settled_well(ledger, place)
+        _refuse_unsettled(ledger, place)
     return places, ledger
 
 
 def _refuse_other_step(record: Record, place: TaskPlace) -> None:
     now = f"{iteration_name(record.iteration)}, {record.step}, which is {record.phase}"
     if (place.iteration, place.step) != (record.iteration, record.step):
-        raise InputError(f"'{place.key}' is not of the step that the run stands in ({now}): its results are in use")
+        raise InputError(f"'{place.key}' is not a task of the present step ({now}): its results are in use")
     if record.phase not in ("submitted", "finished"):
-        raise InputError(f"nothing can be done about '{place.key}' now: the run stands in {now}")
+        raise InputError(f"'{place.key}' cannot be changed now: the run is at {now}")
 
 
-def _refuse_settled_well(ledger: Ledger, place: TaskPlace) -> None:
+def _refuse_unsettled(ledger: Ledger, place: TaskPlace) -> None:
     if place.index >= len(ledger.tasks):
         raise InputError(f"'{place.key}': the step has {len(ledger.tasks)} tasks only, counted from 0")
     task = ledger.tasks[place.index]
     if not task.settled:
-        raise InputError(f"'{place.key}' has not ended yet: wait for it, or stop its job")
-    if task.verdict == DONE and not is_refused(place.step, task):
-        raise InputError(f"'{place.key}' is done, and what it left is in use")
+        raise InputError(f"'{place.key}' has not ended yet: wait for it, or cancel all jobs (dpgen2-hpc stop --jobs)")
 
 
 def is_refused(step: str, task: TaskState) -> bool:

@@ -1,4 +1,4 @@
-"""What the program says when it stops or goes on: the reason, the evidence, and what a person can do."""
+"""What the program says when it stops or goes on: the reason, the evidence, and what the user can do."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 from dpgen2_hpc.data.outputs import tail
 from dpgen2_hpc.loop.logs import logs
 from dpgen2_hpc.loop.schedule import Decision
-from dpgen2_hpc.state import results
+from dpgen2_hpc.state import results, stops
 from dpgen2_hpc.state.files import read_json
 from dpgen2_hpc.state.ledger import BROKEN, Ledger, TaskState
 from dpgen2_hpc.state.results import ExploreResult, Run, SelectResult
@@ -18,68 +18,85 @@ SHOWN = 3
 """Failed tasks that a message shows in full; the others are counted."""
 
 
+LISTED = 10
+"""Keys that a message lists; the ledger has the others."""
+
+
 @dataclass(frozen=True)
 class Advice:
-    """Why a person is needed, the evidence, and what to do; ``tasks`` are the keys of those concerned."""
+    """Why user action is needed: the state (a key of ``STOPS``), the evidence, what to do, the tasks concerned."""
 
+    code: str
     reason: str
     advice: str
     details: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
 
+    def entry(self) -> dict[str, Any]:
+        """Return what the record keeps; of many tasks it names the first ones and how many there are."""
+        return {
+            "code": self.code,
+            "reason": self.reason,
+            "advice": self.advice,
+            "details": list(self.details),
+            "tasks": list(self.tasks[:LISTED]),
+            "count": len(self.tasks),
+        }
+
+
+def blocked_lines(entry: Mapping[str, Any]) -> list[str]:
+    """Return the record's ``blocked`` in words; an older version kept no details."""
+    return [f"blocked: {entry['reason']}", *entry.get("details", ()), entry["advice"]]
+
+
+def first(names: Sequence[str]) -> str:
+    """Return the first of many names, and how many more there are."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
+
 
 def too_few(place: Place, step: str, ledger: Ledger, usable: int, wanted: int) -> Advice:
     """Return what to say when a step has fewer usable tasks than the policy wants."""
-    broken = [task for task in ledger.tasks if task.verdict == BROKEN]
+    failed = [task for task in ledger.tasks if task.verdict == BROKEN and not task.skipped]
     folder = place.folder(step)
     where = f"{folder.path.parent.name}/{folder.path.name}"
     reason = f"{where}: {usable} of {len(ledger.tasks)} tasks are usable, {wanted} are needed"
-    details = [line for task in broken[:SHOWN] for line in _task_lines(place, step, task)]
-    if len(broken) > SHOWN:
-        details.append(f"... and {len(broken) - SHOWN} more broken tasks.")
-    details += _refused(place, step)
-    if broken:
-        advice = (
-            "Mend the cause (dpgen2-hpc why KEY says more), then type the same command again: broken tasks are tried "
-            "anew, the others are kept."
-        )
+    details = [line for task in failed[:SHOWN] for line in _task_lines(place, step, task)]
+    if len(failed) > SHOWN:
+        details.append(f"... and {len(failed) - SHOWN} more failed tasks")
+    details += _rejected(place, step)
+    if failed:
+        keys = tuple(task_key(place.iteration, step, task.index) for task in failed)
+        advice = stops.advice("tasks-failed", key=keys[0])
         if step != "train":
-            advice += " To go on without some of them: dpgen2-hpc skip KEY ..."
-    else:
-        advice = (
-            "No task is broken: their results were refused. Mend the inputs and let them run again (dpgen2-hpc retry "
-            "KEY ...), set them aside (dpgen2-hpc skip KEY ...), or let the run go on with fewer "
-            "(continue_on_success_ratio in machine.json), and type the same command again."
-        )
-    keys = tuple(task_key(place.iteration, step, task.index) for task in broken)
-    return Advice(reason, advice, tuple(details), keys)
+            advice += f" To go on without a failed task: dpgen2-hpc skip {keys[0]}"
+        return Advice("tasks-failed", reason, advice, tuple(details), keys)
+    keys = tuple(row["key"] for row in _dropped(place, step)) or (task_key(place.iteration, step, 0),)
+    advice = stops.advice("labels-rejected", keys=" ".join(keys[:LISTED]))
+    return Advice("labels-rejected", reason, advice, tuple(details), keys)
 
 
 def refused(where: str, words: str) -> Advice:
-    """Return what to say when the queue will not take a job."""
-    reason = f"{where}: the queue refuses the jobs"
-    advice = "Mend the step's resources in machine.json, then type the same command again."
-    return Advice(reason, advice, (f"its own words: {words}",))
+    """Return what to say when the scheduler will not take a job."""
+    reason = f"{where}: the scheduler rejects the jobs"
+    return Advice("queue-refuses", reason, stops.advice("queue-refuses"), (f"its reply: {words}",))
 
 
 def for_decision(place: Place, decision: Decision, report: Mapping[str, Any]) -> Advice:
-    """Return what to say when the schedule needs a person."""
+    """Return what to say when the schedule needs the user."""
     select = results.load(SelectResult, place.folder("select"))
-    details = [in_words(report), *_quantile_lines(select)]
-    if report["explored"] == report["invalid"]:
-        advice = "Look at the explore tasks' logs and at the models' learning curves (00.train/task.*/lcurve.out)."
-    elif report["selected"] == 0:
-        advice = _levels_advice(select)
-    else:
-        advice = (
-            "Raise explore.max_numb_iter, or set explore.fatal_at_max to false to go on with the next stage, and type "
-            "the same command again."
-        )
     explore = results.load(ExploreResult, place.folder("explore"))
+    details = [in_words(report), *_quantile_lines(select)]
     keys = _ended_early(place, explore) if report.get("ended_early") else ()
+    if report["explored"] == report["invalid"]:
+        code = "nothing-explored"
+    else:
+        code = "nothing-selected" if report["selected"] == 0 else "max-iterations"
+    key = keys[0] if keys else task_key(place.iteration, "explore", 0)
+    advice = stops.advice(code, key=key, levels=_levels_advice(select))
     if keys:
         advice = " ".join([_about_early_ends(keys[0]), *_about_failed_runs(explore), advice])
-    return Advice(decision.reason, advice, tuple(details), keys)
+    return Advice(code, decision.reason, advice, tuple(details), keys)
 
 
 def about_models(last: Mapping[str, Any]) -> str:
@@ -137,26 +154,32 @@ def progress(ledger: Ledger) -> str:
     """Return how far a batch is."""
     counts = ledger.counts()
     parts = [f"{counts['done']} of {counts['total']} done"]
-    parts += [f"{counts[name]} {name}" for name in ("running", "waiting", "broken") if counts[name]]
+    parts += [f"{counts[name]} {name}" for name in ("running", "waiting", "failed") if counts[name]]
     return ", ".join(parts)
 
 
 def _task_lines(place: Place, step: str, task: TaskState) -> list[str]:
-    directory = place.folder(step).task(task.index)
+    directory, root = place.folder(step).task(task.index), place.workdir.root
     lines = [f"{task_key(place.iteration, step, task.index)}: {task.why} (attempt {task.attempt})"]
     for log in logs(place.workdir, step, directory):
         if last := tail(log).splitlines():
-            lines += [f"  the last lines of {log}:", *(f"    {line}" for line in last)]
-    return lines if len(lines) > 1 else [*lines, f"  {directory} has no task.log"]
+            lines += [f"  the last lines of {log.relative_to(root)}:", *(f"    {line}" for line in last)]
+    if len(lines) == 1:
+        log = directory / "task.log"
+        lines.append(f"  {log.relative_to(root)} {'is empty' if log.exists() else 'is missing'}")
+    return lines
 
 
-def _refused(place: Place, step: str) -> Sequence[str]:
-    """Return why the gate has refused labels, the most frequent reason first."""
+def _dropped(place: Place, step: str) -> list[dict[str, Any]]:
+    """Return the labels that the gate rejected."""
     path = place.folder(step).path / "dropped.json"
-    if not path.exists():
-        return []
-    reasons = Counter(row["reason"] for row in read_json(path) if row["kind"] == "refused")
-    return [f"{count} labels refused: {reason}" for reason, count in reasons.most_common(SHOWN)]
+    return [row for row in read_json(path) if row["kind"] == "refused"] if path.exists() else []
+
+
+def _rejected(place: Place, step: str) -> Sequence[str]:
+    """Return why labels were rejected, the most frequent reason first."""
+    reasons = Counter(row["reason"] for row in _dropped(place, step))
+    return [f"{count} labels rejected: {reason}" for reason, count in reasons.most_common(SHOWN)]
 
 
 def _quantile_lines(select: SelectResult) -> list[str]:
@@ -169,9 +192,13 @@ def _quantile_lines(select: SelectResult) -> list[str]:
 def _levels_advice(select: SelectResult) -> str:
     """Return which levels would have given candidates: from the median to the last percent."""
     if select.duplicate and select.duplicate == select.candidate:
-        return "All candidates are duplicates of known frames: explore other configurations, or for longer."
+        return (
+            "All candidates are known frames already: raise level_f_lo in param.json, or change the training, then run "
+            "the same command again: the next iteration follows it."
+        )
     low, high = select.deviation_f.get("q50", 0.0), select.deviation_f.get("q99", 0.0)
     return (
         f"The levels are {select.levels}. With level_f_lo {low:.3g} and level_f_hi {1.01 * high:.3g} about half of "
-        "these frames would be candidates. Change them and type the same command again: the next iteration has them."
+        "these frames would be candidates. Change them in param.json, then run the same command again: the next "
+        "iteration follows them."
     )

@@ -11,7 +11,9 @@ from dpgen2_hpc.dispatch.batch import cancel
 from dpgen2_hpc.errors import InputError, QueueDown, StateError, UserError
 from dpgen2_hpc.loop import follow
 from dpgen2_hpc.loop.plan import Plan, remote_name
+from dpgen2_hpc.state import stops
 from dpgen2_hpc.state.files import read_json
+from dpgen2_hpc.state.identity import digest_file
 from dpgen2_hpc.state.ledger import LOST, JobState, Ledger
 from dpgen2_hpc.state.record import Home, Record, RecordFile, is_moved, read_record
 from dpgen2_hpc.state.workdir import WorkDir
@@ -24,7 +26,7 @@ def open_run(
 ) -> tuple[Record, Plan]:
     """Begin a run in an empty directory, or take up the one that is there; a copy only with ``new_identity``.
 
-    With ``requeue_waiting`` jobs that still wait in the queue are cancelled; the driver submits their tasks anew. The
+    With ``requeue_waiting`` jobs that still wait in the queue are cancelled; the driver submits their tasks again. The
     plan that is returned is what the run follows now: see :func:`dpgen2_hpc.loop.follow.follow`.
 
     Raises
@@ -35,22 +37,51 @@ def open_run(
     if not workdir.record.exists():
         refuse_strange(workdir)
         record = file.commit(Record.begin(workdir.root, plan.param.settings.seed))
-        log.info("a new run begins in %s", workdir.root)
+        log.info("new run in %s", workdir.root)
     else:
         record = _come_home(workdir, plan, file, read_record(workdir.record), new_identity=new_identity)
     if workdir.inputs.exists():
         shutil.rmtree(follow.aside_of(workdir), ignore_errors=True)
+        _refuse_damage(workdir, plan, record)
         _refuse_other_place(workdir, plan, record)
         follow.refuse_other_contents(workdir)
         plan = follow.follow(workdir, plan, record)
         follow.follow_machine(workdir, plan)
         if requeue_waiting:
-            _cancel_waiting(workdir, plan, record, "it waited, and was to be submitted anew (--requeue-waiting)")
+            _cancel_waiting(workdir, plan, record, file, "it waited, and is submitted again (--requeue-waiting)")
     elif (record.iteration, record.step, record.phase) == (0, "train", "pending"):
         follow.write_inputs(workdir, plan)
     else:
-        raise StateError(f"'{workdir.inputs}' is missing: it says what this run follows.")
+        raise StateError(f"'{workdir.inputs}' is missing: it says what this run follows.", workdir.inputs)
+    if record.lists is None:
+        record = file.commit(replace(record, lists=_digests_of_lists(workdir)))
     return record, plan
+
+
+def _digests_of_lists(workdir: WorkDir) -> dict[str, str]:
+    """Return the digests of the lists that are written once: emptied, they would read as "there are none"."""
+    return {path.name: digest_file(path) for path in (workdir.initial_data, workdir.initial_digests) if path.exists()}
+
+
+def _refuse_damage(workdir: WorkDir, plan: Plan, record: Record) -> None:
+    """Refuse lists of ``inputs/`` that were emptied or edited, and a record that does not fit the inputs.
+
+    Raises
+    ------
+    StateError
+        The record and the inputs do not belong together.
+    """
+    for name, digest in (record.lists or {}).items():
+        if _digests_of_lists(workdir).get(name) != digest:
+            path = workdir.inputs / name
+            raise StateError(f"'{path}' is not what it was when the record was written: it was cut or edited.", path)
+    seed, stages = read_json(workdir.param)["seed"], len(plan.param.settings.stages)
+    if record.seed != seed:
+        text = f"'{workdir.record}': seed is {record.seed}, and the run follows seed {seed}."
+        raise StateError(text, workdir.record)
+    if record.stage >= stages:
+        text = f"'{workdir.record}': stage is {record.stage}, and there are {stages} stages, numbered from 0 on."
+        raise StateError(text, workdir.record)
 
 
 def refuse_strange(workdir: WorkDir) -> None:
@@ -64,8 +95,8 @@ def refuse_strange(workdir: WorkDir) -> None:
     found = workdir.ours()
     if found:
         raise UserError(
-            f"'{workdir.root}' has no record.json, but {', '.join(found)}: is the record lost? Restore it, or choose "
-            "another directory with -C. Nothing was written."
+            f"'{workdir.root}' has no record.json, but {', '.join(found)}: is the record lost? Nothing was written. "
+            + stops.advice("record-missing")
         )
 
 
@@ -91,7 +122,7 @@ def _refuse_other_place(workdir: WorkDir, plan: Plan, record: Record) -> None:
         if old.get(name) != new.get(name):
             raise InputError(
                 f"machine.json: {record.step}.machine.{name} was {old.get(name)!r} and is {new.get(name)!r} now, but "
-                "the step has jobs there. Change it back until the step is done; other steps may have it at once."
+                f"the step has jobs there. {stops.advice('place-changed')}"
             )
 
 
@@ -108,25 +139,25 @@ def _come_home(workdir: WorkDir, plan: Plan, file: RecordFile, record: Record, *
     now = Home.of(workdir.root)
     if new_identity:
         log.info("a run of its own from here on, copied from %s", record.home.path)
-        _forget_jobs(workdir, record)
+        _forget_jobs(workdir, record, file)
         return file.commit(replace(record, identity=Record.begin(workdir.root, record.seed).identity, home=now))
     if not is_moved(record.home, now):
         return record
-    _refuse_live_jobs(workdir, plan, record)
+    _refuse_live_jobs(workdir, plan, record, file)
     log.info("the directory was moved from %s", record.home.path)
     return file.commit(replace(record, home=now))
 
 
 @contextmanager
 def _answered() -> Iterator[None]:
-    """Turn a queue that does not answer into words for the person who waits for one."""
+    """Re-raise QueueDown as a UserError."""
     try:
         yield
     except QueueDown as error:
         raise UserError(f"the queue does not answer, so that nothing was changed: {error}. Try again later.") from error
 
 
-def _cancel_waiting(workdir: WorkDir, plan: Plan, record: Record, why: str) -> None:
+def _cancel_waiting(workdir: WorkDir, plan: Plan, record: Record, file: RecordFile, why: str) -> None:
     """Cancel the jobs of the step that still wait in the queue.
 
     Raises
@@ -135,15 +166,15 @@ def _cancel_waiting(workdir: WorkDir, plan: Plan, record: Record, why: str) -> N
         The queue does not answer.
     """
     if record.phase == "submitted":
-        ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger)
+        ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger, file.lock)
         with _answered():
             cancelled = cancel(plan.site(workdir, record), ledger, why, waiting_only=True)
         if cancelled:
             names = ", ".join(f"{entry.name} ({entry.id})" for entry in cancelled)
-            log.info("cancelled, to be submitted anew: %s", names)
+            log.info("cancelled, to be submitted again: %s", names)
 
 
-def _refuse_live_jobs(workdir: WorkDir, plan: Plan, record: Record) -> None:
+def _refuse_live_jobs(workdir: WorkDir, plan: Plan, record: Record, file: RecordFile) -> None:
     """Refuse to go on in a new place while jobs still work with the old one's paths; those that wait are cancelled.
 
     Raises
@@ -153,7 +184,7 @@ def _refuse_live_jobs(workdir: WorkDir, plan: Plan, record: Record) -> None:
     """
     if record.phase != "submitted":
         return
-    _cancel_waiting(workdir, plan, record, "its directory was moved while it waited")
+    _cancel_waiting(workdir, plan, record, file, "its directory was moved while it waited")
     jobs = Ledger.read(workdir.step(record.iteration, record.step).ledger).open_jobs()
     with _answered():
         live = plan.site(workdir, record).live([job.name for job in jobs if job.cancelled is None])
@@ -161,14 +192,14 @@ def _refuse_live_jobs(workdir: WorkDir, plan: Plan, record: Record) -> None:
         names = ", ".join(f"{entry.name} ({entry.id})" for entry in live)
         raise UserError(
             f"the directory was moved from {record.home.path} while jobs run there: {names}. "
-            "Wait until they have ended, or end them (dpgen2-hpc stop --jobs), then type the same command again."
+            + stops.advice("moved-with-jobs")
         )
 
 
-def _forget_jobs(workdir: WorkDir, record: Record) -> None:
+def _forget_jobs(workdir: WorkDir, record: Record, file: RecordFile) -> None:
     """Take the open jobs of a copied run for lost: they are the original's."""
     if record.phase == "submitted":
-        ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger)
+        ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger, file.lock)
         for job in ledger.open_jobs():
             if job.id is None:
                 ledger.append([{"event": "state", "job": job.index, "state": "gone"}])

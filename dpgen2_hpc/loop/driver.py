@@ -127,7 +127,9 @@ class Driver:
         stopped driver has overwritten it when it woke up), and nothing may be prepared over what the jobs have done.
         """
         if self.folder.ledger.exists() and Ledger.read(self.folder.ledger).jobs:
-            log.warning("%s: the record says that it was not begun, but its ledger has jobs: going on there", self.where)
+            log.warning(
+                "%s: the record says that it was not begun, but its ledger has jobs: going on there", self.where
+            )
         else:
             settings = self.plan.settings_digest(self.step.name)
             prepare(self.step, self.place, self.plan.forward_files(self.step.name), settings)

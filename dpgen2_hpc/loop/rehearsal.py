@@ -1,5 +1,6 @@
 """What would happen: the next tasks, jobs and scripts, without a trace in the work directory."""
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 from dpgen2_hpc.loop import begin, follow
 from dpgen2_hpc.loop.plan import Plan
 from dpgen2_hpc.loop.prepare import prepare
+from dpgen2_hpc.loop.step import Step
 from dpgen2_hpc.state.ledger import JobState, Ledger
 from dpgen2_hpc.state.record import Record, read_record
 from dpgen2_hpc.state.workdir import Place, WorkDir, iteration_name
@@ -57,17 +59,26 @@ def _next_step(workdir: WorkDir, plan: Plan, record: Record) -> str:
     where = f"{folder.path.parent.name}/{folder.path.name}"
     if not tasks:
         return f"would do {where}, which has no tasks"
-    for task in tasks:
-        task.attempt = 1
     site = plan.site(workdir, record)
     size = site.machine.group_size or len(tasks)
     first = tasks[:size]
-    job = JobState(0, "JOB-NAME", tuple((task.index, 1) for task in first))
+    job = JobState(0, "JOB-NAME", tuple((task.index, 1) for task in first), step.command)
+    for task in first:
+        task.attempt = 1
+    script = _without_secrets(site.script(job, first, plan.policies[record.step]), plan, step)
     return (
         f"would prepare {len(tasks)} tasks in {where} and submit {-(-len(tasks) // size)} jobs of at most {size} tasks "
-        f"to {site.machine.machine['batch_type']}; the first task runs:\n  {tasks[0].command}\n"
-        f"the first job's script:\n\n{site.script(job, first, plan.policies[record.step])}"
+        f"to {site.machine.machine['batch_type']}; the first task runs:\n  {step.command}\n"
+        f"the first job's script:\n\n{script}"
     )
+
+
+def _without_secrets(script: str, plan: Plan, step: Step) -> str:
+    """Return a script without the values of the variables that ``machine.json`` sets: they may be tokens."""
+    names = {*plan.policies[step.name].envs, *plan.machines[step.name].resources["envs"]}
+    for name in names:
+        script = re.sub(rf"^(export {re.escape(name)})=.*$", r"\1=***", script, flags=re.MULTILINE)
+    return script
 
 
 @contextmanager

@@ -55,28 +55,33 @@ def _card(workdir: WorkDir, record: Record, place: TaskPlace, ledger: Ledger) ->
     found = _cause(workdir, place, task, "\n".join([task.why or "", *(tail(path, SEARCHED) for path in said)]))
     if found is not None:
         yield f"       {found[0]}"
-    yield f"command: {task.command}"
+    command = next((job.command for job in reversed(jobs) if job.command), task.command)
+    yield f"command: {command or 'not submitted yet'}"
     yield f"folder: {directory}"
     yield from _history(folder, place.index, ledger)
     for path in (*said, *by_job):
         if last := tail(path, SHOWN):
             yield f"the last lines of {path}:"
             yield from (f"    {line}" for line in last.splitlines())
-    yield from (f"what helps: {words}" for words in _remedies(record, place, task, found))
+    yield from (f"fix: {words}" for words in _remedies(record, place, task, found))
 
 
 def _state(place: TaskPlace, task: TaskState, jobs: Sequence[JobState]) -> str:
     tried = f"attempt {task.attempt}"
     if task.skipped:
-        return f"set aside by a person; {tried} was the last"
+        return f"skipped by the user after {tried}"
     if task.verdict == BROKEN:
-        return f"broken; {tried} was the last"
+        return f"failed; {tried} was the last"
     if is_refused(place.step, task):
-        return f"done, but its label was refused; {tried}"
+        return f"done, but its label was rejected; {tried}"
     if task.verdict == DONE:
         return f"done; {tried}"
     running = bool(jobs) and jobs[-1].state == "running" and task.verdict is None
-    return f"running; {tried}" if running else f"waiting; {task.attempt} attempts so far"
+    return f"running; {tried}" if running else f"waiting; {_times(task.attempt)} so far"
+
+
+def _times(attempts: int) -> str:
+    return f"{attempts} attempt{'' if attempts == 1 else 's'}"
 
 
 # ---- cause and remedy -----------------------------------------------------------------------------------------------
@@ -101,8 +106,8 @@ def _remedies(record: Record, place: TaskPlace, task: TaskState, found: tuple[st
     here = (place.iteration, place.step) == (record.iteration, record.step) and record.phase != "harvested"
     if here and (task.verdict == BROKEN or is_refused(place.step, task)):
         yield (
-            f"once the cause is mended, in this task's own inputs too: dpgen2-hpc retry {place.key}, then the same "
-            "`run` again"
+            f"fix the cause (you may edit the inputs in this task's folder); then, for a failed task, run the same "
+            f"`run` again; for a rejected label or a single task: dpgen2-hpc retry {place.key}, then `run`"
         )
         if place.step != "train":
             yield f"to go on without it: dpgen2-hpc skip {place.key}, then the same `run` again"
@@ -123,23 +128,28 @@ def _history(folder: StepFolder, index: int, ledger: Ledger) -> Iterator[str]:
 
 def _event_in_words(event: Event, index: int, mine: Mapping[int, int]) -> str | None:
     kind, job = event["event"], event.get("job", -1)
-    if kind == "verdict" and event["task"] == index:
-        why = f": {event['why']}" if event["why"] else ""
-        return f"attempt {event['attempt']} is {event['state']}{why}"
-    if kind == "round" and index in event["tasks"]:
-        return f"round {event['round']}: a person lets it try again"
-    if kind == "skip" and index in event["tasks"]:
-        return "a person sets it aside"
+    if index in (event.get("task"), *(event["tasks"] if kind in ("round", "skip") else ())):
+        why = f": {event['why']}" if event.get("why") else ""
+        return {
+            "verdict": lambda: f"attempt {event['attempt']} {_VERDICTS[event['state']]}{why}",
+            "inputs": lambda: f"attempt {event['attempt']}: its inputs were written again, from today's settings",
+            "round": lambda: f"round {event['round']}: it is retried",
+            "skip": lambda: "skipped by the user",
+        }.get(kind, lambda: None)()
     if kind == "queue":
         return f"the queue is {event['state']}: {event['words']}" if "words" in event else "the queue answers again"
     if job not in mine:
         return None
     return {
-        "intent": lambda: f"attempt {mine[job]}: job {event['name']} is to run it, with {len(event['tasks'])} tasks",
-        "id": lambda: f"the queue has the job as {event['id']} (from {event['host']})",
+        "intent": lambda: f"attempt {mine[job]}: assigned to job {event['name']} ({len(event['tasks'])} tasks)",
+        "command": lambda: f"the job is submitted with the command: {event['command']}",
+        "id": lambda: f"the job is in the queue as {event['id']} (submitted from {event['host']})",
         "state": lambda: f"the job is {event['state']}",
-        "cancel": lambda: f"the job is to be cancelled: {event['why']}",
-    }[kind]()
+        "cancel": lambda: f"the job is cancelled: {event['why']}",
+    }.get(kind, lambda: None)()
+
+
+_VERDICTS = {"done": "is done", "lost": "was lost", "failed": "failed", "broken": "failed, the last one"}
 
 
 def _time(event: Event) -> str:

@@ -5,43 +5,63 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dpgen2_hpc.state.ledger import BROKEN, DOWN, Ledger, Trouble
+from dpgen2_hpc.state.files import read_json
+from dpgen2_hpc.state.ledger import BROKEN, DOWN, JobState, Ledger, Trouble, read_ledger
 from dpgen2_hpc.state.lock import Holder, describe, holder_of
 from dpgen2_hpc.state.record import Record, read_record
 from dpgen2_hpc.state.results import endings_in_words
 from dpgen2_hpc.state.workdir import FOLDERS, WorkDir, iteration_name, task_key
 
-NO_TASKS = {"total": 0, "waiting": 0, "running": 0, "done": 0, "broken": 0}
+NO_TASKS = {"total": 0, "waiting": 0, "running": 0, "done": 0, "failed": 0}
 
-ASKED = 10
-"""Tasks that ``why`` names; the others are counted."""
+LISTED = 10
+"""Failed tasks that ``status`` and ``why`` name; the others are counted."""
+
+STATES: Mapping[str, str] = {
+    "running": "a driver lives",
+    "waiting": "no driver lives; jobs are in the queue, as far as the last driver knew",
+    "stopped": "no driver lives, no job is in the queue, and work remains",
+    "blocked": "user action is needed",
+    "complete": "nothing is left to do",
+}
+"""The five states of a run."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """A run as it stands: *running* (a driver or jobs live), *complete*, *blocked*, or *stopped* (work remains)."""
+    """A run as it stands; ``state`` is a key of :data:`STATES`, ``failed`` are keys and reasons of failed tasks."""
 
+    workdir: WorkDir
+    name: str
     record: Record
-    status: str
+    state: str
     reason: str | None
     tasks: Mapping[str, int]
-    broken: Sequence[tuple[str, str | None]]
+    failed: Sequence[tuple[str, str | None]]
     holder: Holder | None
-    jobs: int
+    jobs: Sequence[JobState]
 
     def as_json(self) -> dict[str, Any]:
-        """Return what ``status --json`` prints."""
+        """Return what ``status --json`` prints, schema 2; of many failed tasks it has the first hundred."""
         record = self.record
         return {
-            "schema": 1,
-            "status": self.status,
+            "schema": 2,
+            "name": self.name,
+            "directory": str(self.workdir.root),
+            "status": self.state,
             "reason": self.reason,
+            "advice": list(self.advice()),
+            "driver": _driver(self.holder),
             "stage": record.stage,
             "iteration": record.iteration,
             "step": record.step,
             "phase": record.phase,
             "tasks": dict(self.tasks),
-            "iterations": [dict(row) for row in record.iterations],
+            "failed_tasks": [{"key": key, "reason": why} for key, why in self.failed[:100]],
+            "jobs": [{"id": job.id, "state": _job_state(job), "tasks": len(job.tasks)} for job in self.jobs],
+            "models": self._models(),
+            "times": {"iteration_started": record.began, "now": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())},
+            "iterations": [_counted(row) for row in record.iterations],
         }
 
     def as_text(self) -> str:
@@ -51,10 +71,14 @@ class Status:
     def why(self) -> str:
         """Return why the run stands where it does, and which keys to ask about."""
         named = (self.record.blocked or {}).get("tasks", ())
-        keys = [key for key, _ in self.broken] or list(named)
-        lines = [*self._now(), *(f"ask: dpgen2-hpc why {key}" for key in keys[:ASKED])]
-        more = len(keys) - ASKED
-        return "\n".join([*lines, f"... and {more} more"] if more > 0 else lines)
+        keys = [key for key, _ in self.failed[:LISTED]] or list(named)[:LISTED]
+        return "\n".join([*self._now(), *(f"more about it: dpgen2-hpc why {key}" for key in keys)])
+
+    def advice(self) -> Sequence[str]:
+        """Return what to do next, if anything."""
+        if self.state == "blocked" and self.record.blocked is not None:
+            return (self.record.blocked["advice"],)
+        return ("To go on: dpgen2-hpc run PARAM MACHINE",) if self.state in ("waiting", "stopped") else ()
 
     def _table(self) -> list[str]:
         lines = ["#  stage  id_stg.  iter.      accu.      cand.      fail."]
@@ -110,20 +134,34 @@ class Status:
 
     def _now(self) -> list[str]:
         record = self.record
-        where = f"{iteration_name(record.iteration)}/{FOLDERS[record.step]}"
-        lines = [f"{self.status}: {self.reason}" if self.reason else self.status]
-        if self.status == "complete" and record.complete is not None:
+        lines = [f"{self.state}: {self.reason}" if self.reason else self.state]
+        if self.state == "complete" and record.complete is not None:
             return [*lines, f"models: {', '.join(record.complete['models'])}", record.complete["note"]]
-        counts = ", ".join(f"{self.tasks[name]} {name}" for name in ("done", "running", "waiting", "broken"))
-        lines.append(f"{where} is {record.phase}" + (f" ({counts})" if self.tasks["total"] else ""))
-        nobody = f"no driver is running, {self.jobs} jobs are in the queue"
-        lines.append(describe(self.holder) if self.holder else nobody)
-        lines += [f"broken: {key}: {why}" for key, why in self.broken]
-        if record.blocked is not None:
-            lines.append(record.blocked["advice"])
-        elif self.holder is None:
-            lines.append("To go on: dpgen2-hpc run PARAM MACHINE")
-        return lines
+        lines += [*self._step_lines(), *self._failed_lines()]
+        if self.state == "blocked" and record.blocked is not None:
+            lines += record.blocked.get("details", ())
+        return [*lines, *self.advice()]
+
+    def _step_lines(self) -> list[str]:
+        """Return where the step stands, and who works on it."""
+        record = self.record
+        where = f"{iteration_name(record.iteration)}/{FOLDERS[record.step]}"
+        counts = ", ".join(f"{self.tasks[name]} {name}" for name in ("done", "running", "waiting", "failed"))
+        queued = f"{len(self.jobs)} jobs were in the queue when a driver last looked" if self.jobs else "no jobs"
+        return [
+            f"{where} is {record.phase}" + (f" ({counts})" if self.tasks["total"] else ""),
+            f"driver: {describe(self.holder)}" if self.holder else f"no driver is running; {queued}",
+        ]
+
+    def _failed_lines(self) -> list[str]:
+        """Return the first failed tasks, each with its reason; the details of a block name some of them already."""
+        shown = self.failed[:LISTED]
+        more = len(self.failed) - len(shown)
+        return [*(f"failed: {key}: {why}" for key, why in shown), *([f"... and {more} more"] if more else [])]
+
+    def _models(self) -> list[str]:
+        folder = self.workdir.models
+        return sorted(f"models/{path.name}" for path in folder.iterdir()) if folder.is_dir() else []
 
 
 def read_status(workdir: WorkDir) -> Status:
@@ -136,18 +174,20 @@ def read_status(workdir: WorkDir) -> Status:
     """
     record = read_record(workdir.record)
     folder = workdir.step(record.iteration, record.step)
-    ledger = Ledger.read(folder.ledger) if record.phase != "pending" else Ledger(folder.ledger)
-    jobs = sum(job.id is not None for job in ledger.open_jobs())
+    ledger = read_ledger(folder, record.tasks) if record.phase != "pending" else Ledger(folder.ledger)
+    jobs = [job for job in ledger.open_jobs() if job.id is not None and job.cancelled is None]
     holder = holder_of(workdir.lock)
-    status, reason = _status(record, holder, jobs)
-    if status == "running" and ledger.trouble is not None:
+    state, reason = _state(record, holder, jobs)
+    if state in ("running", "waiting") and ledger.trouble is not None:
         reason = _in_words(ledger.trouble)
     return Status(
+        workdir=workdir,
+        name=_name(workdir),
         record=record,
-        status=status,
+        state=state,
         reason=reason,
         tasks=ledger.counts() if ledger.tasks else NO_TASKS,
-        broken=[
+        failed=[
             (task_key(record.iteration, record.step, task.index), task.why)
             for task in ledger.tasks
             if task.verdict == BROKEN
@@ -157,12 +197,33 @@ def read_status(workdir: WorkDir) -> Status:
     )
 
 
-def _status(record: Record, holder: Holder | None, jobs: int) -> tuple[str, str | None]:
+def _state(record: Record, holder: Holder | None, jobs: Sequence[JobState]) -> tuple[str, str | None]:
     if record.complete is not None:
         return "complete", record.complete["reason"]
-    if record.blocked is not None and holder is None:  # a driver that has taken it up again is at work on it
+    if holder is not None:  # a driver that has taken up a blocked run is at work on it
+        return "running", None
+    if record.blocked is not None:
         return "blocked", record.blocked["reason"]
-    return ("running" if holder or jobs else "stopped"), None
+    return ("waiting" if jobs else "stopped"), None
+
+
+def _name(workdir: WorkDir) -> str:
+    """Return the name that ``param.json`` gives the run, else that of its directory."""
+    given = read_json(workdir.param).get("name") if workdir.param.exists() else None
+    return str(given or workdir.root.name)
+
+
+def _driver(holder: Holder | None) -> dict[str, Any] | None:
+    return None if holder is None else {"host": holder.host, "pid": holder.pid, "since": holder.since}
+
+
+def _job_state(job: JobState) -> str:
+    return "missing" if job.missing is not None else job.state
+
+
+def _counted(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the report of an iteration; ``chosen`` and ``audited`` are what the selected frames are the sum of."""
+    return {"chosen": row["selected"], "audited": 0, "started": None, "ended": None, **row}
 
 
 def _in_words(trouble: Trouble) -> str:

@@ -53,6 +53,7 @@ class SelectStep:
     type_map: tuple[str, ...]
     task_max: int
     name: str = "select"
+    command: str = ""
 
     def prepare(self, place: Place) -> list[Task]:
         """Class all frames and write the candidates in their order; what is drawn is drawn here."""

@@ -83,11 +83,11 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise StateError(f"'{path}' is missing; it was there when the record was written.") from error
+        raise StateError(f"'{path}' is missing; it was there when the record was written.", path) from error
     except UnicodeDecodeError as error:
-        raise StateError(f"'{path}' is not text: byte {error.start} is not UTF-8.") from error
+        raise StateError(f"'{path}' is not text: byte {error.start} is not UTF-8.", path) from error
     except json.JSONDecodeError as error:
-        raise StateError(f"'{path}', line {error.lineno}: this is not JSON ({error.msg}).") from error
+        raise StateError(f"'{path}', line {error.lineno}: this is not JSON ({error.msg}).", path) from error
 
 
 def read_lines(path: Path) -> list[Any]:
@@ -97,7 +97,7 @@ def read_lines(path: Path) -> list[Any]:
         try:
             rows.append(json.loads(line))
         except json.JSONDecodeError as error:
-            raise StateError(f"'{path}', line {number}: this is not JSON ({error.msg}).") from error
+            raise StateError(f"'{path}', line {number}: this is not JSON ({error.msg}).", path) from error
     return rows
 
 
@@ -183,6 +183,6 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise StateError(f"'{path}' is missing; it was there when the record was written.") from error
+        raise StateError(f"'{path}' is missing; it was there when the record was written.", path) from error
     except UnicodeDecodeError as error:
-        raise StateError(f"'{path}' is not text: byte {error.start} is not UTF-8.") from error
+        raise StateError(f"'{path}' is not text: byte {error.start} is not UTF-8.", path) from error

@@ -27,6 +27,9 @@ VERDICTS = DONE, LOST, FAILED, BROKEN = "done", "lost", "failed", "broken"
 SEEN = ("submitted", "running", "gone")
 """What a look may find a job to be; beside these it may be missing."""
 
+TOKEN = 8
+"""Digits of a driver's token in its lines."""
+
 DIGITS = 16
 """Digits of an input's digest that a ledger keeps: enough to see that somebody has edited the file."""
 
@@ -123,6 +126,8 @@ class Ledger:
     """Digests of the settings that the tasks were prepared with, and of those that later drivers followed."""
     driver: str | None = None
     """The token of the driver whose lines count: the newest line *driver* names it."""
+    machine: Host | None = None
+    """The machine of that driver: where its jobs run if they run without a queue."""
 
     @classmethod
     def create(cls, path: Path, tasks: Sequence[Task], settings: str | None = None) -> None:
@@ -147,7 +152,9 @@ class Ledger:
             try:
                 ledger.apply(json.loads(line))
             except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-                raise StateError(f"'{path}', line {number}: this is not a line of a ledger ({error!r}).", path) from error
+                raise StateError(
+                    f"'{path}', line {number}: this is not a line of a ledger ({error!r}).", path
+                ) from error
         return ledger
 
     def append(self, events: Iterable[Event]) -> None:
@@ -164,7 +171,7 @@ class Ledger:
         if self.lock is None:
             raise ValueError(f"'{self.path}' was opened for reading only")
         self.lock.check()
-        now, token = self.lock.clock.now(), self.lock.holder.token
+        now, token = self.lock.clock.now(), self.lock.holder.token[:TOKEN]
         if self.driver != token:
             told = [{"event": "driver", **asdict(self.lock.holder.machine), "pid": self.lock.holder.pid}, *told]
         rows = [self._row(event, now, token) for event in told]
@@ -187,7 +194,7 @@ class Ledger:
     @functools.cached_property
     def _handlers(self) -> Mapping[str, Callable[[Event], None]]:
         return {
-            "driver": lambda _: None,
+            "driver": self._driver,
             "task": self._task,
             "settings": lambda event: self.settings.add(str(event["digest"])),
             "inputs": self._inputs,
@@ -231,6 +238,9 @@ class Ledger:
         state = self.tasks[task]
         return state.verdict is not None or job.attempts.get(task) != state.attempt
 
+    def _driver(self, event: Event) -> None:
+        self.machine = Host(*(str(event[name]) for name in ("name", "boot", "namespace", "hardware")))
+
     def _task(self, event: Event) -> None:
         if event["task"] != len(self.tasks):
             raise ValueError(f"task {event['task']} out of order")
@@ -257,7 +267,8 @@ class Ledger:
     def _id(self, event: Event) -> None:
         job = self._job(event)
         job.id, job.missing = str(event["id"]), None
-        job.host = Host(event["host"], *(event.get(name, "") for name in ("boot", "namespace", "hardware")))
+        known = self.machine if self.machine is not None and "boot" not in event else None
+        job.host = known or Host(event["host"], *(event.get(name, "") for name in ("boot", "namespace", "hardware")))
         job.state = "submitted" if job.state == "intended" else job.state
 
     def _state(self, event: Event) -> None:

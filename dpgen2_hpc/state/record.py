@@ -67,7 +67,7 @@ class Record:
 
     @property
     def tag(self) -> str:
-        """What the names of this run's jobs begin from: another one after each rewind, so that no old job is adopted."""
+        """What job names are made from: another one after each rewind, so that no old job is adopted."""
         return self.identity if not self.rewinds else f"{self.identity}/rewind-{self.rewinds}"
 
     @classmethod
@@ -189,6 +189,13 @@ def read_record(path: Path) -> Record:
         It is broken, of a later schema, or says something impossible; the message names the field.
     """
     value = read_json(path)
+    try:
+        return _record(path, value)
+    except StateError as error:
+        raise StateError(str(error), path) from error
+
+
+def _record(path: Path, value: Any) -> Record:
     if not isinstance(value, dict):
         raise StateError(f"'{path}' does not hold an object.")
     if value.get("schema") not in range(1, SCHEMA + 1) or isinstance(value["schema"], bool):

@@ -162,11 +162,12 @@ def load(kind: type[Result], folder: StepFolder) -> Result:
     """
     value = read_json(folder.result)
     if not isinstance(value, dict) or value.pop("schema", None) != 1:
-        raise StateError(f"'{folder.result}' is no result that this version reads.")
+        raise StateError(f"'{folder.result}' is not a result that this version reads.", folder.result)
     try:
         return kind(**value)
     except TypeError as error:
-        raise StateError(f"'{folder.result}' is no result of the step {folder.step} ({error}).") from error
+        text = f"'{folder.result}' is not a result of the step {folder.step} ({error})."
+        raise StateError(text, folder.result) from error
 
 
 def increments(workdir: WorkDir, iteration: int) -> list[tuple[int, CollectResult]]:

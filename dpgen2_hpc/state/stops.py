@@ -6,6 +6,9 @@ Each message that stops a run ends with the advice of its entry, and each advice
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+from dpgen2_hpc.errors import STORAGE
 
 AGAIN = "run the same command again"
 
@@ -26,8 +29,8 @@ STOPS: Mapping[str, Stop] = {
     ),
     "labels-rejected": Stop(
         "labels were computed and rejected, and too few are left",
-        "Rejected labels are not rerun automatically. Fix the settings, then: dpgen2-hpc retry {keys}. To go on without "
-        "them: dpgen2-hpc skip {keys}, or lower continue_on_success_ratio of fp in machine.json. Then "
+        "Rejected labels are not rerun automatically. Fix the settings, then: dpgen2-hpc retry {keys}. To go on "
+        "without them: dpgen2-hpc skip {keys}, or lower continue_on_success_ratio of fp in machine.json. Then "
         f"{AGAIN}.",
     ),
     "queue-refuses": Stop(
@@ -52,7 +55,7 @@ STOPS: Mapping[str, Stop] = {
     # ---- stopped: nothing was written, the message stands on the terminal and in dpgen2_hpc.log
     "storage": Stop(
         "the disk does not take a write: full, quota, read-only, permissions",
-        f"Nothing is lost. Fix it (free some space, check the permissions), then {AGAIN}.",
+        STORAGE,
     ),
     "lock-here": Stop(
         "another driver works in the directory, on this host",
@@ -76,7 +79,7 @@ STOPS: Mapping[str, Stop] = {
     ),
     "record-broken": Stop(
         "record.json was edited or damaged",
-        "Undo the edit or restore the file from a copy, then {again}.".replace("{again}", AGAIN),
+        f"Undo the edit or restore the file from a copy, then {AGAIN}.",
     ),
     "record-missing": Stop(
         "the directory has our folders and no record.json",
@@ -113,3 +116,21 @@ STOPS: Mapping[str, Stop] = {
 def advice(code: str, **facts: str) -> str:
     """Return how to go on from a state."""
     return STOPS[code].advice.format(**facts)
+
+
+def advice_on(path: Path | None, root: Path) -> list[str]:
+    """Return how to go on when a file of the run that works in ``root`` cannot be believed; nothing if unknown."""
+    if path is None or not path.is_relative_to(root):
+        return []
+    parts = path.relative_to(root).parts
+    name = "/".join(parts)
+    if name == "record.json":
+        return [advice("record-broken")]
+    if parts[0] == "inputs":
+        return [advice("inputs-missing", name=name)]
+    if len(parts) < 2 or not parts[0].startswith("iter-"):
+        return []
+    step = parts[1].partition(".")[2]
+    newest = max((entry.name for entry in root.glob("iter-*")), default=parts[0])
+    code = "state-missing" if parts[0] >= newest else "state-of-the-past"
+    return [advice(code, name=name, step=step)]
