@@ -45,20 +45,20 @@ class Killer:
             file.write(text + "\n")
         return True
 
-    def write_atomic(self, path, content, mode=0o644):
+    def write_atomic(self, path, content, mode=0o644, **more):
         state = sequence(content) if path.name == "record.json" else ""
         if self.new("half", path, state):
             path.with_name(f".{path.name}.tmp").write_text(str(content)[: len(content) // 2])
             die()
-        REAL["write_atomic"](path, content, mode)
+        REAL["write_atomic"](path, content, mode, **more)
         if self.new("done", path, state):
             die()
 
     def append_durable(self, path, text):
-        size = path.read_bytes().count(b"\n")
+        size = sum(b'"event": "driver"' not in line for line in path.read_bytes().splitlines())
         if self.new("half", path, size):
-            with path.open("a") as file:
-                file.write(text[: len(text) // 2])
+            whole = path.read_bytes()
+            path.write_bytes(whole[: whole.rfind(b"\n") + 1] + text[: len(text) // 2].encode())
             die()
         REAL["append_durable"](path, text)
         if self.new("done", path, size):

@@ -129,7 +129,7 @@ def test_a_run_in_which_nothing_could_be_selected_goes_on_with_other_levels(proj
     project.env["FAKE_DEVIATIONS"] = "0.9 0.2 0.02"
     done = project.run()
     assert done.returncode == 4
-    assert "Change them and type the same command again" in output(done)
+    assert "Change them in param.json, then run the same command again" in output(done)
     assert project.run().returncode == 4
     project.param["explore"]["convergence"]["level_f_hi"] = 0.6
     done = project.run()

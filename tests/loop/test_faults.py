@@ -28,9 +28,9 @@ def test_a_failing_task_blocks_with_its_name_its_log_and_what_to_do_and_goes_on_
     assert blocked.returncode == 4
     assert "iter-000000--run-train-0001" in blocked.stdout
     assert "fake dp: this is the cause of the failure" in blocked.stdout
-    assert "type the same command again" in blocked.stdout
+    assert "run the same command again" in blocked.stdout
     assert project.record()["blocked"]["tasks"] == ["iter-000000--run-train-0001"]
-    assert project.status()["tasks"] == {"total": 2, "waiting": 0, "running": 0, "done": 1, "broken": 1}
+    assert project.status()["tasks"] == {"total": 2, "waiting": 0, "running": 0, "done": 1, "failed": 1}
     trained = [call for call in project.calls() if call.startswith("dp train")]
     assert sorted(trained) == [
         f"dp train work/iter-000000/00.train/task.{task}" for task in ("0000 1", "0001 1", "0001 2")
@@ -82,7 +82,7 @@ def test_a_refused_label_is_dropped_with_its_reason_and_not_tried_again(project)
     project.env["FAKE_LABEL_MODE"] = "unconverged"
     blocked = project.run()
     assert blocked.returncode == 4
-    assert "3 labels refused: the calculator did not converge" in blocked.stdout
+    assert "3 labels rejected: the calculator did not converge" in blocked.stdout
     labels = [call for call in project.calls() if call.startswith("label")]
     assert len(labels) == 3
     dropped = json.loads((project.work / "iter-000000/03.fp/dropped.json").read_text())
@@ -232,7 +232,7 @@ def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(tmp_path, small_disk):
         full = project.run("--once")
         assert full.returncode == 4, output(full)
         assert "No space left on device" in output(full)
-        assert "make room" in output(full)
+        assert "free some space" in output(full)
         (small_disk / "ballast").unlink()
     done = project.run()
     assert done.returncode == 0, output(done)

@@ -99,7 +99,7 @@ def test_a_signal_ends_the_driver_with_its_own_code_and_leaves_the_jobs(project,
     assert driver.returncode == 128 + number
     assert "the same command resumes" in output
     assert not (project.work / "lock").exists()
-    assert project.status()["status"] == "running"  # the jobs live
+    assert project.status()["status"] == "waiting"  # the jobs live
     done = project.run()
     assert done.returncode == 0, done.stdout
     each_call_once(project)

@@ -42,24 +42,25 @@ def test_why_of_a_broken_task_shows_cause_command_history_and_the_last_words(bro
     done = verb(broken, "why", "iter-000000--run-train-0001")
     assert done.returncode == 0, output(done)
     first, *lines = done.stdout.splitlines()
-    assert first == "iter-000000--run-train-0001: broken; attempt 2 was the last"
+    assert first == "iter-000000--run-train-0001: failed; attempt 2 was the last"
     assert "    fake dp: this is the cause of the failure" in lines
     assert any(line.startswith("command: ") and "dp train" in line for line in lines)
     assert f"folder: {broken.work}/iter-000000/00.train/task.0001" in lines
     history = [line.split("  ", 3)[-1] for line in lines if line.startswith("    20")]
     assert [words.split(":")[0] for words in history if words.startswith("attempt")] == [
         "attempt 1",
-        "attempt 1 is failed",
+        "attempt 1 failed",
         "attempt 2",
-        "attempt 2 is broken",
+        "attempt 2",
+        "attempt 2 failed, the last one",
     ]
-    assert lines[-1].startswith("what helps: once the cause is mended, in this task's own inputs too: dpgen2-hpc retry")
+    assert lines[-1].startswith("fix: fix the cause (you may edit the inputs in this task's folder)")
 
 
 def test_why_alone_says_why_the_run_stands_and_what_to_ask(broken):
     done = verb(broken, "why")
     assert "blocked: iter-000000/00.train: 1 of 2 tasks are usable, 2 are needed" in done.stdout
-    assert done.stdout.splitlines()[-1] == "ask: dpgen2-hpc why iter-000000--run-train-0001"
+    assert done.stdout.splitlines()[-1] == "more about it: dpgen2-hpc why iter-000000--run-train-0001"
 
 
 def test_why_names_the_programs_own_cause_and_its_remedy(project):
@@ -69,7 +70,7 @@ def test_why_names_the_programs_own_cause_and_its_remedy(project):
     assert project.run().returncode == 4
     said = verb(project, "why", "iter-000000--run-train-0000").stdout
     assert "       the training ran out of memory" in said
-    assert "what helps: give the train step more memory, or a smaller batch_size in template_script" in said
+    assert "fix: give the train step more memory, or a smaller batch_size in template_script" in said
 
 
 def test_why_of_a_task_that_is_done_has_no_remedy(broken):
@@ -84,8 +85,8 @@ def test_why_of_a_task_that_is_done_has_no_remedy(broken):
         ("iter-000000--run-train-0007", "the step has 2 tasks, counted from 0"),
         ("iter-000000--run-fp-000000", "the run has not come to this step yet"),
         ("iter-000005--run-train-0000", "the run has not come to this step yet"),
-        ("train", "is no key of a task; such keys look like iter-000000--run-train-0000"),
-        ("iter-000000--run-dance-0000", "is no key of a task"),
+        ("train", "is not a task key. Task keys look like iter-000000--run-train-0000"),
+        ("iter-000000--run-dance-0000", "is not a task key"),
     ],
 )
 def test_a_key_that_names_nothing_is_refused_with_what_a_key_looks_like(broken, key, words):
@@ -102,10 +103,17 @@ def test_retry_lets_a_broken_task_run_again_and_leaves_the_others_alone(broken):
     (broken.folder / "broken").unlink()
     done = verb(broken, "retry", "iter-000000--run-train-0001")
     assert done.returncode == 0, output(done)
-    assert broken.status()["tasks"]["broken"] == 0
+    assert broken.status()["tasks"]["failed"] == 0
     assert broken.run().returncode == 0
     assert trained(broken) == ["task.0000 1", "task.0001 1", "task.0001 2", "task.0001 3"]
-    assert "a person lets iter-000000--run-train-0001 run again" in (broken.work / "dpgen2_hpc.log").read_text()
+    assert "user requested a retry of iter-000000--run-train-0001" in (broken.work / "dpgen2_hpc.log").read_text()
+
+
+def test_a_task_that_is_done_can_be_retried_while_its_step_is_not_harvested(broken):
+    (broken.folder / "broken").unlink()
+    assert verb(broken, "retry", "iter-000000--run-train-0001", "iter-000000--run-train-0000").returncode == 0
+    assert broken.run().returncode == 0
+    assert trained(broken) == ["task.0000 1", "task.0000 2", "task.0001 1", "task.0001 2", "task.0001 3"]
 
 
 def test_retry_by_once_from_cron_runs_what_a_person_has_asked_for(broken):
@@ -126,9 +134,8 @@ def test_retry_dry_run_changes_nothing(broken):
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("iter-000000--run-train-0000", "is done, and what it left is in use"),
         ("iter-000000--run-train-0002", "the step has 2 tasks only"),
-        ("iter-000000--run-fp-000000", "is not of the step that the run stands in"),
+        ("iter-000000--run-fp-000000", "is not a task of the present step"),
     ],
 )
 def test_what_cannot_be_retried_is_refused_and_nothing_is_changed(broken, key, words):
@@ -148,7 +155,7 @@ def test_a_refused_label_is_tried_again_only_by_retry(project):
     assert [call for call in project.calls() if call.startswith("label")] == labels
 
     card = verb(project, "why", "iter-000000--run-fp-000001").stdout
-    assert "done, but its label was refused" in card
+    assert "done, but its label was rejected" in card
     assert "cause: the calculator did not converge: no self-consistency after 60 cycles" in card
 
     project.env["FAKE_LABEL_MODE"] = ""
@@ -190,7 +197,7 @@ def test_a_label_that_is_set_aside_is_counted_and_the_step_goes_on_without_it(pr
     assert (row["selected"], row["labelled"], row["dropped"]) == (3, 2, 1)
     (dropped,) = json.loads((project.work / "iter-000000/03.fp/dropped.json").read_text())
     assert (dropped["key"], dropped["kind"]) == ("iter-000000--run-fp-000001", "skipped")
-    assert "set aside by a person" in verb(project, "why", "iter-000000--run-fp-000001").stdout
+    assert "skipped by the user" in verb(project, "why", "iter-000000--run-fp-000001").stdout
 
 
 def test_a_member_of_the_ensemble_cannot_be_set_aside(broken):
@@ -222,13 +229,13 @@ def test_stop_jobs_cancels_them_and_the_run_goes_on_without_a_lost_attempt(proje
     done = verb(project, "stop", "--jobs")
     assert done.returncode == 0, output(done)
     assert driver.wait(10) == 128 + signal.SIGTERM
-    assert "a person has cancelled 2 jobs" in done.stdout
+    assert "the user has cancelled 2 jobs" in done.stdout
     wait_for(lambda: "sleep" not in _alive(project))
     project.release()
     assert project.run().returncode == 0
     assert trained(project) == ["task.0000 1", "task.0000 2", "task.0001 1", "task.0001 2"]
     card = verb(project, "why", "iter-000000--run-train-0000").stdout
-    assert "attempt 1 is lost: a person has cancelled its job (stop --jobs)" in card
+    assert "attempt 1 was lost: job cancelled by the user (stop --jobs)" in card
 
 
 def test_stop_dry_run_says_what_it_would_do_and_does_nothing(project):
