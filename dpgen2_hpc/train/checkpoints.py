@@ -9,13 +9,15 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from dpgen2_hpc.data.outputs import open_output, read_output_text
 from dpgen2_hpc.errors import OutputError
 from dpgen2_hpc.train.learning_curve import CURVE, read_history
 
-SUFFIXES = ("data-00000-of-00001", "meta", "index")
+SUFFIXES = {"data-00000-of-00001": inf, "meta": (1 << 31) - 1, "index": 1 << 26}
+"""The files of a checkpoint, and how many bytes each can have: meta is one message of protobuf, index a short list."""
 
 STATE = "checkpoint"
 """The file in which TensorFlow names its checkpoints."""
@@ -47,8 +49,9 @@ class Checkpoint:
 
     @property
     def whole(self) -> bool:
-        """Whether all of its files are there, with something in them."""
-        return all(path.is_file() and path.stat().st_size for path in self.files().values())
+        """Whether all of its files are there, and none is empty or larger than it can be."""
+        files = self.files()
+        return all(files[suffix].is_file() and 0 < files[suffix].stat().st_size <= SUFFIXES[suffix] for suffix in files)
 
 
 def frozen_step(directory: Path) -> int:

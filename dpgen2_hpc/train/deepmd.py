@@ -20,6 +20,7 @@ from dpgen2_hpc.train.reference import force_spread
 from dpgen2_hpc.train.template import (
     INPUT,
     fill_template,
+    last_row,
     numb_steps,
     read_input,
     template_problems,
@@ -137,6 +138,8 @@ class DeepmdTrainer:
         if wanted is not None and step < wanted:
             raise OutputError(f"the frozen model is that of step {step} of {wanted}: dp train has saved no later one")
         curve = _whole_curve(directory, only_frozen=step == start)
+        if curve.last["step"] < (row := last_row(content["training"], step)):
+            raise OutputError(f"the learning curve '{CURVE}' ends at step {curve.last['step']:.0f}, not at step {row}")
         check_convergence(curve, lambda: force_spread(directory, training_systems(content)))
         check_test(directory)
         known = {name: value for name, value in curve.last.items() if math.isfinite(value)}  # NaN: no virials

@@ -39,7 +39,7 @@ NAME = 0x0A
 LONGEST_NAME = 4096
 
 DEAD = 1e-3
-"""Predicted forces, as a part of the reference ones, below which a model has none. Measured were 1e-4 and less where all
+"""Predicted forces, as a part of the reference ones, below which a model has none. Measured: 1e-4 and less where all
 neurons are saturated, 0.1 and more elsewhere."""
 
 STILL = 0.05
@@ -94,8 +94,8 @@ def _check_forces(rows: list[list[float]]) -> None:
     predicted = max(abs(value) for row in rows for value in row[3:])
     if reference > STILL and predicted < DEAD * reference:
         raise OutputError(
-            f"the training diverged: the model predicts no forces (at most {predicted:.1e} eV/Å) for a frame whose forces "
-            f"are up to {reference:.2g} eV/Å. Its neurons are saturated: lower learning_rate.start_lr in template_script."
+            f"the training diverged: the model predicts no forces (at most {predicted:.1e} eV/Å) where the reference "
+            f"has {reference:.2g} eV/Å. Its neurons are saturated: lower learning_rate.start_lr in template_script."
         )
 
 

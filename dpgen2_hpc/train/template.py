@@ -100,6 +100,12 @@ def numb_steps(training: Mapping[str, Any]) -> int | None:
     return given[0] if given and type(given[0]) is int else None
 
 
+def last_row(training: Mapping[str, Any], step: int) -> int:
+    """Return the step of the last row in the learning curve of a training that has come to ``step``."""
+    frequency = training.get("disp_freq", FREQUENCY)
+    return step // frequency * frequency if type(frequency) is int and frequency > 0 else 0
+
+
 def training_systems(content: Mapping[str, Any]) -> list[str]:
     """Return the paths of the training systems in an input that was written here, as seen from the task's folder."""
     training = content["training"]
