@@ -164,18 +164,31 @@ class Site:
             raise InputError(f"machine.json: remote_root: '{self.root}' cannot be made: {error.strerror}") from error
 
     def fetch(self, tasks: Sequence[TaskState]) -> None:
-        """Bring back everything that these tasks wrote; what was sent stays where it is."""
+        """Bring back everything that these tasks wrote, links as links; what was sent stays where it is."""
+        for task in tasks if self.forwards else ():
+            self._fetch_links(task)
         plans = tuple(self._plan(task, backward=self._written(task)) for task in tasks) if self.forwards else ()
         if plans:
             batch = layer.submission(self._work_base, self._remote_name, plans)
             self._context.download(batch, check_exists=True, mark_failure=False)
 
+    def _fetch_links(self, task: TaskState) -> None:
+        """Make the links that a task wrote here, too: moved file by file, they would lead nowhere before their turn."""
+        for path in self._new_paths(task):
+            if path.is_symlink():
+                link = self.folder.task(task.index) / path.name
+                link.unlink(missing_ok=True)
+                link.symlink_to(path.readlink())
+
     def _written(self, task: TaskState) -> list[str]:
-        """Return the names in a task's folder there that were not sent."""
+        """Return the names in a task's folder there that were not sent and are not links."""
+        return sorted(glob.escape(path.name) for path in self._new_paths(task) if not path.is_symlink())
+
+    def _new_paths(self, task: TaskState) -> list[Path]:
         there, sent = self.root / self.folder.task_name(task.index), self._sent(task)
         known = {"attempt", *(sent.read_text().splitlines() if sent.exists() else ())}
-        names = (path.name for path in there.iterdir()) if read_attempt(there) == task.attempt else ()
-        return sorted(glob.escape(name) for name in names if name not in known)
+        paths = there.iterdir() if read_attempt(there) == task.attempt else ()
+        return [path for path in paths if path.name not in known]
 
     def _sent(self, task: TaskState) -> Path:
         """Return the file that lists what was sent for an attempt."""
