@@ -101,7 +101,7 @@ def continued_from(directory: Path) -> int | None:
 def carry_checkpoint(old: Path, new: Path) -> int | None:
     """Copy the newest whole checkpoint of ``old``, or else the one that it began with, to ``new/restart``.
 
-    Return its step, or ``None`` if there is none: the new attempt then begins at step 0.
+    Return its step, or ``None`` without such a checkpoint: the new attempt then begins at step 0.
 
     Raises
     ------

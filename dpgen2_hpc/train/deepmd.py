@@ -59,6 +59,11 @@ class DeepmdTrainer:
             "give the train step more memory, or a smaller batch_size in template_script",
         ),
         (
+            r"NaN detected at batch",
+            "the training diverged: its error is not a number",
+            "lower learning_rate.start_lr in template_script, or look for NaN in the training data",
+        ),
+        (
             rf"{UNLOADABLE} \(exit code [1-9][0-9]?\)",
             "the frozen model could not be loaded by dp test",
             "look at the lines before it: a full disk, or a dp freeze and a dp test of different versions",

@@ -52,7 +52,7 @@ def check_model(path: Path) -> None:
     Raises
     ------
     OutputError
-        It is no model that LAMMPS could use; the message says why.
+        LAMMPS could not use it; the message says why.
     """
     with open_output(path) as file:
         size = os.fstat(file.fileno()).st_size

@@ -90,8 +90,8 @@ def read_input(directory: Path) -> dict[str, Any]:
         if isinstance(content["training"], dict) and isinstance(content["model"], dict):
             return dict(content)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise OutputError(f"'{INPUT}' is no longer the input of dp train that was written: {error}") from error
-    raise OutputError(f"'{INPUT}' is no longer the input of dp train that was written")
+        raise OutputError(f"'{INPUT}' does not hold the input of dp train that was written: {error}") from error
+    raise OutputError(f"'{INPUT}' does not hold the input of dp train that was written")
 
 
 def numb_steps(training: Mapping[str, Any]) -> int | None:
@@ -132,7 +132,7 @@ def _save_last_step(training: dict[str, Any]) -> list[str]:
 
 
 def _part_problems(template: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield the parts that are missing, and those that are no objects."""
+    """Yield the parts that are missing, and those that are not objects."""
     for above, name in PARTS:
         holder = template.get(above) if above else template
         if isinstance(holder, dict) and name not in holder:

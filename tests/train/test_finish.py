@@ -143,6 +143,28 @@ def test_forces_are_judged_by_those_of_the_training_data(finished):
                 trainer().finish(finished)
 
 
+def test_a_continued_training_is_judged_by_the_first_row_of_its_first_attempt(finished):
+    """The one that goes on begins with errors that are small, and may rise again with the learning rate."""
+    header = "# step rmse_trn rmse_e_trn rmse_f_trn lr\n"
+    (finished / "lcurve.out").write_text(header + "10 1 0.1 0.3 1e-3\n20 1 12 0.3 1e-5\n")
+    with pytest.raises(OutputError, match="rmse_e_trn is 12 eV/atom near step 20, more than 10"):
+        trainer().finish(finished)
+    (finished / "restart").mkdir()
+    (finished / "restart" / "step").write_text("10\n")
+    (finished / "restart" / "lcurve.out").write_text(header + "0 9 1.5 0.6 1e-2\n10 1 0.1 0.3 1e-3\n")
+    assert trainer().finish(finished)["continued_from"] == 10
+
+
+def test_a_model_without_forces_or_without_its_test_is_refused(finished):
+    test = finished / "test_system.f.out"
+    test.write_text("# x: data_fx data_fy data_fz pred_fx pred_fy pred_fz\n0.5 0.4 0.3 0 0 0\n")
+    with pytest.raises(OutputError, match="the model predicts no forces"):
+        trainer().finish(finished)
+    (finished / "test_system.e.out").unlink()
+    with pytest.raises(OutputError, match=r"there is no 'test_system\.e\.out'"):
+        trainer().finish(finished)
+
+
 def test_a_training_that_ends_in_nan_is_refused(task, tmp_path):
     kind = trainer(numb_steps=20, disp_freq=10, save_freq=10)
     prepared(kind, task)
@@ -213,6 +235,13 @@ def test_a_sample_of_many_systems_has_the_first_and_the_last(tmp_path):
         system(tmp_path / str(number), np.full((1, 3), 3.0 if number in {0, 99} else 0.0)) for number in range(100)
     ]
     assert force_spread(tmp_path, names) == pytest.approx(np.sqrt(2 * 9 / 32))
+
+
+def test_a_sample_of_a_large_system_is_its_beginning(tmp_path):
+    large = system(tmp_path / "large", np.ones((64, 3)), sets=2)
+    np.save(tmp_path / "large" / "set.000" / "force.npy", np.concatenate([np.ones((64, 3)), np.full((64, 3), 9.0)]))
+    np.save(tmp_path / "large" / "set.001" / "force.npy", np.full((64, 3), 9.0))
+    assert force_spread(tmp_path, [large]) == 1.0
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", None])

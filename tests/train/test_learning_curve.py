@@ -189,7 +189,7 @@ def test_a_training_that_breaks_in_its_last_rows_is_refused(tmp_path):
 
 
 def test_forces_are_held_against_those_of_the_data_where_the_first_row_says_too_little(tmp_path):
-    """A training from a good model: its first row is no measure of what forces there are."""
+    """A training from a good model: its first row does not tell what forces there are."""
     rows = [(step, 0.01, 4.0) for step in range(1, 8)]
     found = curve(tmp_path, table(*rows, start="0 1 0.001 0.05 0.01 1e-3\n"))
     diverged(found, r"rmse_f_trn is 4 eV/Å near step 7, more than 2\.17")

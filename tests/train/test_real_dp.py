@@ -1,4 +1,4 @@
-"""The real ``dp`` beside the one that stands in for it: what they leave in a folder, and what the trainer makes of it."""
+"""The real ``dp`` beside the fake one: what they leave in a folder, and what the trainer makes of it."""
 
 import copy
 import json
