@@ -1,9 +1,7 @@
 """Training by DeePMD-kit's ``dp train`` (type ``dp``), TensorFlow backend."""
 
-import copy
-import json
+import logging
 import math
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,30 +11,29 @@ import dargs
 import numpy as np
 
 from dpgen2_hpc.errors import OutputError
-from dpgen2_hpc.inputs.faults import found
 from dpgen2_hpc.kinds import CheckContext, Key, Problem, TrainingInput
+from dpgen2_hpc.train.checkpoints import RESTART, carry_checkpoint, continued_from, frozen_step
+from dpgen2_hpc.train.command import UNLOADABLE, training_command, word_problems
+from dpgen2_hpc.train.frozen import TESTED_ON, check_model, check_test
+from dpgen2_hpc.train.learning_curve import CURVE, LearningCurve, check_convergence, read_curve
+from dpgen2_hpc.train.reference import force_spread
+from dpgen2_hpc.train.template import (
+    INPUT,
+    fill_template,
+    last_row,
+    numb_steps,
+    read_input,
+    template_problems,
+    training_systems,
+    write_seeded,
+)
 
-SEEDED = ("descriptor", "fitting_net", "type_embedding")
-"""The parts of ``model`` that draw their first weights at random."""
-
-PARTS = (("", "model"), ("", "training"), ("model", "descriptor"), ("model", "fitting_net"))
-"""The parts that no input can do without, each below another or at the top."""
-
-STEPS = ("numb_steps", "stop_batch", "numb_step", "num_steps", "num_step")
-"""The words of ``dp train`` for the number of steps."""
-
-LENGTHS = (*STEPS, "numb_epoch", "numb_epochs", "num_epoch", "num_epochs")
-"""The keys of ``training``, one of which says how long it is."""
-
-COUNTED = (*STEPS, "disp_freq", "save_freq")
-"""Its keys that are whole numbers of steps."""
-
-CHECKPOINT_SUFFIXES = ("index", "meta", "data-00000-of-00001")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class DeepmdTrainer:
-    """``dp train input.json``, then ``dp freeze``; see :class:`dpgen2_hpc.kinds.Trainer`.
+    """``dp train input.json``, then ``dp freeze`` and ``dp test``; see :class:`dpgen2_hpc.kinds.Trainer`.
 
     ``templates`` has one input for all members, or one for each.
     """
@@ -61,6 +58,16 @@ class DeepmdTrainer:
             "the training ran out of memory",
             "give the train step more memory, or a smaller batch_size in template_script",
         ),
+        (
+            r"NaN detected at batch",
+            "the training diverged: its error is not a number",
+            "lower learning_rate.start_lr in template_script, or look for NaN in the training data",
+        ),
+        (
+            rf"{UNLOADABLE} \(exit code [1-9][0-9]?\)",
+            "the frozen model could not be loaded by dp test",
+            "look at the lines before it: a full disk, or a dp freeze and a dp test of different versions",
+        ),
     )
 
     @classmethod
@@ -72,7 +79,8 @@ class DeepmdTrainer:
                 "template_script",
                 [str, dict, list],
                 "The input of dp train: a file, the content itself, or a list with one of these for each member. "
-                "Seeds, training systems and type_map are filled in.",
+                "Seeds, training systems and type_map are filled in; disp_freq and save_freq are lowered where dp "
+                "train would not save its last step, and disp_training is set to true.",
             ),
             Key("config", dict, "How dp is called.", optional=True, default={}, sub_fields=_config_arguments()),
             _later(
@@ -98,113 +106,66 @@ class DeepmdTrainer:
         """Yield an empty command, and what is wrong with the templates."""
         if not self.dp.strip():
             yield ("config", "command"), "must not be empty"
+        yield from word_problems(self.train_args)
         if len(self.templates) not in (1, self.numb_models):
             yield ("template_script",), f"has {len(self.templates)} entries; there are {self.numb_models} models"
         for number, template in enumerate(self.templates):
             path: tuple[str | int, ...] = ("template_script", *([number] if len(self.templates) > 1 else []))
-            yield from ((path + place, text) for place, text in _template_problems(template, context.type_map))
+            yield from ((path + place, text) for place, text in template_problems(template, context.type_map))
 
     @property
     def command(self) -> str:
         """Return the command: from the checkpoint that a killed attempt has left, or from the start."""
-        train = f"{self.dp} train input.json {self.train_args}".rstrip()
-        return (
-            f"if [ -f restart/model.ckpt.index ]; then {train} --restart restart/model.ckpt; else {train}; fi"
-            f" && {self.dp} freeze -o {self.model_file}"
-        )
+        return training_command(self.dp, self.train_args, self.model_file)
 
     def write_inputs(self, task: TrainingInput, directory: Path) -> list[str]:
-        """Write ``input.json``: the member's template with its systems and seeds."""
-        content = copy.deepcopy(dict(self.templates[task.index % len(self.templates)]))
-        content["model"]["type_map"] = list(task.type_map)
-        training = content["training"]
-        data = training if "systems" in training else training.setdefault("training_data", {})
-        data["systems"] = list(task.systems)
-        data.setdefault("batch_size", "auto")
-        training.update({"disp_file": "lcurve.out", "save_ckpt": "model.ckpt"})
-        _write_seeded(content, task.rng, directory)
-        return ["input.json"]
+        """Write ``input.json``, the member's template with its systems and seeds, and a system to test the model on."""
+        content, notices = fill_template(self.templates[task.index % len(self.templates)], task)
+        for notice in notices if task.index < len(self.templates) else ():
+            log.info("train.template_script: %s", notice)
+        write_seeded(content, task.rng, directory)
+        (directory / TESTED_ON).write_text("".join(f"{system}\n" for system in task.systems[-1:]))
+        return [INPUT, TESTED_ON]
 
     def reseed(self, directory: Path, rng: np.random.Generator) -> None:
         """Give the member in ``directory`` other seeds."""
-        _write_seeded(json.loads((directory / "input.json").read_text()), rng, directory)
+        write_seeded(read_input(directory), rng, directory)
 
     def finish(self, directory: Path) -> dict[str, Any]:
-        """Return the last row of the learning curve, and the step that the training was continued from."""
-        model = directory / self.model_file
-        if not model.is_file() or model.stat().st_size == 0:
-            raise OutputError(f"there is no model '{self.model_file}'")
-        curve = _last_learning_curve(directory)
-        bad = [name for name, value in curve.items() if not (math.isfinite(value) or name.startswith("rmse_v"))]
-        if bad:
-            raise OutputError(f"the training diverged: {bad[0]} is {curve[bad[0]]} at step {curve.get('step', 0):.0f}")
-        return {"continued_from": _continued_from(directory), "learning_curve": curve}
+        """Return the last row of the learning curve, the step of the model, and the one it was continued from.
+
+        ``numb_steps`` is ``None`` where a training's length is given in epochs; whether the model is that of the last
+        step is then not known.
+        """
+        content = read_input(directory)
+        check_model(directory / self.model_file)
+        wanted, step, start = numb_steps(content["training"]), frozen_step(directory), continued_from(directory)
+        if wanted is not None and step < wanted:
+            raise OutputError(f"the frozen model is that of step {step} of {wanted}: dp train has saved no later one")
+        curve = _whole_curve(directory, only_frozen=step == start)
+        if curve.last["step"] < (row := last_row(content["training"], step)):
+            raise OutputError(f"the learning curve '{CURVE}' ends at step {curve.last['step']:.0f}, not at step {row}")
+        check_convergence(curve, lambda: force_spread(directory, training_systems(content)))
+        check_test(directory)
+        known = {name: value for name, value in curve.last.items() if math.isfinite(value)}  # NaN: no virials
+        return {"continued_from": start, "step": step, "numb_steps": wanted, "learning_curve": known}
 
     def carry_over(self, old: Path, new: Path) -> int | None:
-        """Copy the newest complete checkpoint of ``old`` into ``new/restart``."""
-        checkpoint = newest_checkpoint(old)
-        source, step = checkpoint if checkpoint is not None else (old / "restart" / "model.ckpt", _continued_from(old))
-        if step is None:
-            return None
-        (new / "restart").mkdir()
-        for suffix in CHECKPOINT_SUFFIXES:
-            shutil.copy2(f"{source}.{suffix}", new / "restart" / f"model.ckpt.{suffix}")
-        for curve in (old / "restart" / "lcurve.out", old / "lcurve.out"):
-            if curve.exists() and curve.stat().st_size:
-                shutil.copy2(curve, new / "restart" / "lcurve.out")
-        (new / "restart" / "step").write_text(f"{step}\n")
-        return step
+        """Copy the newest whole checkpoint of ``old``, or else the one that it began with, into ``new/restart``."""
+        return carry_checkpoint(old, new)
 
 
-def newest_checkpoint(directory: Path) -> tuple[Path, int] | None:
-    """Return the prefix and the step of the newest checkpoint all of whose files are there.
+def _whole_curve(directory: Path, *, only_frozen: bool) -> LearningCurve:
+    """Return the learning curve from the first attempt's first row to the last row of this one.
 
-    TensorFlow writes data, index and meta, and names them in ``checkpoint`` only after.
+    A training that had only to be frozen has no row of its own.
     """
-    try:
-        text = (directory / "checkpoint").read_text()
-        name = text.split('model_checkpoint_path: "', 1)[1].split('"', 1)[0]
-        step = int(name.rpartition("-")[2])
-    except (FileNotFoundError, IndexError, ValueError):
-        return None
-    prefix = directory / name
-    complete = all(Path(f"{prefix}.{suffix}").is_file() for suffix in CHECKPOINT_SUFFIXES)
-    return (prefix, step) if complete else None
-
-
-def read_learning_curve(path: Path) -> dict[str, float]:
-    """Return the last row of ``lcurve.out`` by its column names (rmse in eV, eV/Å, eV/atom).
-
-    Raises
-    ------
-    OutputError
-        There is none.
-    """
-    try:
-        lines = path.read_text().splitlines()
-    except FileNotFoundError as error:
-        raise OutputError("there is no learning curve 'lcurve.out'") from error
-    rows = [line.split() for line in lines if not line.startswith("#")]
-    headers = [line.lstrip("# ").split() for line in lines if line.startswith("#") and "step" in line.split()]
-    if not rows or not headers or len(rows[-1]) != len(headers[0]):
-        raise OutputError("the learning curve 'lcurve.out' has no whole row")
-    try:
-        return dict(zip(headers[0], map(float, rows[-1]), strict=True))
-    except ValueError as error:
-        raise OutputError(f"the last row of the learning curve 'lcurve.out' is broken: {error}") from error
-
-
-def _last_learning_curve(directory: Path) -> dict[str, float]:
-    """Return the last row; a training that had only to be frozen anew wrote none, its last attempt did.
-
-    Systems without virial are legal, and dp writes NaN for what it has no reference of: that is no divergence.
-    """
-    try:
-        return read_learning_curve(directory / "lcurve.out")
-    except OutputError:
-        if not (directory / "restart" / "lcurve.out").exists():
-            raise
-        return read_learning_curve(directory / "restart" / "lcurve.out")
+    own, before = read_curve(directory / CURVE), read_curve(directory / RESTART / CURVE)
+    if own is None and before is not None and only_frozen:
+        return before
+    if own is None:
+        raise OutputError(f"there is no row in the learning curve '{CURVE}'")
+    return own if before is None else LearningCurve(before.first, own.newest)
 
 
 def _config_arguments() -> list[dargs.Argument]:
@@ -221,7 +182,14 @@ def _config_arguments() -> list[dargs.Argument]:
             choices=["tensorflow"],
             later=["pytorch", "jax", "paddle"],
         ),
-        Key("train_args", str, "More words for dp train, as --skip-neighbor-stat.", optional=True, default=""),
+        Key(
+            "train_args",
+            str,
+            "Extra command-line options for dp train, e.g. --skip-neighbor-stat. Quotes are understood as in a shell; "
+            "variables are not expanded.",
+            optional=True,
+            default="",
+        ),
         *_init_model_arguments(),
         _later("multitask", bool, False, "Whether a multitask model is trained."),
         _later("head", [str, type(None)], None, "The head of a multitask model that is used."),
@@ -259,77 +227,3 @@ def _init_model_arguments() -> list[dargs.Argument]:
 def _later(name: str, dtype: Any, default: Any, doc: str, **more: Any) -> Key:
     """Return a key that DPGEN2 has and this version does not act on."""
     return Key(name, dtype, doc, optional=True, default=default, available=False, **more)
-
-
-def _template_problems(template: Any, type_map: tuple[str, ...]) -> Iterator[Problem]:
-    """Yield what is wrong with one template."""
-    if not isinstance(template, dict):
-        yield (), "must be an object, the input of dp train"
-        return
-    yield from _part_problems(template)
-    model, training = template.get("model"), template.get("training")
-    if isinstance(model, dict) and model.get("type_map", list(type_map)) != list(type_map):
-        text = f"is {model['type_map']}, inputs.type_map is {list(type_map)}: elements would be mixed up"
-        yield ("model", "type_map"), text
-    if isinstance(training, dict):
-        yield from _training_problems(training)
-
-
-def _part_problems(template: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield the parts that are missing, and those that are no objects."""
-    for above, name in PARTS:
-        holder = template.get(above) if above else template
-        if isinstance(holder, dict) and name not in holder:
-            yield ((above, name) if above else (name,)), "is missing: an input of dp train has it, as an object"
-    for path, part in _parts(template):
-        if not isinstance(part, dict):
-            yield path, f"expected an object, as dp train has it, found {found(part)}"
-
-
-def _parts(template: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield the parts of a template that are objects of their own, as far as it has them."""
-    for name in ("model", "training", "learning_rate", "loss"):
-        if name in template:
-            yield (name,), template[name]
-    model = template.get("model")
-    if isinstance(model, dict):
-        yield from ((("model", name), model[name]) for name in SEEDED if name in model)
-
-
-def _training_problems(training: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield what is wrong with the length of a training, and the data that it must not name."""
-    if training.get("validation_data"):
-        yield ("training", "validation_data"), "is not available yet; leave it out"
-    if not any(name in training for name in LENGTHS):
-        yield ("training", "numb_steps"), "is missing: how many steps a training has"
-    for name in COUNTED:
-        if name in training and (type(training[name]) is not int or training[name] < 1):
-            yield ("training", name), f"expected a whole number, at least 1, found {found(training[name])}"
-
-
-def _write_seeded(content: dict[str, Any], rng: np.random.Generator, directory: Path) -> None:
-    for part in SEEDED:
-        if part in content["model"]:
-            _seed(content["model"][part], rng)
-    content["training"]["seed"] = _draw(rng)
-    (directory / "input.json").write_text(json.dumps(content, indent=1) + "\n")
-
-
-def _seed(part: dict[str, Any], rng: np.random.Generator) -> None:
-    """Put a seed into a part of the model, and into each descriptor of a hybrid one."""
-    part["seed"] = _draw(rng)
-    for member in part.get("list", []):
-        _seed(member, rng)
-    if part.get("type") == "hybrid":
-        del part["seed"]
-
-
-def _draw(rng: np.random.Generator) -> int:
-    return int(rng.integers(1, 2**31 - 1))
-
-
-def _continued_from(directory: Path) -> int | None:
-    try:
-        return int((directory / "restart" / "step").read_text())
-    except FileNotFoundError:
-        return None

@@ -41,7 +41,7 @@ def test_a_failing_task_blocks_with_its_name_its_log_and_what_to_do_and_goes_on_
     assert len(again) == 4
     assert again[-1].endswith("task.0001 3")
     assert (project.work / "iter-000000/00.train/task.0001.attempt-1").is_dir()
-    assert (project.work / "iter-000000/00.train/task.0001.attempt-2/task.log").read_text().startswith("fake dp:")
+    assert "fake dp:" in (project.work / "iter-000000/00.train/task.0001.attempt-2/task.log").read_text()
 
 
 def test_a_failed_training_is_tried_again_with_the_next_seeds(project):

@@ -1,15 +1,15 @@
-"""Training by dp: the inputs of a member, what a checkpoint is worth, and what a finished training says."""
+"""Training by dp: the inputs of a member, and what is wrong with settings."""
 
 import copy
 import json
-import subprocess
+import logging
 
 import numpy as np
 import pytest
+from trainers import Sample
 
-from dpgen2_hpc.errors import OutputError
 from dpgen2_hpc.kinds import CheckContext, TrainingInput
-from dpgen2_hpc.train.deepmd import DeepmdTrainer, newest_checkpoint, read_learning_curve
+from dpgen2_hpc.train.deepmd import DeepmdTrainer
 
 TEMPLATE = {
     "model": {
@@ -43,7 +43,8 @@ def trainer(*templates, models=4, **more):
 def written(kind, tmp_path, index=0, seed=0):
     """The input of one member."""
     rng = np.random.default_rng((seed, 0, 0, index))
-    assert kind.write_inputs(TrainingInput(index, SYSTEMS, ("Al", "Cu"), rng), tmp_path) == ["input.json"]
+    names = kind.write_inputs(TrainingInput(index, SYSTEMS, ("Al", "Cu"), rng), tmp_path)
+    assert names == ["input.json", "test_systems.txt"]
     return json.loads((tmp_path / "input.json").read_text())
 
 
@@ -159,226 +160,86 @@ def test_a_member_that_failed_gets_other_seeds_and_nothing_else(tmp_path):
     assert len(seeds(after)) == len(seeds(before))
 
 
-# ---- the command
+# ---- a checkpoint and a row at the last step
 
 
-def run_command(kind, tmp_path):
-    """Run the command with a program that only writes down how it was called."""
-    (tmp_path / "dp").write_text('#!/bin/sh\necho "$@" >> calls\n[ ! -e fail_$1 ]\n')
-    (tmp_path / "dp").chmod(0o755)
-    command = kind.command.replace("dp ", "./dp ")
-    code = subprocess.run(command, shell=True, cwd=tmp_path, timeout=20).returncode
-    return code, (tmp_path / "calls").read_text().splitlines()
+def frequencies(tmp_path, **training):
+    content = written(trainer({"model": TEMPLATE["model"], "training": training}), tmp_path)["training"]
+    return content.get("disp_freq", 1000), content.get("save_freq", 1000)
 
 
-def test_the_command_trains_and_then_freezes(tmp_path):
-    assert run_command(trainer(), tmp_path) == (0, ["train input.json", "freeze -o frozen_model.pb"])
-
-
-def test_the_users_words_reach_dp_train_alone(tmp_path):
-    _, calls = run_command(trainer(train_args="--skip-neighbor-stat"), tmp_path)
-    assert calls == ["train input.json --skip-neighbor-stat", "freeze -o frozen_model.pb"]
-
-
-def test_a_checkpoint_that_was_carried_over_is_where_the_training_goes_on(tmp_path):
-    (tmp_path / "restart").mkdir()
-    (tmp_path / "restart" / "model.ckpt.index").touch()
-    _, calls = run_command(trainer(train_args="-v 1"), tmp_path)
-    assert calls[0] == "train input.json -v 1 --restart restart/model.ckpt"
-
-
-@pytest.mark.parametrize("restart", [True, False])
-def test_a_training_that_fails_is_not_frozen_and_its_code_is_the_tasks(tmp_path, restart):
-    (tmp_path / "fail_train").touch()
-    if restart:
-        (tmp_path / "restart").mkdir()
-        (tmp_path / "restart" / "model.ckpt.index").touch()
-    code, calls = run_command(trainer(), tmp_path)
-    assert (code, len(calls)) == (1, 1)
-
-
-def test_a_freeze_that_fails_is_a_failed_task(tmp_path):
-    (tmp_path / "fail_freeze").touch()
-    assert run_command(trainer(), tmp_path)[0] == 1
-
-
-def test_the_program_may_be_called_otherwise():
-    assert trainer(dp="/opt/dp/bin/dp").command.count("/opt/dp/bin/dp") == 3
-
-
-# ---- checkpoints
-
-
-def checkpoint(directory, step, *missing, named=None):
-    """Write a checkpoint as TensorFlow does."""
-    directory.mkdir(exist_ok=True)
-    for suffix in {"index", "meta", "data-00000-of-00001"} - set(missing):
-        (directory / f"model.ckpt-{step}.{suffix}").write_text(f"{suffix} {step}")
-    name = named or f"model.ckpt-{step}"
-    (directory / "checkpoint").write_text(f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n')
-    return directory
-
-
-def test_the_newest_checkpoint_is_the_one_that_is_named(tmp_path):
-    checkpoint(tmp_path, 100)
-    checkpoint(tmp_path, 2000)
-    assert newest_checkpoint(tmp_path) == (tmp_path / "model.ckpt-2000", 2000)
-
-
-@pytest.mark.parametrize("missing", ["index", "meta", "data-00000-of-00001"])
-def test_a_checkpoint_that_lacks_a_file_is_none(tmp_path, missing):
-    assert newest_checkpoint(checkpoint(tmp_path, 100, missing)) is None
-
-
-@pytest.mark.parametrize("text", ["", "model_checkpoint_path: ", 'model_checkpoint_path: "model.ckpt"\n', "\n\n"])
-def test_a_list_of_checkpoints_that_names_none_is_none(tmp_path, text):
-    (tmp_path / "checkpoint").write_text(text)
-    assert newest_checkpoint(tmp_path) is None
-
-
-def test_a_folder_without_a_list_of_checkpoints_has_none(tmp_path):
-    assert newest_checkpoint(tmp_path) is None
-
-
-def carried(new):
-    return {path.name: path.read_text() for path in (new / "restart").iterdir()} if (new / "restart").exists() else {}
-
-
-@pytest.fixture
-def new(tmp_path):
-    (tmp_path / "new").mkdir()
-    return tmp_path / "new"
-
-
-def test_a_killed_training_goes_on_from_copies_of_its_newest_checkpoint(tmp_path, new):
-    old = checkpoint(tmp_path / "old", 300)
-    assert trainer().carry_over(old, new) == 300
-    assert carried(new) == {
-        "model.ckpt.index": "index 300",
-        "model.ckpt.meta": "meta 300",
-        "model.ckpt.data-00000-of-00001": "data-00000-of-00001 300",
-        "step": "300\n",
-    }
-    assert (old / "model.ckpt-300.meta").exists()
-
-
-def test_a_training_that_was_killed_before_its_next_checkpoint_goes_on_from_the_one_it_began_with(tmp_path, new):
-    middle = tmp_path / "middle"
-    middle.mkdir()
-    trainer().carry_over(checkpoint(tmp_path / "old", 300), middle)
-    assert trainer().carry_over(middle, new) == 300
-    assert carried(new)["model.ckpt.meta"] == "meta 300"
-
-
-def test_a_newer_checkpoint_of_a_continued_training_is_the_one_that_counts(tmp_path, new):
-    middle = tmp_path / "middle"
-    middle.mkdir()
-    trainer().carry_over(checkpoint(tmp_path / "old", 300), middle)
-    checkpoint(middle, 500)
-    assert (trainer().carry_over(middle, new), carried(new)["step"]) == (500, "500\n")
-
-
-def test_a_training_that_was_killed_before_any_checkpoint_starts_anew(tmp_path, new):
-    (tmp_path / "old").mkdir()
-    assert trainer().carry_over(tmp_path / "old", new) is None
-    assert carried(new) == {}
-
-
-def test_a_half_written_checkpoint_is_not_carried_over(tmp_path, new):
-    assert trainer().carry_over(checkpoint(tmp_path / "old", 300, "meta"), new) is None
-    assert carried(new) == {}
-
-
-# ---- the learning curve
-
-CURVE = """\
-#  step      rmse_trn    rmse_e_trn    rmse_f_trn         lr
-# If there is no available reference data, rmse_*_{val,trn} will print nan
-      0      2.00e+01      1.00e+00      3.00e-01    1.0e-02
-     20      1.50e+01      2.00e-03      1.00e-01    1.0e-05
-"""
-
-
-def finished(tmp_path, curve=CURVE, model="model"):
-    if curve is not None:
-        (tmp_path / "lcurve.out").write_text(curve)
-    if model is not None:
-        (tmp_path / "frozen_model.pb").write_text(model)
-    return trainer().finish(tmp_path)
-
-
-def test_the_last_row_is_read_by_the_names_of_its_columns(tmp_path):
-    facts = finished(tmp_path)
-    assert facts["continued_from"] is None
-    assert facts["learning_curve"] == {"step": 20, "rmse_trn": 15, "rmse_e_trn": 2e-3, "rmse_f_trn": 0.1, "lr": 1e-5}
-
-
-def test_columns_of_validation_and_of_the_virial_have_their_own_names(tmp_path):
-    (tmp_path / "lcurve.out").write_text("# step rmse_val rmse_trn rmse_v_trn lr\n 5 1 2 3 4\n")
-    assert read_learning_curve(tmp_path / "lcurve.out") == {
-        "step": 5,
-        "rmse_val": 1,
-        "rmse_trn": 2,
-        "rmse_v_trn": 3,
-        "lr": 4,
-    }
-
-
-def test_a_second_header_of_a_continued_training_is_no_row(tmp_path):
-    facts = finished(tmp_path, CURVE + CURVE.replace("     20 ", "     40 "))
-    assert facts["learning_curve"]["step"] == 40
-
-
-@pytest.mark.parametrize(("column", "bad"), [(1, "nan"), (2, "inf"), (3, "nan")])
-def test_a_training_that_ends_in_what_is_not_finite_has_diverged(tmp_path, column, bad):
-    words = "20 1.5 2e-3 0.1 1e-5".split()
-    words[column] = bad
-    with pytest.raises(OutputError, match=f"diverged: .* is {bad} at step 20"):
-        finished(tmp_path, "\n".join(CURVE.splitlines()[:2]) + "\n" + " ".join(words) + "\n")
-
-
-@pytest.mark.parametrize("column", ["rmse_v_trn", "rmse_v_val"])
-def test_an_error_of_the_virial_that_dp_does_not_know_is_no_divergence(tmp_path, column):
-    """dp writes nan where the last batch has no reference data: systems without virial are legal."""
-    curve = f"# step rmse_trn rmse_e_trn rmse_f_trn {column} lr\n# If there is no available reference data, ... nan\n"
-    assert finished(tmp_path, curve + "20 1.5 2e-3 0.1 nan 1e-5\n")["learning_curve"]["step"] == 20
+def saved_steps(steps, display, save):
+    """The rule of dp (deepmd-kit 2.2.11 and 3.2.0, `Trainer.train`), in words of the trainer's loop."""
+    inside = [step for step in range(1, steps + 1) if step % display == 0 and step % save == 0]
+    return inside + ([steps] if steps % save else [])
 
 
 @pytest.mark.parametrize(
-    "curve", ["", "#  step rmse_trn lr\n", "20 1.5 2\n", "#  step rmse_trn lr\n 20 1.5\n", "# step rmse_trn\n 2 1.0e\n"]
+    ("training", "expected"),
+    [
+        ({"numb_steps": 40, "save_freq": 10, "disp_freq": 15}, (10, 10)),
+        ({"numb_steps": 10, "save_freq": 10, "disp_freq": 100}, (10, 10)),
+        ({"numb_steps": 20}, (20, 1000)),
+        ({"numb_steps": 1200, "save_freq": 400, "disp_freq": 100}, (100, 400)),
+        ({"numb_steps": 1000, "save_freq": 1000, "disp_freq": 300}, (300, 900)),
+        ({"numb_steps": 400000, "save_freq": 1000, "disp_freq": 1000}, (1000, 1000)),
+        ({"stop_batch": 50, "save_freq": 20, "disp_freq": 30}, (20, 20)),
+        ({"numb_epoch": 3, "save_freq": 20, "disp_freq": 30}, (20, 20)),
+    ],
 )
-def test_a_learning_curve_without_a_whole_row_is_no_output(tmp_path, curve):
-    with pytest.raises(OutputError, match=r"lcurve\.out"):
-        finished(tmp_path, curve)
+def test_the_frequencies_are_lowered_until_the_last_step_is_saved_and_not_further(tmp_path, training, expected):
+    assert frequencies(tmp_path, **training) == expected
 
 
-def test_a_missing_learning_curve_is_named(tmp_path):
-    with pytest.raises(OutputError, match=r"no learning curve 'lcurve\.out'"):
-        finished(tmp_path, None)
+def test_the_last_step_is_saved_whatever_the_template_says(tmp_path):
+    rng = np.random.default_rng(4)
+    for _ in range(300):
+        steps, save, display = (int(n) for n in rng.integers(1, 60, 3))
+        shown, saved = frequencies(tmp_path, numb_steps=steps, save_freq=save, disp_freq=display)
+        assert shown <= min(display, steps)
+        assert saved <= save
+        assert steps in saved_steps(steps, shown, saved), (steps, save, display)
+        assert any(step <= save for step in saved_steps(steps, shown, saved)) or save > steps
 
 
-@pytest.mark.parametrize("model", [None, ""])
-def test_a_missing_or_empty_model_is_no_output(tmp_path, model):
-    with pytest.raises(OutputError, match=r"there is no model 'frozen_model\.pb'"):
-        finished(tmp_path, model=model)
+@pytest.mark.parametrize("value", [False, 0, None])
+def test_rows_are_always_written_since_dp_saves_nothing_without_them(tmp_path, value):
+    own = copy.deepcopy(TEMPLATE)
+    own["training"]["disp_training"] = value
+    assert written(trainer(own), tmp_path)["training"]["disp_training"] is True
 
 
-def test_a_continued_training_says_from_which_step(tmp_path):
-    (tmp_path / "restart").mkdir()
-    (tmp_path / "restart" / "step").write_text("300\n")
-    assert finished(tmp_path)["continued_from"] == 300
+def test_what_was_changed_in_a_template_is_said_once(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    own = copy.deepcopy(TEMPLATE)
+    own["training"].update(numb_steps=40, disp_freq=15, save_freq=10, disp_training=False)
+    for index in range(4):
+        written(trainer(own), tmp_path, index)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said == (
+        "train.template_script: training.disp_freq 15 becomes 10, training.disp_training false becomes true, "
+        "so that dp train saves its last step"
+    )
 
 
-def test_a_training_that_was_killed_after_its_last_step_and_had_only_to_be_frozen_is_done(tmp_path, new):
-    """dp then has no step to train, and writes neither header nor row."""
-    old = checkpoint(tmp_path / "old", 20)
-    (old / "lcurve.out").write_text(CURVE)
-    trainer().write_inputs(TrainingInput(0, SYSTEMS, ("Al", "Cu"), np.random.default_rng(1)), new)
-    trainer().carry_over(old, new)
-    if not (new / "lcurve.out").exists():
-        (new / "lcurve.out").touch()
-    (new / "frozen_model.pb").write_text("model")
-    assert trainer().finish(new)["continued_from"] == 20
+def test_a_length_in_epochs_is_not_compared_and_this_is_said(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    written(trainer({"model": TEMPLATE["model"], "training": {"numb_epoch": 5, "disp_freq": 10}}), tmp_path)
+    assert "in epochs: whether a model is that of the last step is not checked" in caplog.text
+
+
+def test_a_template_that_needs_no_change_is_not_spoken_of(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    own = copy.deepcopy(TEMPLATE)
+    own["training"].update(numb_steps=40, disp_freq=10, save_freq=20)
+    content = written(trainer(own), tmp_path)["training"]
+    assert "disp_training" not in content
+    assert caplog.records == []
+
+
+def test_the_model_is_tested_on_the_newest_system(tmp_path):
+    written(trainer(), tmp_path)
+    assert (tmp_path / "test_systems.txt").read_text() == f"{SYSTEMS[-1]}\n"
 
 
 # ---- settings
@@ -427,3 +288,25 @@ def test_validation_data_are_refused_by_name():
     poor = template()
     poor["training"] = {"numb_steps": 1, "validation_data": {"systems": ["v"]}}
     assert list(problems(poor)) == ["template_script.training.validation_data"]
+
+
+@pytest.mark.parametrize(
+    "lengths", [("numb_steps", "stop_batch"), ("numb_steps", "numb_epoch"), ("num_step", "numb_step")]
+)
+def test_two_keys_for_the_length_are_a_problem(lengths):
+    """dp stops with 'mutually exclusive', or with 'undefined key' for the second name of one."""
+    poor = {"model": TEMPLATE["model"], "training": dict.fromkeys(lengths, 10)}
+    (text,) = problems(poor).values()
+    assert text.endswith("remove one")
+
+
+SAMPLE = Sample(
+    settings={
+        "numb_models": 2,
+        "template_script": {**TEMPLATE, "training": {"numb_steps": 20, "disp_freq": 10, "save_freq": 10}},
+    },
+    hold="FAKE_DP_HOLD",
+    checkpoint="model.ckpt-10.meta",
+    large="model.ckpt*.data-*",
+    type_map=("Al", "Cu"),
+)
