@@ -7,6 +7,9 @@ from project import Project
 QUEUE_NAMES = {"batch.jsonl", "jobs", "lock", "dpgen2_hpc.log", "record.json", "task.log"}
 """Not compared: log, ledgers, jobs. The record is compared without its queue part."""
 
+PLACES = {"sequence", "identity", "home", "began", "lists"}
+"""Fields of the record that say where and when, or that hold digests of files with paths in them."""
+
 
 def tree(project: Project) -> dict[str, bytes]:
     """Every file that counts, by its path; links by what they say. The project's own folder reads as ``@``."""
@@ -25,7 +28,7 @@ def tree(project: Project) -> dict[str, bytes]:
 def record(project: Project) -> dict:
     value = json.loads((project.work / "record.json").read_text())
     value["iterations"] = [{**row, "started": None, "ended": None} for row in value["iterations"]]
-    return {name: entry for name, entry in value.items() if name not in {"sequence", "identity", "home", "began"}}
+    return {name: entry for name, entry in value.items() if name not in PLACES}
 
 
 def assert_equal(one: Project, other: Project) -> None:

@@ -13,7 +13,7 @@ from dpgen2_hpc.dispatch.policy import Policy, cores
 from dpgen2_hpc.dispatch.schedulers import Entry
 from dpgen2_hpc.dispatch.site import Claim, Site
 from dpgen2_hpc.dispatch.verdicts import Judge, Worker, not_begun
-from dpgen2_hpc.errors import QueueDown, QueueFull, StateError
+from dpgen2_hpc.errors import QueueDown, QueueFull, StateError, SubmissionRefused
 from dpgen2_hpc.state.clock import Moment
 from dpgen2_hpc.state.host import Host
 from dpgen2_hpc.state.ledger import ANSWERS, DOWN, FULL, LOST, Event, JobState, Ledger, TaskState
@@ -149,6 +149,10 @@ class Batch:
                 self.before_submission()
                 try:
                     self._submit_one(job)
+                except SubmissionRefused:
+                    del self._doubts[job.index]
+                    self.site.withdraw(job)
+                    raise
                 except QueueFull as error:
                     del self._doubts[job.index]
                     self._in_trouble(FULL, str(error))

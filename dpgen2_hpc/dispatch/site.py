@@ -21,6 +21,7 @@ from dpgen2_hpc.dispatch.policy import Policy
 from dpgen2_hpc.dispatch.schedulers import Entry, Reply, ending_of
 from dpgen2_hpc.dispatch.transfer import bring_back, written
 from dpgen2_hpc.errors import InputError, OutputError, UserError
+from dpgen2_hpc.state import stops
 from dpgen2_hpc.state.host import Host
 from dpgen2_hpc.state.ledger import JobState, TaskState
 from dpgen2_hpc.state.workdir import StepFolder
@@ -93,6 +94,10 @@ class Site:
         _write_script(self.root / script, self.script(job, tasks, policy))
         return self.scheduler.submitted_id(self.call(f"{SUBMITS}={job.name} {self.scheduler.submit(job.name, script)}"))
 
+    def withdraw(self, job: JobState) -> None:
+        """Remove the script of a job that the scheduler has rejected: it was not sent anywhere."""
+        (self.root / "jobs" / f"{job.name}.sub").unlink(missing_ok=True)
+
     def submitting(self, names: Sequence[str]) -> set[str]:
         """Return those of these jobs that a process of this host is still handing to the queue: its driver died."""
         marks = {f"{SUBMITS}={name}".encode(): name for name in names}
@@ -161,7 +166,8 @@ class Site:
         code, _, out, err = self._context.block_call(command)
         reply = Reply(code, out.read().decode(errors="replace"), err.read().decode(errors="replace"))
         if code in NOT_FOUND:
-            raise UserError(f"a command of the queue does not run on this host: {reply.err.strip()}")
+            words = reply.err.strip() or f"exit code {code}"
+            raise UserError(f"a scheduler command does not run on this host: {words}. {stops.advice('no-scheduler')}")
         return reply
 
     def _make_root(self) -> None:

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from dpgen2_hpc.dispatch.batch import cancel
+from dpgen2_hpc.dispatch.machine import StepMachine
 from dpgen2_hpc.errors import InputError, QueueDown, StateError, UserError
 from dpgen2_hpc.loop import follow
-from dpgen2_hpc.loop.plan import Plan, remote_name
+from dpgen2_hpc.loop.plan import Plan, remote_name, site_of
 from dpgen2_hpc.state import stops
 from dpgen2_hpc.state.files import read_json
 from dpgen2_hpc.state.identity import digest_file
@@ -114,8 +115,7 @@ def _refuse_other_place(workdir: WorkDir, plan: Plan, record: Record) -> None:
     """
     if record.phase != "submitted" or record.step not in plan.machines:
         return
-    folder = workdir.step(record.iteration, record.step)
-    if not any(job.id is not None or _was_sent(workdir, record, job) for job in Ledger.read(folder.ledger).open_jobs()):
+    if not _has_jobs(workdir, record):
         return
     old, new = read_json(workdir.machine)[record.step]["machine"], plan.machines[record.step].machine
     for name in PLACE:
@@ -124,6 +124,18 @@ def _refuse_other_place(workdir: WorkDir, plan: Plan, record: Record) -> None:
                 f"machine.json: {record.step}.machine.{name} was {old.get(name)!r} and is {new.get(name)!r} now, but "
                 f"the step has jobs there. {stops.advice('place-changed')}"
             )
+
+
+def _has_jobs(workdir: WorkDir, record: Record) -> bool:
+    """Whether jobs of the step may be in the place that they were sent to; cancelled ones count while they live."""
+    jobs = Ledger.read(workdir.step(record.iteration, record.step).ledger).open_jobs()
+    sent = [job for job in jobs if job.id is not None or _was_sent(workdir, record, job)]
+    if not sent or any(job.cancelled is None for job in sent):
+        return bool(sent)
+    section = read_json(workdir.machine)[record.step]
+    site = site_of(StepMachine(section["machine"], section["resources"]), workdir, record)
+    with _answered():
+        return bool(site.live([job.name for job in sent]))
 
 
 def _was_sent(workdir: WorkDir, record: Record, job: JobState) -> bool:

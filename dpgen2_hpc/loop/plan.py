@@ -56,8 +56,12 @@ class Plan:
         return self.machine_value[step]["user_forward_files"] if step in self.machines else ()
 
     def settings_digest(self, step: str) -> str:
-        """Return a digest of what the inputs of a step's tasks are written from, beside the frames and the data."""
-        return identity(settings=self.param.value.get(step), forward=list(self.forward_files(step)))[:DIGITS]
+        """Return a digest of what the inputs of a step's tasks are written from, beside the frames and the data.
+
+        Of the user's own files their size and time count: one that was only touched is written again for nothing.
+        """
+        files = [(str(path), *_size_and_time(Path(path))) for path in self.forward_files(step)]
+        return identity(settings=self.param.value.get(step), forward=files)[:DIGITS]
 
     def site(self, workdir: WorkDir, record: Record) -> Site:
         """Return the machine of the step that the run stands in, bound to the step's folder."""
@@ -76,6 +80,11 @@ class Plan:
             CollectStep(elements, mixed=self.param.value["inputs"]["mixed_type"]),
         ]
         return {step.name: step for step in found}
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def site_of(machine: StepMachine, workdir: WorkDir, record: Record) -> Site:

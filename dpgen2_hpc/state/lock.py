@@ -14,12 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dpgen2_hpc.errors import LockHeld, StateError
+from dpgen2_hpc.state import stops
 from dpgen2_hpc.state.clock import Clock
 from dpgen2_hpc.state.files import storing
 from dpgen2_hpc.state.host import Host
-
-TAKE_OVER = "run the same command again with --take-over."
-"""What the user types when another host's driver is dead."""
 
 LITTER_AGE = 60.0
 """Seconds after which a file that a driver made to take the lock is no longer in use."""
@@ -157,7 +155,7 @@ def _remove_stale(path: Path, *, take_over: bool) -> None:
         return
     here = holder.machine.is_here
     if holder.alive() and (here or not take_over):
-        advice = " To end it: dpgen2-hpc stop." if here else f" If that driver is dead: {TAKE_OVER}"
+        advice = f" {stops.advice('lock-here' if here else 'lock-elsewhere')}"
         raise LockHeld(f"another driver works in '{path.parent}': {describe(holder)}.{advice}")
     path.unlink()
 

@@ -189,6 +189,7 @@ def _config_arguments() -> list[dargs.Argument]:
             "variables are not expanded.",
             optional=True,
             default="",
+            change="now",
         ),
         *_init_model_arguments(),
         _later("multitask", bool, False, "Whether a multitask model is trained."),
