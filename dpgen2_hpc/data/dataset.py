@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.data.npy import write_array
 
 NOPBC = "nopbc"
 NO_VIRIAL = "-novirial"
@@ -66,7 +67,7 @@ def labelled_system(label: Labels, type_map: Sequence[str], *, mixed: bool = Fal
 def _mix(folder: Path, frames: Sequence[Frame], type_map: Sequence[str]) -> None:
     """Say each frame's types in its set, and only their number in ``type.raw``."""
     types = [frame.sorted(type_map).types(type_map) for frame in frames]
-    np.save(folder / "set.000" / REAL_TYPES, np.stack(types).astype(np.int32))
+    write_array(folder / "set.000" / REAL_TYPES, np.stack(types).astype(np.int32))
     _write_lines(folder / "type.raw", [0] * len(types[0]))
 
 
@@ -101,7 +102,7 @@ def _write_system(folder: Path, frames: Sequence[Frame], type_map: Sequence[str]
 def _write_labelled(folder: Path, labels: Sequence[Labels], type_map: Sequence[str]) -> None:
     ordered = [label.sorted(type_map) for label in labels]
     _write_system(folder, [label.frame for label in ordered], type_map)
-    np.save(folder / "set.000" / "energy.npy", np.array([label.energy for label in ordered], dtype=np.float64))
+    write_array(folder / "set.000" / "energy.npy", np.array([label.energy for label in ordered], dtype=np.float64))
     _save(folder, "force", [label.forces for label in ordered])
     virials = [label.virial for label in labels if label.frame.periodic and label.virial is not None]
     if virials:
@@ -114,4 +115,4 @@ def _write_lines(path: Path, lines: Sequence[object]) -> None:
 
 def _save(folder: Path, name: str, rows: Sequence[Array]) -> None:
     joined = np.concatenate(rows).reshape(len(rows), -1)  # in a third of the time of `np.stack`
-    np.save(folder / "set.000" / f"{name}.npy", joined.astype(np.float64, copy=False))
+    write_array(folder / "set.000" / f"{name}.npy", joined.astype(np.float64, copy=False))

@@ -1,5 +1,6 @@
 """Arrays in npy files: thousands of small ones, whose headers are alike, and large ones that are only looked into."""
 
+import errno
 import io
 import os
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ BLOCK = 1 << 14
 HEAD = 256
 """Bytes of a file that hold the head of every array that ``np.save`` writes here."""
 
+DISK = frozenset({errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.ENOMEM, errno.EAGAIN})
+"""Errors that say nothing about what is in a file."""
+
 PLAIN = b"\x93NUMPY\x01\x00"
 
 
@@ -29,6 +33,20 @@ class Header:
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+
+
+def write_array(path: str | Path, array: NDArray[Any]) -> None:
+    """Write an array as ``np.save`` does, which itself says nothing when the disk takes only a part of it.
+
+    Raises
+    ------
+    OSError
+        The disk did not take all of it.
+    """
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=False)
+    with Path(path).open("wb") as file:
+        file.write(content.getbuffer())
 
 
 def read_array(path: str | Path) -> NDArray[Any]:
@@ -42,7 +60,11 @@ def read_array(path: str | Path) -> NDArray[Any]:
     try:
         array = _small(path)
         return np.load(path, mmap_mode="r", allow_pickle=False) if array is None else array
-    except (OSError, ValueError, EOFError, TypeError) as problem:
+    except OSError as problem:
+        if problem.errno in DISK:
+            raise
+        raise ValueError(f"'{path}' is missing or is no whole array: {problem}") from problem
+    except (ValueError, EOFError, TypeError) as problem:
         raise ValueError(f"'{path}' is missing or is no whole array: {problem}") from problem
 
 

@@ -102,9 +102,10 @@ class Site:
         """Return those of these jobs that a process of this host is still handing to the queue: its driver died."""
         marks = {f"{SUBMITS}={name}".encode(): name for name in names}
         found: set[str] = set()
-        for path in Path("/proc").glob("[0-9]*/environ") if marks else ():
-            with suppress(OSError):  # it has ended meanwhile, or is another user's
-                found |= {marks[word] for word in path.read_bytes().split(b"\0") if word in marks}
+        for name in os.listdir("/proc") if marks else ():  # noqa: PTH208  (names are all that is needed)
+            with suppress(OSError):  # it is not a process, has ended meanwhile, or is another user's
+                words = Path(f"/proc/{name}/environ").read_bytes().split(b"\0") if name.isdigit() else ()
+                found |= {marks[word] for word in words if word in marks}
         return found
 
     def script(self, job: JobState, tasks: Sequence[TaskState], policy: Policy) -> str:

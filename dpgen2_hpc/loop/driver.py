@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, NoReturn
 from dpgen2_hpc.dispatch.batch import Batch
 from dpgen2_hpc.dispatch.names import job_name
 from dpgen2_hpc.dispatch.poll import Outage, Pace
-from dpgen2_hpc.errors import DONE, STILL_RUNNING, Blocked, QueueDown, SubmissionRefused
+from dpgen2_hpc.errors import DONE, STILL_RUNNING, Blocked, QueueDown, StateError, SubmissionRefused
 from dpgen2_hpc.loop import advice
 from dpgen2_hpc.loop.follow import follow
 from dpgen2_hpc.loop.patience import Patience
@@ -132,11 +133,25 @@ class Driver:
             )
         else:
             settings = self.plan.settings_digest(self.step.name)
-            prepare(self.step, self.place, self.plan.forward_files(self.step.name), settings)
+            with self._own_files():
+                prepare(self.step, self.place, self.plan.forward_files(self.step.name), settings)
         tasks = len(Ledger.read(self.folder.ledger).tasks)
         if tasks:
             log.info("%s: %d tasks prepared", self.where, tasks)
         self._commit(self.record.advanced(tasks=tasks))
+
+    @contextmanager
+    def _own_files(self) -> Iterator[None]:
+        """Turn what damaged files of the run raise into a StateError: plugins that read tasks' outputs are guarded."""
+        try:
+            yield
+        except (ValueError, EOFError, LookupError, TypeError, AttributeError) as error:
+            log.exception("%s: the step cannot read what earlier steps wrote", self.where)
+            raise StateError(
+                f"{self.where}: a file of the run is damaged: {type(error).__name__}: {error}. If it is not, this is a "
+                "bug: please report it with the traceback in dpgen2_hpc.log.",
+                self.folder.path,
+            ) from error
 
     def _ledger(self) -> Ledger:
         """Return the ledger of the present step, to append to it."""
@@ -163,7 +178,8 @@ class Driver:
         if any(not task.settled for task in ledger.tasks):
             self._commit(self.record.reopened())
             return
-        result = self.step.harvest(self.place, ledger.tasks)
+        with self._own_files():
+            result = self.step.harvest(self.place, ledger.tasks)
         asked = result.total - sum(task.skipped for task in ledger.tasks)
         wanted = self.plan.policies[self.step.name].wanted(asked) if asked else 0
         if result.usable < wanted:

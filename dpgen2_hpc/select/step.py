@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dpgen2_hpc.data.dataset import write_frames, write_labels
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.data.npy import write_array
 from dpgen2_hpc.errors import OutputError
 from dpgen2_hpc.kinds import Convergence, Explorer
 from dpgen2_hpc.runs import RunReader
@@ -62,7 +63,7 @@ class SelectStep:
         candidates = np.concatenate(tally.candidates)
         rng = np.random.default_rng(place.seeds(self.name))
         order = self.convergence.order(candidates["force"], candidates["virial"], rng)
-        np.save(folder.path / "order.npy", candidates[order])
+        write_array(folder.path / "order.npy", candidates[order])
         quantiles = _quantiles(np.concatenate(tally.forces))
         write_json(folder.path / "classes.json", {**tally.counts(), "deviation_f": quantiles})
         return []
