@@ -22,6 +22,7 @@ from dpgen2_hpc.dispatch.policy import Policy
 from dpgen2_hpc.dispatch.poll import Pace
 from dpgen2_hpc.dispatch.site import Site
 from dpgen2_hpc.state.ledger import Ledger, Task
+from dpgen2_hpc.state.lock import Lock
 from dpgen2_hpc.state.workdir import WorkDir
 
 GROUP = 100
@@ -30,6 +31,11 @@ RESOURCES = {"number_node": 1, "cpu_per_node": 1, "gpu_per_node": 0, "queue_name
 
 class Judge:
     """Takes whatever a task left."""
+
+    command, settings = "true", "settings"
+
+    def write(self, task, directory):
+        return {}
 
     def judge(self, task, directory, exit_code):
         return None
@@ -59,13 +65,16 @@ def batch_of(root, tasks, batch_type, group_size):
     for number in range(tasks):
         folder.task(number).mkdir()
         write_attempt(folder.task(number), 1)
-    Ledger.create(folder.ledger, [Task(f"{number:064d}", "true", ()) for number in range(tasks)])
+    Ledger.create(folder.ledger, [Task(f"{number:064d}", {}) for number in range(tasks)])
     machine = StepMachine(
         {"batch_type": batch_type, "context_type": "LazyLocalContext"}, {**RESOURCES, "group_size": group_size}
     )
     site, calls = Site(machine, folder, root, "here"), Counts()
     site.call = calls.of(site.call)
-    batch = Batch(site, Judge(), Policy(parallelism=10**6), lambda job: job_name("run", 0, "fp", job), lambda: None)
+    lock = Lock.acquire(root / "lock")
+    batch = Batch(
+        site, Judge(), Policy(parallelism=10**6), lambda job: job_name("run", 0, "fp", job), lambda: None, lock=lock
+    )
     return batch, calls
 
 

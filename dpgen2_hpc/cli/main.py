@@ -1,6 +1,7 @@
 """The argument tree; each verb is a file of this folder, imported when it is called."""
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -176,7 +177,9 @@ def existing(arguments: argparse.Namespace) -> WorkDir:
 
 
 def _storage(error: OSError) -> int:
-    """Say what the system refused, and where in the program: any file may be missing, moved, full or unreadable."""
+    """Say what the system refused, and where in the program; a file that is missing should have been told by name."""
+    if error.errno == errno.ENOENT:
+        return _bug()
     print(StorageError(error.filename or "a system call", error), file=sys.stderr)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     print(f"(raised in {Path(frame.filename).name}, line {frame.lineno}, {frame.name})", file=sys.stderr)

@@ -61,7 +61,7 @@ def ensure_attempt(
         new.rename(current)
         return
     _fill(ledger, folder, task, writer, new)
-    if here == task.attempt:
+    if here == task.attempt or (here is None and task.attempt == 1):  # its program has not been started
         shutil.rmtree(old, ignore_errors=True)
         current.rename(old)
     else:
@@ -79,7 +79,7 @@ def _fill(ledger: Ledger, folder: StepFolder, task: TaskState, writer: Writer, n
     before = task.inputs_of(task.attempt if here is None else here)
     for name in _keep_edits(before, current, new):
         log.info("%s/%s: %s was edited by hand; your version is used", folder.path.name, current.name, name)
-    if here != task.attempt:
+    if here != task.attempt and task.attempt > 1:
         writer.carry_over(task, current, new)
     write_attempt(new, task.attempt)
     if written != task.inputs_of(task.attempt):

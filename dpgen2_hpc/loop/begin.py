@@ -16,7 +16,7 @@ from dpgen2_hpc.state import stops
 from dpgen2_hpc.state.files import read_json
 from dpgen2_hpc.state.identity import digest_file
 from dpgen2_hpc.state.ledger import LOST, JobState, Ledger
-from dpgen2_hpc.state.record import Home, Record, RecordFile, is_moved, read_record
+from dpgen2_hpc.state.record import Home, Record, RecordFile, is_moved, read_record, refuse_contradictions
 from dpgen2_hpc.state.workdir import WorkDir
 
 log = logging.getLogger(__name__)
@@ -80,6 +80,7 @@ def _refuse_damage(workdir: WorkDir, plan: Plan, record: Record) -> None:
     if record.seed != seed:
         text = f"'{workdir.record}': seed is {record.seed}, and the run follows seed {seed}."
         raise StateError(text, workdir.record)
+    refuse_contradictions(record, workdir.record)
     if record.stage >= stages:
         text = f"'{workdir.record}': stage is {record.stage}, and there are {stages} stages, numbered from 0 on."
         raise StateError(text, workdir.record)

@@ -145,6 +145,9 @@ class Driver:
         """Turn what damaged files of the run raise into a StateError: plugins that read tasks' outputs are guarded."""
         try:
             yield
+        except FileNotFoundError as error:
+            path = Path(str(error.filename or self.folder.path))
+            raise StateError(f"'{path}' is missing; it was there when the record was written.", path) from error
         except (ValueError, EOFError, LookupError, TypeError, AttributeError) as error:
             log.exception("%s: the step cannot read what earlier steps wrote", self.where)
             raise StateError(

@@ -29,12 +29,12 @@ STATES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Status:
-    """A run as it stands; ``state`` is a key of :data:`STATES`, ``failed`` are keys and reasons of failed tasks."""
+    """A run as it stands; ``status`` is a key of :data:`STATES`, ``failed`` are keys and reasons of failed tasks."""
 
     workdir: WorkDir
     name: str
     record: Record
-    state: str
+    status: str
     reason: str | None
     tasks: Mapping[str, int]
     failed: Sequence[tuple[str, str | None]]
@@ -48,7 +48,7 @@ class Status:
             "schema": 2,
             "name": self.name,
             "directory": str(self.workdir.root),
-            "status": self.state,
+            "status": self.status,
             "reason": self.reason,
             "advice": list(self.advice()),
             "driver": _driver(self.holder),
@@ -76,9 +76,9 @@ class Status:
 
     def advice(self) -> Sequence[str]:
         """Return what to do next, if anything."""
-        if self.state == "blocked" and self.record.blocked is not None:
+        if self.status == "blocked" and self.record.blocked is not None:
             return (self.record.blocked["advice"],)
-        return ("To go on: dpgen2-hpc run PARAM MACHINE",) if self.state in ("waiting", "stopped") else ()
+        return ("To go on: dpgen2-hpc run PARAM MACHINE",) if self.status in ("waiting", "stopped") else ()
 
     def _table(self) -> list[str]:
         lines = ["#  stage  id_stg.  iter.      accu.      cand.      fail."]
@@ -134,11 +134,11 @@ class Status:
 
     def _now(self) -> list[str]:
         record = self.record
-        lines = [f"{self.state}: {self.reason}" if self.reason else self.state]
-        if self.state == "complete" and record.complete is not None:
+        lines = [f"{self.status}: {self.reason}" if self.reason else self.status]
+        if self.status == "complete" and record.complete is not None:
             return [*lines, f"models: {', '.join(record.complete['models'])}", record.complete["note"]]
         lines += [*self._step_lines(), *self._failed_lines()]
-        if self.state == "blocked" and record.blocked is not None:
+        if self.status == "blocked" and record.blocked is not None:
             lines += record.blocked.get("details", ())
         return [*lines, *self.advice()]
 
@@ -184,7 +184,7 @@ def read_status(workdir: WorkDir) -> Status:
         workdir=workdir,
         name=_name(workdir),
         record=record,
-        state=state,
+        status=state,
         reason=reason,
         tasks=ledger.counts() if ledger.tasks else NO_TASKS,
         failed=[

@@ -216,6 +216,34 @@ def utc_now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
+def refuse_contradictions(record: Record, path: Path) -> None:
+    """Refuse a record whose stage, or whose index in it, does not follow from its reports.
+
+    Raises
+    ------
+    StateError
+        It does not; the message names the field.
+    """
+    rows = record.iterations
+    for number, row in enumerate(rows):
+        if row["index"] != number:
+            raise StateError(f"'{path}': iterations[{number}].index must be {number}, found {row['index']}.", path)
+    last = (rows[-1]["stage"], rows[-1]["index_in_stage"]) if rows else None
+    if last is None:
+        legal = {(0, 0)}
+    elif len(rows) > record.iteration:
+        legal = {last}
+    else:
+        legal = {(last[0], last[1] + 1), (last[0] + 1, 0)}
+    if (record.stage, record.index_in_stage) not in legal:
+        words = " or ".join(f"{stage} and {index}" for stage, index in sorted(legal))
+        raise StateError(
+            f"'{path}': stage and index_in_stage are {record.stage} and {record.index_in_stage}; after the reported "
+            f"iterations they must be {words}.",
+            path,
+        )
+
+
 def is_moved(home: Home, now: Home) -> bool:
     """Return whether a directory that was at ``home`` has been moved to ``now`` (as against copied).
 
@@ -294,34 +322,15 @@ def _check_fields(path: Path, value: Mapping[str, Any]) -> None:
         if not holds(value[name]):
             raise StateError(f"'{path}': {name} must be {expected}, found {json.dumps(value[name])}.")
     for number, row in enumerate(value["iterations"]):
-        _check_report(f"'{path}': iterations[{number}]", row, number)
+        _check_report(f"'{path}': iterations[{number}]", row)
     done = len(value["iterations"])
     last = value["iteration"] + (value["step"] == STEPS[-1] and value["phase"] == PHASES[-1])
     if done != last:
         here = value["iteration"]
         raise StateError(f"'{path}': {done} iterations are reported, but the run stands in iteration {here}.")
-    _check_place(path, value)
 
 
-def _check_place(path: Path, value: Mapping[str, Any]) -> None:
-    """Refuse a stage, or an index in it, that does not follow from the reports."""
-    rows = value["iterations"]
-    here = (value["stage"], value["index_in_stage"])
-    if len(rows) > value["iteration"]:
-        legal = {(rows[-1]["stage"], rows[-1]["index_in_stage"])}
-    elif rows:
-        legal = {(rows[-1]["stage"], rows[-1]["index_in_stage"] + 1), (rows[-1]["stage"] + 1, 0)}
-    else:
-        legal = {(0, 0)}
-    if here not in legal:
-        words = " or ".join(f"stage {stage}, index_in_stage {index}" for stage, index in sorted(legal))
-        raise StateError(
-            f"'{path}': stage {here[0]}, index_in_stage {here[1]} do not follow from the reported iterations; expected "
-            f"{words}."
-        )
-
-
-def _check_report(where: str, row: Mapping[str, Any], number: int) -> None:
+def _check_report(where: str, row: Mapping[str, Any]) -> None:
     for name in (*_COUNTS, "converged"):
         if name not in row:
             raise StateError(f"{where} has no field '{name}'.")
@@ -329,8 +338,6 @@ def _check_report(where: str, row: Mapping[str, Any], number: int) -> None:
         if not holds:
             expected = "true or false" if name == "converged" else "a whole number from 0 on"
             raise StateError(f"{where}.{name} must be {expected}, found {json.dumps(row[name])}.")
-    if row["index"] != number:
-        raise StateError(f"{where}.index must be {number}, found {row['index']}.")
     for whole, parts in _SUMS.items():
         if row[whole] != sum(row[name] for name in parts):
             words = " + ".join(parts)

@@ -1,7 +1,9 @@
 """The command line: exit codes, what is printed where, and what is not imported."""
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -162,7 +164,7 @@ def test_all_faults_are_told_at_once_each_with_its_place(monkeypatch, capsys):
 @pytest.mark.parametrize(
     "error", [ValueError("surprise"), KeyError("x"), FileNotFoundError(2, "No such file", "/gone"), RecursionError()]
 )
-def test_a_bug_is_said_to_be_one_with_everything_that_helps_to_mend_it(monkeypatch, capsys, error):
+def test_a_bug_is_said_to_be_one_with_everything_that_helps_to_fix_it(monkeypatch, capsys, error):
     monkeypatch.setattr(verb, "run", fails(error))
     assert main(["status"]) == 70
     text = capsys.readouterr().err
@@ -171,11 +173,25 @@ def test_a_bug_is_said_to_be_one_with_everything_that_helps_to_mend_it(monkeypat
     assert f"This is a bug of dpgen2-hpc {dpgen2_hpc.__version__}" in text
 
 
+@pytest.mark.parametrize(
+    "number", [errno.ESTALE, errno.EMFILE, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.E2BIG, None]
+)
+def test_what_the_system_refuses_is_told_like_a_full_disk(monkeypatch, capsys, number):
+    error = (
+        shutil.Error([("/a", "/b", "why")]) if number is None else OSError(number, os.strerror(number), "/disk/file")
+    )
+    monkeypatch.setattr(verb, "run", fails(error))
+    assert main(["status"]) == 4
+    text = capsys.readouterr().err
+    assert "Nothing is lost" in text
+    assert "Traceback" not in text
+
+
 def test_a_full_disk_is_not_a_bug(monkeypatch, capsys):
     monkeypatch.setattr(verb, "run", fails(OSError(28, "No space left on device", "/disk/file")))
     assert main(["status"]) == 4
     text = capsys.readouterr().err
-    assert "'/disk/file' could not be written: No space left on device" in text
+    assert "'/disk/file': No space left on device. Nothing is lost" in text
     assert "Traceback" not in text
 
 

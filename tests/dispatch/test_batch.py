@@ -1,5 +1,6 @@
 """The batch: what it decides from the ledger, the claims and the queue's answers, with a queue that a test can lame."""
 
+import hashlib
 import json
 import socket
 from types import SimpleNamespace
@@ -12,11 +13,18 @@ from dpgen2_hpc.dispatch.batch import Batch
 from dpgen2_hpc.dispatch.policy import Policy
 from dpgen2_hpc.dispatch.schedulers import Entry
 from dpgen2_hpc.dispatch.site import Claim, Ended
-from dpgen2_hpc.errors import OutputError, QueueDown, QueueFull, StateError
+from dpgen2_hpc.errors import OutputError, QueueDown, QueueFull, StateError, SubmissionRefused
+from dpgen2_hpc.state.clock import Moment
+from dpgen2_hpc.state.host import Host
+from dpgen2_hpc.state.identity import digest_file
 from dpgen2_hpc.state.ledger import Ledger, Task
+from dpgen2_hpc.state.lock import Lock
 from dpgen2_hpc.state.workdir import StepFolder
 
-HERE = socket.gethostname()
+HERE, LOGIN2 = Host(socket.gethostname()), Host("login2", "another boot", "pid:[1]")
+
+
+INPUT = hashlib.sha256(b"input").hexdigest()
 
 
 class Queue:
@@ -62,6 +70,9 @@ class Queue:
     def claim(self, name):
         return self.claims.get(name)
 
+    def withdraw(self, job):
+        self.withdrawn = job.name
+
     def submitting(self, names):
         return self.underway & set(names)
 
@@ -101,6 +112,12 @@ class Worker:
         self.codes: list[int | None] = []
         self.carried: list[tuple[int, str | None]] = []
 
+    command, settings = "cmd", "settings"
+
+    def write(self, task, directory):
+        (directory / "in").write_text("input")
+        return {"in": digest_file(directory / "in")}
+
     def judge(self, task, directory, exit_code):
         self.codes.append(exit_code)
         if task in self.bad:
@@ -114,9 +131,11 @@ class Worker:
 class Clock:
     """Time that only a test moves."""
 
-    def __init__(self, monkeypatch):
-        self.now = 1_000_000.0
-        monkeypatch.setattr(module.time, "time", lambda: self.now)
+    def __init__(self):
+        self.time = 1_000_000.0
+
+    def now(self):
+        return Moment(self.time)
 
 
 @pytest.fixture
@@ -129,7 +148,9 @@ class Bench:
 
     def __init__(self, root, monkeypatch):
         self.folder = StepFolder(root / "00.train", "train")
-        self.clock = Clock(monkeypatch)
+        self.clock = Clock()
+        self.lock = Lock.acquire(root / "lock")
+        self.lock.clock = self.clock
         self.worker = Worker()
 
     def open(self, size, policy=None, **queue):
@@ -138,7 +159,7 @@ class Bench:
             self.folder.task(number).mkdir()
             (self.folder.task(number) / "in").write_text("input")
             write_attempt(self.folder.task(number), 1)
-        Ledger.create(self.folder.ledger, [Task(f"sha{n}", "cmd", ("in",)) for n in range(size)])
+        Ledger.create(self.folder.ledger, [Task(f"sha{n}", {"in": INPUT}) for n in range(size)])
         self.policy = policy or Policy()
         self.queue = Queue(self.folder, **queue)
         batch = self.again()
@@ -147,7 +168,7 @@ class Bench:
 
     def again(self):
         """A new driver takes the batch up."""
-        return Batch(self.queue, self.worker, self.policy, "dname{}".format, lambda: None)
+        return Batch(self.queue, self.worker, self.policy, "dname{}".format, lambda: None, lock=self.lock)
 
     def submitted(self, size, **more):
         """A batch all of whose first jobs are in the queue."""
@@ -189,8 +210,8 @@ def test_a_group_size_of_zero_puts_all_tasks_into_one_job(bench):
 def test_each_job_is_submitted_once_and_its_id_is_written_down(bench):
     batch = bench.submitted(3)
     assert bench.queue.submissions == ["dname0", "dname1", "dname2"]
-    assert [(job.id, job.host) for job in Ledger.read(bench.folder.ledger).jobs] == [
-        ("101", HERE), ("102", HERE), ("103", HERE),
+    assert [(job.id, job.host.name) for job in Ledger.read(bench.folder.ledger).jobs] == [
+        ("101", HERE.name), ("102", HERE.name), ("103", HERE.name),
     ]  # fmt: skip
     for _ in range(5):
         batch.advance()
@@ -233,7 +254,7 @@ def test_a_signal_between_two_submissions_leaves_the_rest_for_the_next_driver(be
         if bench.queue.submissions:
             raise Signal
 
-    batch = Batch(bench.queue, bench.worker, bench.policy, "dname{}".format, stop)
+    batch = Batch(bench.queue, bench.worker, bench.policy, "dname{}".format, stop, lock=bench.lock)
     batch.advance()
     with pytest.raises(Signal):
         batch.advance()
@@ -263,11 +284,11 @@ def test_a_submitted_job_whose_id_was_lost_is_adopted_from_the_queue(bench):
 
 def test_a_submitted_job_that_the_queue_has_forgotten_is_adopted_from_its_claim(bench):
     bench.open(1)
-    bench.queue.claims["dname0"] = Claim("77", "node5", {(0, 1): Ended(0, 9)})
+    bench.queue.claims["dname0"] = Claim("77", Host("node5"), {(0, 1): Ended(0, 9)})
     batch = bench.again()
     batch.advance()
     assert bench.queue.submissions == []
-    assert (batch.ledger.jobs[0].id, batch.ledger.jobs[0].host, states(batch)) == ("77", "node5", ["done"])
+    assert (batch.ledger.jobs[0].id, batch.ledger.jobs[0].host, states(batch)) == ("77", Host("node5"), ["done"])
 
 
 def test_the_claim_decides_between_two_entries_of_one_name(bench):
@@ -395,7 +416,7 @@ def test_a_queue_that_does_not_answer_is_no_reason_to_conclude_anything_of_a_sil
     bench.queue.down = True
     before = bench.folder.ledger.read_text()
     for _ in range(4):
-        bench.clock.now += 1000
+        bench.clock.time += 1000
         with pytest.raises(QueueDown):
             batch.advance()
     noted = bench.folder.ledger.read_text().removeprefix(before).splitlines()
@@ -409,11 +430,11 @@ def test_a_silent_job_is_given_up_after_two_looks_and_the_grace_and_not_before(b
     batch = bench.submitted(1, grace=90)
     bench.queue.vanish("dname0")
     for waited in (0, 30, 59):
-        bench.clock.now += waited
+        bench.clock.time += waited
         batch.advance()
         assert states(batch) == [None]
     assert len(bench.queue.submissions) == 1
-    bench.clock.now += 1
+    bench.clock.time += 1
     batch.advance()
     assert (batch.ledger.jobs[0].state, bench.queue.submissions) == ("gone", ["dname0", "dname1"])
 
@@ -431,7 +452,7 @@ def test_the_first_look_in_vain_is_remembered_by_the_next_driver(bench):
     batch = bench.submitted(1, grace=90)
     bench.queue.vanish("dname0")
     batch.advance()
-    bench.clock.now += 91
+    bench.clock.time += 91
     again = bench.again()
     again.advance()
     assert again.ledger.tasks[0].lost == 1
@@ -442,13 +463,13 @@ def test_a_job_that_comes_back_into_view_starts_its_grace_anew(bench):
     entries = list(bench.queue.entries)
     bench.queue.vanish("dname0")
     batch.advance()
-    bench.clock.now += 80
+    bench.clock.time += 80
     bench.queue.entries = entries
     batch.advance()
     bench.queue.vanish("dname0")
-    bench.clock.now += 80
+    bench.clock.time += 80
     batch.advance()
-    bench.clock.now += 80
+    bench.clock.time += 80
     batch.advance()
     assert (states(batch), len(bench.queue.submissions)) == ([None], 1)
 
@@ -487,13 +508,25 @@ def test_only_the_tasks_that_a_vanished_job_did_not_end_are_lost(bench):
 
 def test_the_silence_of_a_job_of_another_host_proves_nothing_and_its_lines_are_believed(bench):
     batch = bench.open(1, own_host=True)
-    batch.ledger.append([{"event": "id", "job": 0, "id": "9", "host": "login2"}])
+    batch.ledger.append(
+        [
+            {
+                "event": "id",
+                "job": 0,
+                "id": "9",
+                "host": "login2",
+                "boot": "another boot",
+                "namespace": "pid:[1]",
+                "hardware": "",
+            }
+        ]
+    )
     batch = bench.again()
     for _ in range(4):
-        bench.clock.now += 1000
+        bench.clock.time += 1000
         batch.advance()
     assert (states(batch), bench.queue.submissions) == ([None], [])
-    bench.queue.claims["dname0"] = Claim("9", "login2", {(0, 1): Ended(0, 9)})
+    bench.queue.claims["dname0"] = Claim("9", LOGIN2, {(0, 1): Ended(0, 9)})
     batch.advance()
     assert states(batch) == ["done"]
 
@@ -583,7 +616,7 @@ def test_a_task_whose_turn_never_came_in_its_job_loses_no_attempt(bench):
     bench.queue.idle = {1}
     bench.queue.end("dname0", 0)
     batch.advance()
-    bench.clock.now += 100
+    bench.clock.time += 100
     batch.advance()
     assert (states(batch)[0], batch.ledger.tasks[1].lost, batch.ledger.tasks[1].attempt) == ("done", 0, 2)
 
@@ -621,11 +654,11 @@ def test_one_look_asks_the_queue_once_however_many_jobs_there_are(bench):
 def test_an_outage_is_noted_once_with_its_words_and_ends_with_the_first_answer(bench):
     batch = bench.submitted(1)
     bench.queue.down = True
-    began = bench.clock.now
+    began = bench.clock.time
     for _ in range(3):
         with pytest.raises(QueueDown):
             batch.advance()
-        bench.clock.now += 100
+        bench.clock.time += 100
     trouble = bench.again().ledger.trouble
     assert (trouble.state, trouble.since, trouble.words) == ("down", began, "no answer")
     bench.queue.down = False
@@ -685,7 +718,7 @@ def test_a_program_that_was_killed_is_lost_and_not_its_own_failure(bench, code):
     drive(bench, batch, lambda name: bench.queue.end(name, code))
     task = batch.ledger.tasks[0]
     assert (task.lost, task.failed, len(bench.queue.submissions)) == (3, 0, 4)
-    assert task.why == f"signal {code - 128} ended it: by hand, or for want of memory; no model"
+    assert task.why == f"killed by signal {code - 128}: by the user, or out of memory; no model"
     assert bench.worker.codes == [None]
 
 
@@ -729,3 +762,63 @@ def test_an_exit_code_like_that_of_a_timeout_before_its_time_is_the_programs_own
     batch = bench.submitted(1, policy=Policy(timeout=60, timeout_is_transient=True))
     drive(bench, batch, lambda name: bench.queue.end(name, 124))
     assert (batch.ledger.tasks[0].lost, batch.ledger.tasks[0].why) == (0, "no model")
+
+
+# ---- what the user changes, and hosts that are dead
+
+
+def test_a_job_gets_the_command_of_the_moment_of_its_submission(bench):
+    batch = bench.open(2, policy=Policy(parallelism=1))
+    batch.advance()
+    bench.worker.command = "corrected"
+    bench.queue.end(batch.ledger.jobs[0].name, 0) if bench.queue.submissions else None
+    for _ in range(4):
+        batch.advance()
+    assert Ledger.read(bench.folder.ledger).jobs[-1].command == "corrected"
+
+
+def test_a_rejected_job_is_not_in_doubt_and_its_script_is_withdrawn(bench, monkeypatch):
+    batch = bench.open(1)
+    monkeypatch.setattr(bench.queue, "submit", lambda *_: (_ for _ in ()).throw(SubmissionRefused("invalid qos")))
+    for _ in range(2):  # twice: the rejected job is not looked for as one in doubt would be
+        with pytest.raises(SubmissionRefused):
+            batch.advance()
+    assert bench.queue.withdrawn == batch.ledger.jobs[0].name
+
+
+def test_jobs_of_a_dead_host_are_given_up_when_the_user_says_so(bench):
+    batch = bench.open(1, own_host=True)
+    batch.ledger.append([{"event": "id", "job": 0, "id": "9", "host": "login2", "boot": "x", "namespace": "y"}])
+    assert batch.elsewhere() == {"login2"}
+    assert batch.declare_dead() == ["dname0"]
+    assert states(batch) == ["lost"]
+    assert batch.elsewhere() == set()
+
+
+def test_an_attempt_is_not_judged_by_the_files_of_another_one(bench):
+    """A driver that was slower than its successor, or files that the user has moved."""
+    batch = bench.submitted(1)
+    write_attempt(bench.folder.task(0), 7)
+    bench.queue.end("dname0", 0)
+    batch.advance()
+    assert batch.ledger.tasks[0].why == "the folder 'task.0000' is not that of attempt 1"
+    assert bench.worker.codes == []
+
+
+def test_a_jump_of_the_wall_clock_gives_up_no_job(bench, monkeypatch):
+    """Within one boot the time since boot counts, whatever the clock says."""
+    batch = bench.submitted(1, grace=90.0)
+    bench.queue.vanish("dname0")
+    uptime = [50.0]
+    bench.clock.now = lambda: Moment(bench.clock.time, "boot", uptime[0])
+    batch.advance()
+    bench.clock.time += 1e6
+    uptime[0] += 10
+    batch.advance()
+    bench.again().advance()
+    assert states(batch) == [None]
+    assert batch.ledger.tasks[0].attempt == 1
+    uptime[0] += 81
+    batch = bench.again()
+    batch.advance()
+    assert (batch.ledger.tasks[0].attempt, batch.ledger.tasks[0].lost) == (2, 1)

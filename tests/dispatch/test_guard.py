@@ -1,6 +1,7 @@
 """The script of a job: what runs, what leaves, and what it says of itself. Real scripts, run by a real shell."""
 
 import os
+import shlex
 import subprocess
 import time
 from pathlib import Path
@@ -11,11 +12,15 @@ from dpgen2_hpc.dispatch.attempts import write_attempt
 from dpgen2_hpc.dispatch.machine import StepMachine
 from dpgen2_hpc.dispatch.policy import Policy
 from dpgen2_hpc.dispatch.site import Claim, Ended, Site
+from dpgen2_hpc.state.host import Host
 from dpgen2_hpc.state.ledger import JobState, TaskState
 from dpgen2_hpc.state.workdir import WorkDir
 
 RESOURCES = {"number_node": 1, "cpu_per_node": 1, "gpu_per_node": 0, "queue_name": "", "group_size": 1}
 NAME = "dtest"
+
+
+COMMAND = "one_command_of_all_tasks"
 
 
 class Job:
@@ -29,14 +34,17 @@ class Job:
         self.site = Site(StepMachine(machine, {**RESOURCES, **resources}), self.folder, root, "here")
 
     def write(self, *commands, attempt=1, name=NAME):
-        tasks = [TaskState(number, "sha", command, (), attempt=attempt) for number, command in enumerate(commands)]
+        tasks = [TaskState(number, "sha", {1: {}}, attempt=attempt) for number in range(len(commands))]
         for task in tasks:
             if not self.folder.task(task.index).exists():
                 self.folder.task(task.index).mkdir()
                 write_attempt(self.folder.task(task.index), attempt)
-        job = JobState(0, name, tuple((task.index, attempt) for task in tasks))
+        job = JobState(0, name, tuple((task.index, attempt) for task in tasks), COMMAND)
         script = self.folder.jobs / f"{name}.sub"
-        script.write_text(self.site.script(job, tasks, self.policy))
+        text = self.site.script(job, tasks, self.policy)
+        for command in commands:  # the tasks of a job have one command; here each has its own
+            text = text.replace(COMMAND, shlex.quote(command), 1)
+        script.write_text(text)
         return script
 
     def start(self, script: Path) -> subprocess.Popen:
@@ -109,12 +117,12 @@ def test_a_job_that_has_not_started_has_no_claim_and_half_a_line_is_none(job):
 
 def test_a_torn_last_line_of_a_claim_does_not_count(job):
     (job.folder.jobs / f"{NAME}.claim").write_text("12 node\n0 1 0 5\n1 1 0")
-    assert job.site.claim(NAME) == Claim("12", "node", {(0, 1): Ended(0, 5)})
+    assert job.site.claim(NAME) == Claim("12", Host("node"), {(0, 1): Ended(0, 5)})
 
 
 def test_a_line_that_a_full_disk_tore_in_the_middle_hides_only_what_it_spoilt(job):
     (job.folder.jobs / f"{NAME}.claim").write_text("12 node\n0 1 0 5\n1 12 1 0 7\n3 1 2 9\n")
-    assert job.site.claim(NAME) == Claim("12", "node", {(0, 1): Ended(0, 5), (3, 1): Ended(2, 9)})
+    assert job.site.claim(NAME) == Claim("12", Host("node"), {(0, 1): Ended(0, 5), (3, 1): Ended(2, 9)})
 
 
 # ---- attempts
@@ -270,3 +278,26 @@ def test_a_job_does_not_pass_for_the_command_that_submitted_it(job):
     script.write_text((job.folder.jobs / f"{NAME}.sub").read_text().replace(NAME, f"{NAME}2"))
     subprocess.run(["bash", str(script)], cwd=job.folder.path, env={**os.environ, "DPGEN2_HPC_SUBMIT": "x"}, check=True)
     assert "DPGEN2_HPC_SUBMIT" not in job.file(0, "environment")
+
+
+def test_a_job_whose_script_is_not_in_its_folder_leaves(job):
+    """The step was rewound: the folder that is there now is another batch's."""
+    script = job.write("touch touched")
+    script.rename(script.with_name("elsewhere.sub"))
+    process = job.start(script.with_name("elsewhere.sub"))
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert job.site.claim(NAME) is None
+    assert not (job.folder.task(0) / "touched").exists()
+
+
+@pytest.mark.parametrize("odd", [b"\xff\xfe\x00\n", b"", b"12\n", b"12 node boot pid\n" + b"\xc3\x28\n", b"1 " * 10000])
+def test_a_claim_with_anything_in_it_is_no_exception(job, odd):
+    (job.folder.jobs / f"{NAME}.claim").write_bytes(odd)
+    claim = job.site.claim(NAME)
+    assert claim is None or claim.ended == {}
+
+
+def test_a_claim_that_is_no_file_is_no_claim(job):
+    (job.folder.jobs / f"{NAME}.claim").mkdir()
+    assert job.site.claim(NAME) is None

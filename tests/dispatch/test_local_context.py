@@ -13,7 +13,8 @@ from dpgen2_hpc.dispatch.attempts import ensure_attempt, write_attempt
 from dpgen2_hpc.dispatch.machine import StepMachine, library
 from dpgen2_hpc.dispatch.policy import Policy
 from dpgen2_hpc.dispatch.site import Site
-from dpgen2_hpc.state.ledger import JobState, TaskState
+from dpgen2_hpc.state.ledger import JobState, Ledger, Task, TaskState
+from dpgen2_hpc.state.lock import Lock
 from dpgen2_hpc.state.workdir import WorkDir
 
 pytestmark = pytest.mark.slow
@@ -120,7 +121,18 @@ class Elsewhere:
             (task / "in").write_text(f"input {number}")
             (task / "model").symlink_to("../shared/model")
             write_attempt(task, 1)
-        self.command = "true"
+        Ledger.create(self.folder.ledger, [Task("sha", {}) for _ in range(2)])
+        self.ledger = Ledger.read(self.folder.ledger, Lock.acquire(root / "lock"))
+        self.command, self.carry = "true", lambda task, old, new: None
+
+    def write(self, task, directory):
+        """Write the inputs of a task, as a step does."""
+        (directory / "in").write_text(f"input {task.index}")
+        (directory / "model").symlink_to("../shared/model")
+        return {}
+
+    def carry_over(self, task, old, new):
+        self.carry(task, old, new)
 
     def site(self):
         machine = {
@@ -132,16 +144,20 @@ class Elsewhere:
         return Site(StepMachine(machine, RESOURCES), self.folder, self.root / "work", "here")
 
     def task(self, number, attempt=1):
-        return TaskState(
-            number, "sha", self.command, ("in", "model"), attempt=attempt, before="lost" if attempt > 1 else None
-        )
+        return TaskState(number, "sha", {1: {}}, attempt=attempt, before="lost" if attempt > 1 else None)
+
+    def job(self, name, number, attempt=1):
+        return JobState(0, name, ((number, attempt),), self.command)
+
+    def ensure(self, number, attempt):
+        ensure_attempt(self.ledger, self.folder, self.task(number, attempt), self)
 
     def submit(self, number, attempt=1, carry_over=lambda *_: None):
         """Submit one task as a job of its own, as a batch does; return its name."""
-        task = self.task(number, attempt)
-        ensure_attempt(self.folder, task, carry_over)
+        self.carry = carry_over
+        self.ensure(number, attempt)
         name = f"dtest{number}x{attempt}"
-        self.site().submit(JobState(0, name, ((number, attempt),)), [task], Policy())
+        self.site().submit(self.job(name, number, attempt), [self.task(number, attempt)], Policy())
         return name
 
     def run(self, number, attempt=1, **more):
@@ -173,13 +189,15 @@ def test_the_queue_can_be_asked_before_anything_was_sent(elsewhere_batch):
 
 def test_a_task_finds_its_inputs_and_everything_that_it_wrote_comes_back(elsewhere_batch):
     elsewhere_batch.command = (
-        "cat in model > out; mkdir -p traj/deep; echo 1 > traj/deep/frame; ln -s out alias; echo said"
+        "cat in model > out; mkdir -p traj/deep; echo 1 > traj/deep/frame; ln -s out alias; ln -s nowhere dangling; "
+        "ln -s traj folder; ln -s ../out traj/up; echo said"
     )
     assert elsewhere_batch.run(0) == 0
     here = elsewhere_batch.folder.task(0)
     assert (here / "out").read_text() == "input 0a model"
     assert (here / "traj" / "deep" / "frame").read_text() == "1\n"
-    assert (here / "alias").read_text() == "input 0a model"
+    links = {name: str((here / name).readlink()) for name in ("alias", "dangling", "folder", "traj/up")}
+    assert links == {"alias": "out", "dangling": "nowhere", "folder": "traj", "traj/up": "../out"}
     assert (here / "task.log").read_text() == "said\n"
 
 
@@ -258,7 +276,7 @@ def test_a_late_job_of_the_first_attempt_finds_another_number_and_leaves(elsewhe
     site = elsewhere_batch.site()
     site.scheduler.submit("dlate", "jobs/dlate.sub")
     (elsewhere_batch.there / "jobs" / "dlate.sub").write_text(
-        site.script(JobState(0, "dlate", ((0, 1),)), [elsewhere_batch.task(0)], Policy())
+        site.script(elsewhere_batch.job("dlate", 0), [elsewhere_batch.task(0)], Policy())
     )
     assert site.call("bash jobs/dlate.sub").code == 0
     assert site.claim("dlate").ended == {}
@@ -324,9 +342,9 @@ def test_killed_when_only_the_folder_was_there_it_is_sent_again(elsewhere_batch)
     assert (elsewhere_batch.folder.task(0) / "out").read_text() == "input 0a model"
 
 
-def test_killed_when_an_old_attempt_had_been_set_aside_it_is_sent_again(elsewhere_batch):
+def test_killed_when_an_old_attempt_had_been_renamed_it_is_sent_again(elsewhere_batch):
     elsewhere_batch.run(0)
-    ensure_attempt(elsewhere_batch.folder, elsewhere_batch.task(0, 2), lambda *_: None)
+    elsewhere_batch.ensure(0, 2)
     (elsewhere_batch.there / "task.000000").rename(elsewhere_batch.there / "task.000000.attempt-1")
     elsewhere_batch.command = "cat in model > out"
     assert elsewhere_batch.run(0, attempt=2) == 0

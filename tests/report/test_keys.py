@@ -4,6 +4,7 @@ import pytest
 
 from dpgen2_hpc.report.keys import finished_keys, listing
 from dpgen2_hpc.state.ledger import Ledger, Task
+from dpgen2_hpc.state.lock import Lock
 from dpgen2_hpc.state.record import Home, Record
 from dpgen2_hpc.state.workdir import WorkDir
 
@@ -54,13 +55,15 @@ def batch(workdir, iteration, step, tasks, broken=()):
     """A step whose tasks are done, some of them broken, some (``None``) without a verdict."""
     folder = workdir.step(iteration, step)
     folder.path.mkdir(parents=True)
-    Ledger.create(folder.ledger, [Task("sha", "cmd", ()) for _ in range(tasks)])
+    Ledger.create(folder.ledger, [Task("sha", {}) for _ in range(tasks)])
     events = [{"event": "intent", "job": 0, "name": "d", "tasks": [[task, 1] for task in range(tasks)]}]
     events += [
         {"event": "verdict", "task": task, "attempt": 1, "state": "broken" if task in broken else "done", "why": None}
         for task in range(tasks)
     ]
-    Ledger.read(folder.ledger).append(events if tasks else [])
+    lock = Lock.acquire(workdir.root / ".hand")
+    Ledger.read(folder.ledger, lock).append(events if tasks else [])
+    lock.release()
 
 
 def whole(workdir, iteration):

@@ -65,8 +65,10 @@ class Run:
     def ledger(self, step, tasks, *events, iteration=0):
         folder = self.workdir.step(iteration, step)
         folder.path.mkdir(parents=True)
-        Ledger.create(folder.ledger, [Task("sha", "cmd", ()) for _ in range(tasks)])
-        Ledger.read(folder.ledger).append(events)
+        Ledger.create(folder.ledger, [Task("sha", {}) for _ in range(tasks)])
+        lock = Lock.acquire(self.workdir.root / ".hand")
+        Ledger.read(folder.ledger, lock).append(events)
+        lock.release()
         return self
 
     @property
@@ -176,16 +178,60 @@ def test_the_json_is_the_contract(run):
         "fp", 5, intent(0, (0, 1), (1, 1)), intent(1, (2, 1)), intent(2, (3, 1)), submitted(0), submitted(1),
         state(0, "running"), verdict(0, "done"), verdict(2, "broken", "no output"), state(1, "gone"), iteration=1,
     )  # fmt: skip
-    value = run.status.as_json()
-    assert json.loads(json.dumps(value)) == {
-        "schema": 1, "status": "running", "reason": None, "stage": 0, "iteration": 1, "step": "fp", "phase": "submitted",
-        "tasks": {"total": 5, "waiting": 2, "running": 1, "done": 1, "broken": 1}, "iterations": [first],
+    value = json.loads(json.dumps(run.status.as_json()))
+    assert value.pop("times").keys() == {"iteration_started", "now"}
+    assert value == {
+        "schema": 2, "name": run.workdir.root.name, "directory": str(run.workdir.root), "status": "waiting",
+        "reason": None, "advice": ["To go on: dpgen2-hpc run PARAM MACHINE"], "driver": None,
+        "stage": 0, "iteration": 1, "step": "fp", "phase": "submitted",
+        "tasks": {"total": 5, "waiting": 2, "running": 1, "done": 1, "failed": 1},
+        "failed_tasks": [{"key": "iter-000001--run-fp-000002", "reason": "no output"}],
+        "jobs": [{"id": "1", "state": "running", "tasks": 2}], "models": [],
+        "iterations": [{"chosen": 100, "audited": 0, "started": None, "ended": None, **first}],
     }  # fmt: skip
+
+
+def test_of_ten_thousand_failed_tasks_ten_are_shown_and_the_others_counted(run):
+    run.stands(phase="finished").ledger(
+        "train", 200, intent(0, *((number, 1) for number in range(200))),
+        *(verdict(number, "broken", "no model") for number in range(200)),
+    )  # fmt: skip
+    lines = run.status.as_text().splitlines()
+    assert sum(line.startswith("failed: ") for line in lines) == 10
+    assert "... and 190 more" in lines
+    assert len(run.status.why().splitlines()) < 30
+    assert len(run.status.as_json()["failed_tasks"]) == 100
+
+
+def test_jobs_that_the_user_has_cancelled_are_not_waited_for(run):
+    cancel = {"event": "cancel", "job": 0, "why": "job cancelled by the user (stop --jobs)"}
+    run.stands(phase="submitted").ledger("train", 1, intent(0, (0, 1)), submitted(0), cancel)
+    assert run.status.status == "stopped"
+
+
+def test_a_ledger_that_was_emptied_is_not_a_step_without_tasks(run):
+    run.stands(phase="submitted", tasks=2).ledger("train", 0)
+    with pytest.raises(StateError, match="has 0 tasks, and the step had 2"):
+        run.status
+
+
+def test_the_details_of_a_block_are_shown(run):
+    blocked = {
+        "code": "queue-refuses",
+        "reason": "rejected",
+        "advice": "fix it",
+        "details": ["its reply: bad qos"],
+        "tasks": [],
+    }
+    status = run.stands(phase="submitted", blocked=blocked).ledger("train", 1).status
+    assert "its reply: bad qos" in status.as_text()
+    assert "its reply: bad qos" in status.why()
+    assert status.as_json()["advice"] == ["fix it"]
 
 
 def test_a_step_that_is_not_prepared_has_no_tasks_though_a_folder_of_a_killed_try_is_there(run):
     run.stands(step="explore", phase="pending").ledger("explore", 3)
-    assert run.status.tasks == {"total": 0, "waiting": 0, "running": 0, "done": 0, "broken": 0}
+    assert run.status.tasks == {"total": 0, "waiting": 0, "running": 0, "done": 0, "failed": 0}
 
 
 def test_a_ledger_that_should_be_there_is_missed_by_name(run):
@@ -206,12 +252,12 @@ def test_a_run_is_running_while_a_driver_lives(run):
     assert run.status.status == "stopped"
 
 
-def test_a_run_is_running_while_jobs_live_though_no_driver_does(run):
+def test_a_run_is_waiting_while_jobs_live_and_no_driver_does(run):
     run.stands(phase="submitted").ledger(
         "train", 2, intent(0, (0, 1)), intent(1, (1, 1)), submitted(0), state(0, "running")
     )
-    assert run.status.status == "running"
-    assert "no driver is running, 1 jobs are in the queue" in run.status.as_text()
+    assert run.status.status == "waiting"
+    assert "no driver is running; 1 jobs were in the queue" in run.status.as_text()
 
 
 def test_intents_alone_are_no_jobs(run):
@@ -232,7 +278,7 @@ def test_a_blocked_run_says_why_and_what_to_do(run):
     assert (status.status, status.reason) == ("blocked", "1 of 2 tasks are usable")
     assert "blocked: 1 of 2 tasks are usable" in status.as_text()
     assert "Mend the cause" in status.as_text()
-    assert "broken: iter-000000--run-train-0000: no model" in status.as_text()
+    assert "failed: iter-000000--run-train-0000: no model" in status.as_text()
 
 
 def test_a_blocked_run_that_a_driver_has_taken_up_again_is_running(run):

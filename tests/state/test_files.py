@@ -113,21 +113,59 @@ def test_a_file_may_be_for_its_owner_alone_from_its_first_instant(tmp_path, monk
 @pytest.mark.parametrize("act", ["open", "write", "fsync", "close", "replace"])
 def test_a_disk_that_takes_no_write_is_a_storage_error_with_the_files_name(old, monkeypatch, act, number):
     monkeypatch.setattr(files.os, act, fails_with(number))
-    with pytest.raises(StorageError, match=f"record.json' could not be written: {os.strerror(number)}") as error:
+    with pytest.raises(StorageError, match=f"record.json': {os.strerror(number)}") as error:
         write_atomic(old, "new")
     assert error.value.exit_code == 4
     assert old.read_text() == "old"
 
 
-def test_an_error_that_is_not_the_storages_is_not_called_so(tmp_path):
-    with pytest.raises(FileNotFoundError):
+def test_a_folder_that_is_missing_is_told_like_a_full_disk(tmp_path):
+    with pytest.raises(StorageError, match="record.json': No such file or directory"):
         write_atomic(tmp_path / "nowhere" / "record.json", "x")
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EMFILE, errno.ETIMEDOUT])
+def test_an_error_that_passes_is_left_to_whoever_can_wait(old, monkeypatch, number):
+    monkeypatch.setattr(files.os, "fsync", fails_with(number))
+    with pytest.raises(OSError, match=os.strerror(number)) as error:
+        write_atomic(old, "new")
+    assert error.value.errno == number
+    assert number in files.TRANSIENT
+
+
+def test_a_planted_link_is_not_followed_and_an_old_temporary_does_not_pass_on_its_mode(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / ".machine.json.tmp").symlink_to(victim)
+    write_atomic(tmp_path / "machine.json", "secret", mode=0o600)
+    assert victim.read_text() == "precious"
+    (tmp_path / ".machine.json.tmp").write_text("old")
+    (tmp_path / ".machine.json.tmp").chmod(0o644)
+    write_atomic(tmp_path / "machine.json", "secret", mode=0o600)
+    assert (tmp_path / "machine.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_append_overwrites_nothing_that_was_appended_meanwhile(tmp_path, monkeypatch):
+    path = tmp_path / "batch.jsonl"
+    path.write_text("one\n")
+    real = os.write
+
+    def other_first(descriptor, data):
+        monkeypatch.setattr(files.os, "write", real)
+        with path.open("a") as file:
+            file.write("another driver's\n")
+        return real(descriptor, data)
+
+    monkeypatch.setattr(files.os, "write", other_first)
+    append_durable(path, "two\n")
+    assert path.read_text() == "one\nanother driver's\ntwo\n"
 
 
 @pytest.mark.parametrize("act", ["write", "fsync", "close", "ftruncate"])
 def test_a_full_disk_is_a_storage_error_for_an_append_too(old, monkeypatch, act):
+    old.write_text("torn")  # so that there is something to cut off
     monkeypatch.setattr(files.os, act, fails_with(errno.ENOSPC))
-    with pytest.raises(StorageError, match="record.json' could not be written: No space left"):
+    with pytest.raises(StorageError, match="record.json': No space left"):
         append_durable(old, "line\n")
 
 
@@ -293,7 +331,7 @@ def test_everything_in_a_folder_is_on_the_disk_before_it_gets_its_name(filled, m
 
 def test_a_full_disk_is_a_storage_error_for_a_folder_too(filled, monkeypatch):
     monkeypatch.setattr(files.os, "rename", fails_with(errno.ENOSPC))
-    with pytest.raises(StorageError, match="data' could not be written"):
+    with pytest.raises(StorageError, match="data': No space left"):
         publish_folder(filled, filled.with_name("data"))
 
 

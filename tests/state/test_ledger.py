@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpgen2_hpc.errors import StateError
+from dpgen2_hpc.errors import LockHeld, StateError
 from dpgen2_hpc.state.ledger import BROKEN, DONE, FAILED, LOST, Ledger, Task
+from dpgen2_hpc.state.lock import Lock
 
 # ---- words for events: one line of the file each
 
 
 def task(number):
-    return {"event": "task", "task": number, "identity": f"sha{number}", "command": "cmd", "inputs": ["POSCAR"]}
+    return {"event": "task", "task": number, "identity": f"sha{number}", "inputs": {"POSCAR": "0123"}}
 
 
 def intent(job, *pairs):
@@ -41,11 +42,16 @@ def text(*events):
 
 
 @pytest.fixture
-def ledger_of(tmp_path):
+def lock(tmp_path):
+    return Lock.acquire(tmp_path / "lock")
+
+
+@pytest.fixture
+def ledger_of(tmp_path, lock):
     def write(*events, tail=""):
         path = tmp_path / "batch.jsonl"
         path.write_text(text(*events) + tail)
-        return Ledger.read(path)
+        return Ledger.read(path, lock)
 
     return write
 
@@ -59,26 +65,27 @@ def waiting(ledger):
 
 def test_the_lines_of_the_design_fold_into_a_task_that_is_done_on_its_first_attempt(ledger_of):
     ledger = ledger_of(
-        {"event": "task", "task": 0, "identity": "..", "command": "..", "inputs": ["POSCAR"]},
+        {"event": "task", "task": 0, "identity": "..", "inputs": {"POSCAR": "01"}},
         {"event": "intent", "job": 0, "name": "d..", "tasks": [[0, 1]]},
         {"event": "id", "job": 0, "id": "12", "host": ".."},
         {"event": "verdict", "task": 0, "attempt": 1, "state": "done", "why": None},
     )
     (only,), (job,) = ledger.tasks, ledger.jobs
-    assert (only.inputs, only.attempt, only.verdict, only.settled) == (("POSCAR",), 1, "done", True)
+    assert (only.inputs_of(1), only.attempt, only.verdict, only.settled) == ({"POSCAR": "01"}, 1, "done", True)
     assert (job.name, job.tasks, job.id, job.state) == ("d..", ((0, 1),), "12", "submitted")
 
 
 def test_a_new_ledger_has_its_tasks_and_they_all_wait(tmp_path):
     path = tmp_path / "batch.jsonl"
-    Ledger.create(path, [Task("one", "a command", ("in",)), Task("two", "b", ())])
+    Ledger.create(path, [Task("one", {"in": "0123456789abcdef0123"}), Task("two", {})], "settings")
     ledger = Ledger.read(path)
-    assert [(entry.identity, entry.command, entry.inputs) for entry in ledger.tasks] == [
-        ("one", "a command", ("in",)),
-        ("two", "b", ()),
+    assert [(entry.identity, entry.inputs_of(1)) for entry in ledger.tasks] == [
+        ("one", {"in": "0123456789abcdef"}),
+        ("two", {}),
     ]
+    assert ledger.settings == {"settings"}
     assert waiting(ledger) == [0, 1]
-    assert ledger.counts() == {"total": 2, "waiting": 2, "running": 0, "done": 0, "broken": 0}
+    assert ledger.counts() == {"total": 2, "waiting": 2, "running": 0, "done": 0, "failed": 0}
 
 
 def test_an_appended_event_counts_in_memory_and_after_reading_again(ledger_of):
@@ -100,14 +107,14 @@ def test_events_of_one_append_reach_the_disk_in_one_write(ledger_of, monkeypatch
     written = []
     monkeypatch.setattr("dpgen2_hpc.state.ledger.append_durable", lambda path, content: written.append(content))
     ledger.append([intent(0, (0, 1)), intent(1, (1, 1))])
-    assert [content.count("\n") for content in written] == [2]
+    assert [content.count("\n") for content in written] == [3]  # the first one begins with who writes
 
 
 def test_a_job_that_was_missing_and_is_seen_again_is_missing_no_longer(ledger_of):
     ledger = ledger_of(task(0), intent(0, (0, 1)), submitted(0), state(0, "missing", at=12.5))
-    assert (ledger.jobs[0].missing_since, ledger.jobs[0].state) == (12.5, "submitted")
+    assert (ledger.jobs[0].missing.at, ledger.jobs[0].state) == (12.5, "submitted")
     ledger.append([state(0, "running")])
-    assert (ledger.jobs[0].missing_since, ledger.jobs[0].state) == (None, "running")
+    assert (ledger.jobs[0].missing, ledger.jobs[0].state) == (None, "running")
 
 
 # ---- who waits, who runs
@@ -127,7 +134,7 @@ def test_a_lost_attempt_waits_again_and_is_counted_as_lost(ledger_of):
     ledger = ledger_of(task(0), intent(0, (0, 1)), submitted(0), verdict(0, 1, LOST, "gone"), state(0, "gone"))
     assert waiting(ledger) == [0]
     assert (ledger.tasks[0].lost, ledger.tasks[0].failed) == (1, 0)
-    assert ledger.counts() == {"total": 1, "waiting": 1, "running": 0, "done": 0, "broken": 0}
+    assert ledger.counts() == {"total": 1, "waiting": 1, "running": 0, "done": 0, "failed": 0}
 
 
 def test_a_broken_task_waits_for_a_person_and_a_round_gives_it_its_attempts_again(ledger_of):
@@ -137,7 +144,7 @@ def test_a_broken_task_waits_for_a_person_and_a_round_gives_it_its_attempts_agai
         verdict(0, 2, BROKEN, "no model"), state(1, "gone"),
     )  # fmt: skip
     assert waiting(ledger) == []
-    assert ledger.counts() == {"total": 2, "waiting": 0, "running": 0, "done": 1, "broken": 1}
+    assert ledger.counts() == {"total": 2, "waiting": 0, "running": 0, "done": 1, "failed": 1}
     ledger.append([new_round(2, 0)])
     assert waiting(ledger) == [0]
     assert (ledger.rounds, ledger.tasks[0].lost, ledger.tasks[0].failed, ledger.tasks[0].attempt) == (2, 0, 0, 2)
@@ -152,9 +159,9 @@ def test_a_task_whose_next_attempt_has_no_job_yet_is_waiting_though_its_old_job_
     ledger = ledger_of(
         task(0), task(1), intent(0, (0, 1), (1, 1)), submitted(0), state(0, "running"), verdict(0, 1, FAILED)
     )
-    assert ledger.counts() == {"total": 2, "waiting": 1, "running": 1, "done": 0, "broken": 0}
+    assert ledger.counts() == {"total": 2, "waiting": 1, "running": 1, "done": 0, "failed": 0}
     ledger.append([intent(1, (0, 2))])
-    assert ledger.counts() == {"total": 2, "waiting": 1, "running": 1, "done": 0, "broken": 0}
+    assert ledger.counts() == {"total": 2, "waiting": 1, "running": 1, "done": 0, "failed": 0}
 
 
 # ---- damage
@@ -165,9 +172,10 @@ def test_a_torn_last_line_does_not_count_and_the_next_append_cuts_it_off(ledger_
     ledger = ledger_of(task(0), intent(0, (0, 1)), submitted(0), tail=torn)
     assert ledger.tasks[0].verdict is None
     ledger.append([verdict(0, 1, FAILED, "no output")])
-    *kept, last = ledger.path.read_text().splitlines()
+    *kept, driver, last = ledger.path.read_text().splitlines()
     assert "".join(f"{line}\n" for line in kept) == text(task(0), intent(0, (0, 1)), submitted(0))
-    assert {name: entry for name, entry in json.loads(last).items() if name != "at"} == verdict(
+    assert json.loads(driver)["event"] == "driver"
+    assert {name: entry for name, entry in json.loads(last).items() if name not in ("at", "by")} == verdict(
         0, 1, FAILED, "no output"
     )
 
@@ -180,12 +188,11 @@ def test_a_torn_last_line_does_not_count_and_the_next_append_cuts_it_off(ledger_
         "17",
         '{"event": "wish"}',
         '{"no": "event"}',
-        json.dumps({"event": "task", "task": 7, "identity": "", "command": "", "inputs": []}),
+        json.dumps({"event": "task", "task": 7, "identity": "", "inputs": {}}),
         json.dumps(intent(3, (0, 1))),
         json.dumps(intent(0, (5, 1))),
         json.dumps(submitted(4)),
         json.dumps(verdict(0, 9, DONE)),
-        json.dumps(verdict(1, 0, DONE)),
         json.dumps({"event": "verdict", "task": 0}),
         "",
     ],
@@ -204,6 +211,108 @@ def test_a_line_that_says_what_cannot_be_is_refused(ledger_of, event):
 def test_a_ledger_that_is_not_there_is_named(tmp_path):
     with pytest.raises(StateError, match="batch.jsonl' is missing"):
         Ledger.read(tmp_path / "batch.jsonl")
+
+
+# ---- who may append
+
+
+def test_a_ledger_that_was_read_without_the_lock_cannot_be_appended_to(ledger_of):
+    ledger = Ledger.read(ledger_of(task(0)).path)
+    with pytest.raises(ValueError, match="for reading only"):
+        ledger.append([intent(0, (0, 1))])
+
+
+def take_over(lock):
+    """Let another driver have the lock, as --take-over does."""
+    lock.path.unlink()
+    return Lock.acquire(lock.path)
+
+
+def test_a_driver_that_lost_the_lock_appends_nothing(ledger_of, lock):
+    ledger = ledger_of(task(0))
+    before = ledger.path.read_bytes()
+    take_over(lock)
+    with pytest.raises(LockHeld, match="was taken over"):
+        ledger.append([intent(0, (0, 1))])
+    assert ledger.path.read_bytes() == before
+
+
+def test_what_a_stopped_driver_adds_behind_its_successors_lines_has_no_effect(ledger_of, lock):
+    """It had passed the check when it was stopped; its lines come when it wakes: verdicts, and a job of its own."""
+    old = ledger_of(task(0), task(1))
+    old.append([intent(0, (0, 1)), submitted(0)])
+    stopped = [old._row(event, lock.clock.now(), lock.holder.token[:8]) for event in (
+        verdict(0, 1, FAILED, "stale"), state(0, "gone"), intent(1, (0, 2)), verdict(0, 2, DONE),
+    )]  # fmt: skip
+    new = Ledger.read(old.path, take_over(lock))
+    new.append([verdict(0, 1, LOST, "gone"), state(0, "gone"), intent(1, (0, 2), (1, 1)), submitted(1)])
+    with old.path.open("a") as file:
+        file.write(text(*stopped))
+    new.append([verdict(0, 2, DONE), verdict(1, 1, DONE), state(1, "gone")])
+    read = Ledger.read(old.path)
+    assert read == new
+    assert [job.tasks for job in read.jobs] == [((0, 1),), ((0, 2), (1, 1))]
+    assert [(entry.verdict, entry.attempt, entry.lost, entry.failed) for entry in read.tasks] == [
+        (DONE, 2, 1, 0), (DONE, 1, 0, 0),
+    ]  # fmt: skip
+
+
+def test_a_verdict_on_an_older_attempt_has_no_effect(ledger_of):
+    ledger = ledger_of(
+        task(0), intent(0, (0, 1)), verdict(0, 1, LOST), intent(1, (0, 2)), verdict(0, 1, BROKEN, "late")
+    )
+    assert (ledger.tasks[0].verdict, ledger.tasks[0].attempt) == (None, 2)
+
+
+def test_a_driver_says_who_it_is_once(ledger_of, lock):
+    ledger = ledger_of(task(0))
+    ledger.append([intent(0, (0, 1))])
+    ledger.append([submitted(0)])
+    lines = [json.loads(line) for line in ledger.path.read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["task", "driver", "intent", "id"]
+    assert {line["by"] for line in lines[1:]} == {lock.holder.token[:8]}
+    assert ledger.jobs[0].host == lock.holder.machine or ledger.jobs[0].host.name == "login1"
+
+
+# ---- inputs and attempts
+
+
+def test_the_inputs_of_an_attempt_are_the_last_that_were_written_before_it(ledger_of):
+    written = {"event": "inputs", "task": 0, "attempt": 2, "inputs": {"POSCAR": "4567"}}
+    ledger = ledger_of(task(0), intent(0, (0, 1)), verdict(0, 1, FAILED), intent(1, (0, 2)), written)
+    found = [ledger.tasks[0].inputs_of(attempt)["POSCAR"] for attempt in (0, 1, 2, 3)]
+    assert found == ["0123", "0123", "4567", "4567"]
+
+
+def test_a_task_starts_over_after_an_error_of_its_own_program_alone(ledger_of):
+    ledger = ledger_of(
+        task(0), intent(0, (0, 1)), verdict(0, 1, LOST), intent(1, (0, 2)), verdict(0, 2, FAILED),
+        intent(2, (0, 3)), verdict(0, 3, LOST), intent(3, (0, 4)),
+    )  # fmt: skip
+    assert ledger.tasks[0].first == 3
+
+
+def test_lines_of_the_version_before_are_read(ledger_of):
+    old = {"event": "task", "task": 0, "identity": "sha", "command": "dp train", "inputs": ["input.json"]}
+    ledger = ledger_of(old, intent(0, (0, 1)), submitted(0), state(0, "missing", at=3.0), verdict(0, 1, DONE))
+    assert (ledger.tasks[0].command, ledger.tasks[0].inputs_of(1)) == ("dp train", {"input.json": None})
+    assert (ledger.jobs[0].host.name, ledger.jobs[0].host.boot, ledger.jobs[0].missing.boot) == ("login1", "", "")
+
+
+def test_tasks_of_one_large_job_are_looked_up_and_not_searched_for(ledger_of):
+    ledger = ledger_of(*(task(number) for number in range(300)), intent(0, *((number, 1) for number in range(300))))
+
+    class Counting(tuple):
+        __slots__ = ()
+        searches = 0
+
+        def __contains__(self, entry):
+            Counting.searches += 1
+            return super().__contains__(entry)
+
+    ledger.jobs[0].tasks = Counting(ledger.jobs[0].tasks)
+    assert ledger.waiting() == []
+    assert Counting.searches == 0
 
 
 # ---- any history, cut anywhere
@@ -255,7 +364,7 @@ def test_any_history_cut_at_any_byte_is_read_and_counts_each_task_once(tmp_path_
     ledger = Ledger.read(path)
     counts = ledger.counts()
     assert counts["total"] == len(ledger.tasks) <= size
-    assert counts["total"] == counts["waiting"] + counts["running"] + counts["done"] + counts["broken"]
+    assert counts["total"] == counts["waiting"] + counts["running"] + counts["done"] + counts["failed"]
     assert min(counts.values()) >= 0
     taken = [
         number

@@ -112,7 +112,7 @@ def test_what_is_written_is_read_back_equal(path, record):
 
 def test_the_text_is_json_with_a_line_for_each_field_and_each_iteration():
     lines = a_record(iteration=2, iterations=(ROW, ROW)).text().splitlines()
-    assert json.loads("".join(lines))["schema"] == 1
+    assert json.loads("".join(lines))["schema"] == 2
     assert sum('"explored"' in line for line in lines) == 2
     assert len(lines) == 2 + len(json.loads("".join(lines))) + 2
 
@@ -121,14 +121,14 @@ def test_the_text_is_json_with_a_line_for_each_field_and_each_iteration():
 
 
 def test_an_unknown_schema_is_refused_and_named(edited):
-    for schema in (0, 2, "1", None):
+    for schema in (0, 3, "1", None, True):
         with pytest.raises(StateError, match=f"has schema {schema!r}; this version reads 1"):
             edited(schema=schema)
 
 
 def test_a_file_that_holds_no_object_is_refused(path):
     path.write_text("[]")
-    with pytest.raises(StateError, match="holds no object"):
+    with pytest.raises(StateError, match="does not hold an object"):
         read_record(path)
 
 
