@@ -236,7 +236,7 @@ BROKEN = {
     ),
     "a flag without its beginning": (
         resources(custom_flags=["--time=1:00:00"]),
-        ["fp.resources.custom_flags: '--time=1:00:00' would be run as a command, and is none: begin it with #SBATCH"],
+        ["fp.resources.custom_flags: '--time=1:00:00' would run as a command: begin it with #SBATCH"],
     ),
     "a flag of another batch system": (
         resources(custom_flags=["#PBS -t 0-9"]),
@@ -410,7 +410,7 @@ BROKEN = {
         machine(train={"parallelism": 0}, explore={"resources": {"custom_flags": ["-t 1"]}}, api_version="0.1"),
         [
             "train.parallelism: must be at least 1, found 0",
-            "explore.resources.custom_flags: '-t 1' would be run as a command",
+            "explore.resources.custom_flags: '-t 1' would run as a command",
             "api_version: '0.1' is DP-GEN's format before dpdispatcher",
         ],
     ),
