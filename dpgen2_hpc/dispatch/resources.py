@@ -95,7 +95,7 @@ def _flag_faults(scheduler: Scheduler, batch_type: str, lines: str) -> Iterator[
             yield f"'{line}' would run as a command: {begin}"
         elif own and _DIRECTIVE.match(line.strip()) and not re.match(rf"{own}\s", line):
             yield f"'{line}' is not for {batch_type}, whose lines begin with '{own} '"
-        elif line.startswith("#") and any(re.match(scheduler.forbidden, word) for word in line.split()[1:]):
+        elif own and line.startswith(own) and any(re.match(scheduler.forbidden, word) for word in line.split()[1:]):
             yield f"'{line}' gives the job another name, or makes it several: that is this program's to say"
 
 

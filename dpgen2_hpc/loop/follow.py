@@ -86,8 +86,14 @@ def is_allowed(change: Change, record: Record) -> bool:
 
 
 def is_for_later(change: Change, record: Record) -> bool:
-    """Return whether a change has to wait for the next iteration."""
-    return change.rule == NEXT and (record.step, record.phase) != ("train", "pending")
+    """Return whether a change has to wait for the next iteration: a step of this one has used the value."""
+    return change.rule == NEXT and not (record.phase == "pending" and record.step in _before_use(change))
+
+
+def _before_use(change: Change) -> tuple[str, ...]:
+    """Return the steps that may be about to begin while no step of the iteration has used the changed value."""
+    user = "select" if change.path[:2] == ("explore", "convergence") else change.path[0]
+    return STEPS[: STEPS.index(user) + 1] if user in STEPS else STEPS[:1]
 
 
 def _has_asked_fp(record: Record) -> bool:
