@@ -9,7 +9,7 @@ from dpgen2_hpc.state.workdir import WorkDir
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the verb and return its exit code."""
-    from dpgen2_hpc.loop.contents import kept_files  # noqa: PLC0415
+    from dpgen2_hpc.loop.contents import kept_files, refuse_other_contents  # noqa: PLC0415
     from dpgen2_hpc.loop.plan import load_plan  # noqa: PLC0415  (`-h` stays quick)
     from dpgen2_hpc.loop.survey import survey  # noqa: PLC0415
 
@@ -20,5 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     print("\n".join([*found.lines, *(f"notice: {notice}" for notice in found.notices)]))
     if found.faults:
         raise InputError(found.faults)
+    if workdir.record.exists() and workdir.inputs.exists():
+        refuse_other_contents(workdir, note=False)
     print("no fault was found")
     return DONE

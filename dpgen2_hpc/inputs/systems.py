@@ -50,14 +50,19 @@ def _systems(pattern: Path) -> tuple[System, ...]:
 
 
 def _system(folder: Path) -> System:
-    if not folder.is_dir():
-        return System(folder, None, f"'{folder}' is a file; a system of deepmd/npy is a folder with {MARK}")
-    if not (folder / MARK).exists():
-        return System(folder, None, f"'{folder}' is no system of deepmd/npy: it has no {MARK}, and no folder below has")
     try:
         return System(folder, inspect(folder))
-    except ValueError as error:
-        return System(folder, None, str(error))
+    except (ValueError, FileNotFoundError, NotADirectoryError) as error:
+        return System(folder, None, _shape_problem(folder) or str(error))
+
+
+def _shape_problem(folder: Path) -> str:
+    """Return why a path cannot be a system at all; only asked where it could not be read, to spare path calls."""
+    if not folder.is_dir():
+        return f"'{folder}' is a file; a system of deepmd/npy is a folder with {MARK}"
+    if not (folder / MARK).exists():
+        return f"'{folder}' is not a system of deepmd/npy: it has no {MARK}, and no folder below it has one"
+    return ""
 
 
 def _folders(pattern: Path) -> Iterator[Path]:

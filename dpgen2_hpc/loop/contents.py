@@ -32,11 +32,11 @@ Seen = dict[str, Stamp]
 """The stamp of a file or folder (``.``) and of all that is below it, by relative path."""
 
 
-def refuse_other_contents(workdir: WorkDir) -> None:
+def refuse_other_contents(workdir: WorkDir, *, note: bool = True) -> None:
     """Refuse files whose contents the run has taken up, and that are not what they were.
 
     Contents are read where a size or time differs from what was noted when they were last verified. The notes
-    (``.checked.json``) are not state: without them contents are read again.
+    (``.checked.json``) are not state: without them contents are read again. ``note``: write them.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def refuse_other_contents(workdir: WorkDir) -> None:
         lines = "\n".join(f"  '{path}'" for path in changed)
         text = "the contents of files that this run has taken up have changed"
         raise InputError(f"{text}:\n{lines}\n{advice('input-changed')}")
-    if after != before:
+    if note and after != before:
         _write_notes(workdir.checked, after)
 
 

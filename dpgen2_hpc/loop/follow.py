@@ -146,16 +146,24 @@ def _write_initial_data(systems: Path, digests: Path, workdir: WorkDir, settings
 def _write_fp_files(workdir: WorkDir, settings: Settings) -> None:
     """Copy what all labels read: a file that changes later would change the physics. Some are licensed: 0600.
 
-    Where an original is gone the run's copy stays.
+    The run's copy stays where the original is gone, or differs in the white space at line ends alone.
     """
     workdir.fp_files.mkdir(exist_ok=True)
     shared = settings.labeler.shared()
     for name, source in shared.items():
-        if source.is_file() or not (workdir.fp_files / name).is_file():
+        if not _is_copied(source, workdir.fp_files / name):
             write_atomic(workdir.fp_files / name, source.read_bytes(), mode=0o600)
     for other in workdir.fp_files.iterdir():
         if other.name not in shared:
             other.unlink()
+
+
+def _is_copied(source: Path, copy: Path) -> bool:
+    """Return whether the run's copy of a file is as good as the original."""
+    if not source.is_file() or not copy.is_file():
+        return copy.is_file()
+    trimmed = trimmed_digest(source)
+    return trimmed is not None and trimmed == trimmed_digest(copy)
 
 
 def starting_frames(settings: Settings, entry: int) -> list[Frame]:
