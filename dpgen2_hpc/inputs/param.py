@@ -74,7 +74,7 @@ def load_param(
 ) -> Param:
     """Read ``param.json``; ``commands`` are those of ``machine.json``, which come first.
 
-    ``kept`` are the files that the run has taken up: see :class:`dpgen2_hpc.kinds.CheckContext`.
+    ``kept`` are the files and systems that the run has taken up: see :class:`dpgen2_hpc.kinds.CheckContext`.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def load_param(
     value, document, more = with_contents(value, document)
     faults = [*faults, *more]
     folder = path.parent.resolve()
-    patterns = tuple(_patterns(value, folder))
+    patterns = tuple(_patterns(value, folder, kept))
     parts = _Parts.of(_with_commands(value, commands), folder, patterns)
     faults += [document.fault(*problem) for problem in _problems(value, parts, kept)]
     if faults:
@@ -112,9 +112,9 @@ def _with_commands(value: Mapping[str, Any], commands: Mapping[str, str | None])
     return result
 
 
-def _patterns(value: Mapping[str, Any], folder: Path) -> list[Pattern]:
+def _patterns(value: Mapping[str, Any], folder: Path, kept: frozenset[str]) -> list[Pattern]:
     inputs = value.get("inputs", {})
-    return systems.find(inputs, folder) if {"init_data_sys", "init_data_prefix"} <= set(inputs) else []
+    return systems.find(inputs, folder, kept) if {"init_data_sys", "init_data_prefix"} <= set(inputs) else []
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,14 @@ def kept_files(workdir: WorkDir) -> frozenset[str]:
     return frozenset(str(located(base, row["path"])) for row in rows)
 
 
+def kept_systems(workdir: WorkDir) -> frozenset[str]:
+    """Return the absolute paths of the systems that the run has taken up: they were good, and are compared later."""
+    if not workdir.record.exists() or not workdir.initial_data.exists():
+        return frozenset()
+    base = workdir.base
+    return frozenset(str(located(base, row["path"])) for row in read_lines(workdir.initial_data))
+
+
 def digest_system(folder: Path) -> str:
     """Return one digest of all files below a folder, names included; links to folders are followed."""
     _, files = _look(folder)
@@ -101,7 +109,7 @@ def _is_changed(path: Path, note: Any, row: Mapping[str, Any], matches: Any, not
         return False
     seen, _ = _look(path)  # before the contents are read: what changes meanwhile is seen the next time
     if not seen["."]:
-        return False  # it is gone: the run has its copy, or the inputs are refused for it
+        return matches is _is_same_system  # of other files the run has what it needs
     if not matches(path, row):
         return True
     if _is_settled(seen):

@@ -11,7 +11,8 @@ import pytest
 from project import write_initial_data
 
 from dpgen2_hpc.errors import InputError
-from dpgen2_hpc.loop.contents import digest_system, kept_files, refuse_other_contents, trimmed_digest
+from dpgen2_hpc.inputs.systems import find, problems
+from dpgen2_hpc.loop.contents import digest_system, kept_files, kept_systems, refuse_other_contents, trimmed_digest
 from dpgen2_hpc.state.files import write_json, write_lines
 from dpgen2_hpc.state.identity import digest_file
 from dpgen2_hpc.state.workdir import WorkDir
@@ -187,9 +188,21 @@ def test_in_a_binary_file_white_space_counts(taken_up):
     assert refused(taken_up) == [str(teacher)]
 
 
-def test_a_file_that_is_gone_is_no_change(taken_up):
+def test_a_file_that_is_gone_is_no_change_and_a_system_is(taken_up):
     (taken_up.root.parent / "POTCAR.Al").unlink()
     assert refused(taken_up) == []
+    folder = system(taken_up)
+    shutil.rmtree(folder)
+    assert refused(taken_up) == [str(folder)]
+
+
+def test_notes_of_another_form_are_not_believed(taken_up, monkeypatch):
+    refuse_other_contents(taken_up)
+    read = []
+    monkeypatch.setattr("dpgen2_hpc.loop.contents.digest_file", lambda path: read.append(path) or digest_file(path))
+    taken_up.checked.write_text(taken_up.checked.read_text().replace('"form":1', '"form":0'))
+    assert refused(taken_up) == []
+    assert read
 
 
 # ---- the notes
@@ -271,6 +284,25 @@ def test_a_resume_takes_one_stat_for_each_file_and_folder_of_a_system(tmp_path, 
     entries = sum(1 for _ in (tmp_path / "data/0").rglob("*")) + 1
     assert entries == 9
     assert len(about_data) == 20 * entries + 0
+
+
+def test_a_resume_asks_nothing_else_of_a_system_before_its_contents_are_compared(taken_up, monkeypatch):
+    folder = system(taken_up)
+    kept = kept_systems(taken_up)
+    asked = []
+    for name in ("stat", "lstat", "open", "listdir"):
+        real = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda path, *more, real=real, **named: asked.append(str(path)) or real(path, *more, **named)
+        )
+    monkeypatch.setattr("dpgen2_hpc.inputs.systems.inspect", lambda path: asked.append(str(path)))
+    inputs = {"init_data_sys": ["data/*"], "init_data_prefix": None}
+    (pattern,) = find(inputs, folder.parent.parent, kept)
+    assert [one.folder for one in pattern.systems] == [folder]
+    assert [path for path in asked if str(folder) in path] == []
+    assert list(problems([pattern], ["Al", "Cu"])) == []
+    (pattern,) = find(inputs, folder.parent.parent)
+    assert str(folder) in asked
 
 
 # ---- paths
