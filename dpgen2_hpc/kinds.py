@@ -15,8 +15,10 @@ Our own kinds stand in :data:`OWN` (loaded when named); a package of yours offer
 
 import functools
 import importlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 from typing import Any, Protocol, Self, cast
@@ -120,11 +122,25 @@ class Key(dargs.Argument):
 
 @dataclass(frozen=True)
 class CheckContext:
-    """What a kind may know while it checks its settings: values from elsewhere in ``param.json``."""
+    """What a kind may know while it checks its settings: values from elsewhere in ``param.json``.
+
+    ``kept`` are the absolute paths of files that a run has taken up: it does not need the originals any more.
+    """
 
     type_map: tuple[str, ...]
     mass_map: tuple[float, ...]
     numb_models: int
+    kept: frozenset[str] = frozenset()
+
+    def has_file(self, path: str) -> bool:
+        """Return whether there is a file ``path`` (absolute), or the run has taken it up."""
+        return Path(path).is_file() or self.has_kept(path)
+
+    def has_kept(self, pattern: str) -> bool:
+        """Return whether the run has taken up a file with this absolute path, or one that the pattern matches."""
+        text = os.path.normpath(pattern)
+        spellings = (text, text.replace("**/", ""))
+        return text in self.kept or any(fnmatchcase(path, one) for path in self.kept for one in spellings)
 
 
 Problem = tuple[tuple[str | int, ...], str]

@@ -11,6 +11,7 @@ from dpgen2_hpc.cli.console import logging_to
 from dpgen2_hpc.cli.main import work_directory
 from dpgen2_hpc.errors import BLOCKED, DONE, STILL_RUNNING, Blocked, InputError, Interrupted
 from dpgen2_hpc.loop.begin import open_run
+from dpgen2_hpc.loop.contents import kept_files, kept_systems
 from dpgen2_hpc.loop.driver import Driver
 from dpgen2_hpc.loop.plan import Plan, load_plan
 from dpgen2_hpc.loop.rehearsal import describe_next
@@ -66,8 +67,9 @@ def _given(arguments: argparse.Namespace) -> tuple[Plan, WorkDir, list[str]]:
     InputError
         Something that the inputs name is not as it must be.
     """
-    plan = load_plan(arguments.param, arguments.machine, old_compatible=arguments.old_compatible)
     workdir = WorkDir(work_directory(arguments))
+    compatible, kept = arguments.old_compatible, kept_files(workdir) | kept_systems(workdir)
+    plan = load_plan(arguments.param, arguments.machine, old_compatible=compatible, kept=kept)
     if workdir.record.exists():
         return plan, workdir, []
     found = survey(plan)

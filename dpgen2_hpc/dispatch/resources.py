@@ -69,9 +69,11 @@ def _faults(scheduler: Scheduler, batch_type: str, resources: Mapping[str, Any])
     if not _QUEUE.fullmatch(queue):
         yield ("queue_name",), f"{queue!r} cannot be a queue: a name has no spaces, quotes or shell characters"
     for flag in resources.get("custom_flags") or []:
-        yield from ((("custom_flags",), text) for text in _flag_faults(scheduler, batch_type, flag))
-    gpu_line = resources.get("kwargs", {}).get("custom_gpu_line")
-    yield from ((("kwargs", "custom_gpu_line"), text) for text in _flag_faults(scheduler, batch_type, gpu_line or ""))
+        texts = [*_flag_faults(scheduler, batch_type, flag), *_command_faults(scheduler, flag)]
+        yield from ((("custom_flags",), text) for text in texts)
+    gpu_line = resources.get("kwargs", {}).get("custom_gpu_line") or ""
+    texts = [*_flag_faults(scheduler, batch_type, gpu_line), *_command_faults(scheduler, gpu_line)]
+    yield from ((("kwargs", "custom_gpu_line"), text) for text in texts)
     for name in resources.get("envs") or {}:
         if not _VARIABLE.fullmatch(name):
             yield ("envs", name), "is no name of a variable: letters, digits and _, and no digit first"
@@ -90,11 +92,19 @@ def _flag_faults(scheduler: Scheduler, batch_type: str, lines: str) -> Iterator[
     for line in lines.splitlines():
         if line.strip().startswith("-"):
             begin = f"begin it with {own}" if own else "remove it"
-            yield f"'{line}' would be run as a command, and is none: {begin}"
+            yield f"'{line}' would run as a command: {begin}"
         elif own and _DIRECTIVE.match(line.strip()) and not re.match(rf"{own}\s", line):
             yield f"'{line}' is not for {batch_type}, whose lines begin with '{own} '"
-        elif line.startswith("#") and any(re.match(scheduler.forbidden, word) for word in line.split()[1:]):
+        elif own and line.startswith(own) and any(re.match(scheduler.forbidden, word) for word in line.split()[1:]):
             yield f"'{line}' gives the job another name, or makes it several: that is this program's to say"
+
+
+def _command_faults(scheduler: Scheduler, lines: str) -> Iterator[str]:
+    """Yield the lines of a script's head that are commands: they would run before the job has claimed its tasks."""
+    what = f"is not a {scheduler.directive} line and would" if scheduler.directive else "would"
+    for line in lines.splitlines():
+        if line.strip() and not line.strip().startswith(("#", "-")):
+            yield f"'{line}' {what} run as a command: move it to prepend_script"
 
 
 def _splits(line: str) -> bool:

@@ -124,7 +124,7 @@ class Cp2kLabeler:
 
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what is wrong with the input."""
-        yield from settings.list_problems("files", self.files)
+        yield from settings.list_problems("files", self.files, context)
         try:
             root = self._root()
         except ValueError as error:

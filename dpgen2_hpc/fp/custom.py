@@ -92,7 +92,7 @@ class CustomLabeler:
             if not known(fmt):
                 verb = "write frames" if key == "input_fmt" else "read labels"
                 yield ("inputs_config", key), f"dpdata cannot {verb} in a format '{fmt}'"
-        yield from settings.list_problems("files", self.files)
+        yield from settings.list_problems("files", self.files, context)
         if not self.command.strip():
             yield ("run_config", "command"), "must not be empty"
 

@@ -50,7 +50,7 @@ class DeepmdLabeler:
 
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield a teacher that is not there."""
-        if not Path(self.teacher).is_file():
+        if not context.has_file(self.teacher):
             yield ("run_config", "teacher_model_path"), f"there is no file '{self.teacher}'"
 
     @property

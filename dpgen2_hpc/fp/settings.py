@@ -95,14 +95,14 @@ def file_problems(name: str, given: Mapping[str, str], context: CheckContext) ->
         if element not in given:
             yield ("inputs_config", name), f"has no file for {element}, which stands in inputs.type_map"
     for element, path in given.items():
-        if not Path(path).is_file():
+        if not context.has_file(path):
             yield ("inputs_config", name, element), f"there is no file '{path}'"
 
 
-def list_problems(name: str, given: Sequence[str]) -> Iterator[Problem]:
+def list_problems(name: str, given: Sequence[str], context: CheckContext) -> Iterator[Problem]:
     """Yield each file of the list ``inputs_config.name`` that is not there."""
     for number, path in enumerate(given):
-        if not Path(path).is_file():
+        if not context.has_file(path):
             yield ("inputs_config", name, number), f"there is no file '{path}'"
 
 

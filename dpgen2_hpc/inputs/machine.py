@@ -75,7 +75,7 @@ def load_machine(path: Path, trees: MachineTrees) -> MachineFile:
     value, faults = _walked(form, trees)
     wrong = {*(fault.path[0] for fault in faults), *form.broken}
     whole = [name for name in SECTIONS if name in value and name not in wrong]
-    sections, more = _completed(form, value, whole, path.parent.absolute())
+    sections, more = _completed(form, value, whole, path.parent.resolve())
     faults += more
     faults += [
         form.fault((name, *place), text)

@@ -65,8 +65,16 @@ class Param:
         return replace(self, value=value, settings=settings)
 
 
-def load_param(path: Path, commands: Mapping[str, str | None], *, old_compatible: bool = False) -> Param:
+def load_param(
+    path: Path,
+    commands: Mapping[str, str | None],
+    *,
+    old_compatible: bool = False,
+    kept: frozenset[str] = frozenset(),
+) -> Param:
     """Read ``param.json``; ``commands`` are those of ``machine.json``, which come first.
+
+    ``kept`` are the files and systems that the run has taken up: see :class:`dpgen2_hpc.kinds.CheckContext`.
 
     Raises
     ------
@@ -76,15 +84,15 @@ def load_param(path: Path, commands: Mapping[str, str | None], *, old_compatible
     value, document, faults = understood(read_json(path), old_compatible=old_compatible)
     value, document, more = with_contents(value, document)
     faults = [*faults, *more]
-    folder = path.parent.absolute()
-    patterns = tuple(_patterns(value, folder))
+    folder = path.parent.resolve()
+    patterns = tuple(_patterns(value, folder, kept))
     parts = _Parts.of(_with_commands(value, commands), folder, patterns)
-    faults += [document.fault(*problem) for problem in _problems(value, parts)]
+    faults += [document.fault(*problem) for problem in _problems(value, parts, kept)]
     if faults:
         raise InputError(in_order(faults))
     meaningless = tuple(spelled(path) for path in map(document.written, today.NOT_FOLLOWED) if path in document.places)
-    kept = {key: entry for key, entry in value.items() if key not in today.MEANINGLESS}
-    return Param(kept, _settings(parts), meaningless, patterns, document, folder, commands)
+    own = {key: entry for key, entry in value.items() if key not in today.MEANINGLESS}
+    return Param(own, _settings(parts), meaningless, patterns, document, folder, commands)
 
 
 def root() -> dargs.Argument:
@@ -104,9 +112,9 @@ def _with_commands(value: Mapping[str, Any], commands: Mapping[str, str | None])
     return result
 
 
-def _patterns(value: Mapping[str, Any], folder: Path) -> list[Pattern]:
+def _patterns(value: Mapping[str, Any], folder: Path, kept: frozenset[str]) -> list[Pattern]:
     inputs = value.get("inputs", {})
-    return systems.find(inputs, folder) if {"init_data_sys", "init_data_prefix"} <= set(inputs) else []
+    return systems.find(inputs, folder, kept) if {"init_data_sys", "init_data_prefix"} <= set(inputs) else []
 
 
 @dataclass(frozen=True)
@@ -191,7 +199,7 @@ def _settings(parts: _Parts) -> Settings:
 Problem = tuple[KeyPath, str]
 
 
-def _problems(value: Mapping[str, Any], parts: _Parts) -> Iterator[Problem]:
+def _problems(value: Mapping[str, Any], parts: _Parts, kept: frozenset[str]) -> Iterator[Problem]:
     """Yield what no key shows alone, in every part that could be understood.
 
     What is compared with the elements is not, while something is wrong with these themselves.
@@ -200,7 +208,7 @@ def _problems(value: Mapping[str, Any], parts: _Parts) -> Iterator[Problem]:
     wrong = list(_element_problems(inputs))
     yield from wrong
     elements, masses = tuple(inputs.get("type_map", ())), tuple(inputs.get("mass_map", ()))
-    context = CheckContext(elements, masses, value.get("train", {}).get("numb_models", 4))
+    context = CheckContext(elements, masses, value.get("train", {}).get("numb_models", 4), kept)
     single: list[tuple[KeyPath, Kind | None]] = [
         (("explore",), parts.explorer),
         (("explore", "convergence"), parts.convergence),

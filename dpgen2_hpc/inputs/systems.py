@@ -3,6 +3,7 @@
 import glob
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ WILD = "*?["
 
 @dataclass(frozen=True)
 class System:
-    """A folder, and what it holds or why that cannot be told."""
+    """A folder, and what it holds or why that cannot be told; neither for a system that a run has taken up."""
 
     folder: Path
     summary: SystemSummary | None
@@ -35,39 +36,53 @@ class Pattern:
     systems: tuple[System, ...]
 
 
-def find(inputs: Mapping[str, Any], folder: Path) -> list[Pattern]:
-    """Return the entries of ``init_data_sys``, all systems looked at; relative ones are relative to ``folder``."""
+def find(inputs: Mapping[str, Any], folder: Path, kept: AbstractSet[str] = frozenset()) -> list[Pattern]:
+    """Return the entries of ``init_data_sys``, all systems looked at; relative ones are relative to ``folder``.
+
+    Those at the absolute paths ``kept`` are not: the run that has taken them up compares their contents.
+    """
     given = inputs["init_data_sys"]
     path: KeyPath = ("inputs", "init_data_sys")
     prefix = folder / (inputs["init_data_prefix"] or "")
     if isinstance(given, str):
-        return [Pattern(path, given, prefix / given, _systems(prefix / given))]
-    return [Pattern((*path, i), name, prefix / name, _systems(prefix / name)) for i, name in enumerate(given)]
+        return [Pattern(path, given, prefix / given, _systems(prefix / given, kept))]
+    return [Pattern((*path, i), name, prefix / name, _systems(prefix / name, kept)) for i, name in enumerate(given)]
 
 
-def _systems(pattern: Path) -> tuple[System, ...]:
-    return tuple(map(_system, _folders(pattern)))
+def _systems(pattern: Path, kept: AbstractSet[str]) -> tuple[System, ...]:
+    return tuple(_system(folder, kept) for folder in _folders(pattern, kept))
 
 
-def _system(folder: Path) -> System:
-    if not folder.is_dir():
-        return System(folder, None, f"'{folder}' is a file; a system of deepmd/npy is a folder with {MARK}")
-    if not (folder / MARK).exists():
-        return System(folder, None, f"'{folder}' is no system of deepmd/npy: it has no {MARK}, and no folder below has")
+def _system(folder: Path, kept: AbstractSet[str]) -> System:
+    if _is_kept(folder, kept):
+        return System(folder, None)
     try:
         return System(folder, inspect(folder))
-    except ValueError as error:
-        return System(folder, None, str(error))
+    except (ValueError, FileNotFoundError, NotADirectoryError) as error:
+        return System(folder, None, _shape_problem(folder) or str(error))
 
 
-def _folders(pattern: Path) -> Iterator[Path]:
+def _shape_problem(folder: Path) -> str:
+    """Return why a path cannot be a system at all; only asked where it could not be read, to spare path calls."""
+    if not folder.is_dir():
+        return f"'{folder}' is a file; a system of deepmd/npy is a folder with {MARK}"
+    if not (folder / MARK).exists():
+        return f"'{folder}' is not a system of deepmd/npy: it has no {MARK}, and no folder below it has one"
+    return ""
+
+
+def _is_kept(folder: Path, kept: AbstractSet[str]) -> bool:
+    return bool(kept) and os.path.normpath(folder) in kept
+
+
+def _folders(pattern: Path, kept: AbstractSet[str]) -> Iterator[Path]:
     """Yield the systems that a pattern matches; below a folder that is no system, all that are there.
 
     A plain file that a wildcard happens to match is no system, and is passed over.
     """
     for name in sorted(glob.glob(str(pattern), recursive=True)):  # noqa: PTH207  (patterns may be absolute)
         found = Path(name)
-        if (found / MARK).exists():
+        if _is_kept(found, kept) or (found / MARK).exists():
             yield found
         elif found.is_dir():
             yield from _below(found) or [found]
@@ -104,7 +119,8 @@ def problems(patterns: Sequence[Pattern], type_map: Sequence[str]) -> Iterator[t
 def _system_problems(system: System, type_map: Sequence[str]) -> Iterator[str]:
     folder, summary = system.folder, system.summary
     if summary is None:
-        yield system.problem
+        if system.problem:
+            yield system.problem
         return
     unknown = [element for element in summary.type_map if element not in type_map]
     if unknown:

@@ -10,7 +10,7 @@ from pathlib import Path
 from dpgen2_hpc.dispatch.batch import cancel
 from dpgen2_hpc.dispatch.machine import StepMachine
 from dpgen2_hpc.errors import InputError, QueueDown, StateError, UserError
-from dpgen2_hpc.loop import follow
+from dpgen2_hpc.loop import contents, follow
 from dpgen2_hpc.loop.plan import Plan, remote_name, site_of
 from dpgen2_hpc.state import stops
 from dpgen2_hpc.state.files import read_json
@@ -45,7 +45,7 @@ def open_run(
         shutil.rmtree(follow.aside_of(workdir), ignore_errors=True)
         _refuse_damage(workdir, plan, record)
         _refuse_other_place(workdir, plan, record)
-        follow.refuse_other_contents(workdir)
+        contents.refuse_other_contents(workdir)
         plan = follow.follow(workdir, plan, record)
         follow.follow_machine(workdir, plan)
         if requeue_waiting:

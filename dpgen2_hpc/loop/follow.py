@@ -1,9 +1,11 @@
 """What a run follows: the folder ``inputs/``, and what may change of it while the run lives."""
 
 import logging
-import shutil
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +14,22 @@ from dpgen2_hpc.data.reading import read_frames
 from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.inputs.changes import APPEND, LABELS, NEXT, NOW, Change, changes, held_back
 from dpgen2_hpc.inputs.param import Settings, root
+from dpgen2_hpc.loop.contents import digest_system, trimmed_digest
+from dpgen2_hpc.loop.paths import kept_machine, kept_param
 from dpgen2_hpc.loop.plan import Plan
-from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_json, read_lines, write_json, write_lines
-from dpgen2_hpc.state.identity import digest_file, digest_folder, last_change
+from dpgen2_hpc.state.files import (
+    fresh_folder,
+    publish_folder,
+    read_json,
+    read_lines,
+    write_atomic,
+    write_json,
+    write_lines,
+)
+from dpgen2_hpc.state.identity import digest_file
 from dpgen2_hpc.state.record import Record
-from dpgen2_hpc.state.workdir import STEPS, WorkDir
+from dpgen2_hpc.state.stops import advice
+from dpgen2_hpc.state.workdir import STEPS, WorkDir, located
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +42,8 @@ CONFIGURATIONS = 9
 
 def pending_changes(workdir: WorkDir, plan: Plan) -> list[Change]:
     """Return what differs between the inputs that the run follows and those that were given now."""
-    return changes(root(), read_json(workdir.param), plan.param.value)
+    folder, old = plan.param.folder, read_json(workdir.param)
+    return changes(root(), kept_param(workdir, old, folder), kept_param(workdir, plan.param.value, folder))
 
 
 def follow(workdir: WorkDir, plan: Plan, record: Record) -> Plan:
@@ -47,8 +61,8 @@ def follow(workdir: WorkDir, plan: Plan, record: Record) -> Plan:
     if refused:
         lines = "\n".join(f"  {change}" for change in refused)
         raise InputError(
-            "param.json has changed in a way that would falsify what this run has computed; change it back, or begin "
-            f"another run elsewhere (-C):\n{lines}"
+            "param.json has changed in a way that would falsify what this run has computed:\n"
+            f"{lines}\n{advice('input-changed')}"
         )
     held = [change for change in found if is_for_later(change, record)]
     for change in found:
@@ -61,8 +75,8 @@ def follow(workdir: WorkDir, plan: Plan, record: Record) -> Plan:
         _write_configurations(workdir, plan.param.settings, old)
         if any(change.rule == LABELS for change in found):  # before the first label: no task reads these files yet
             _write_fp_files(workdir, plan.param.settings)
-        _write_named(workdir, plan.param.settings)
-        write_json(workdir.param, plan.param.value)
+        write_lines(workdir.files, _named(workdir, plan.param.settings, read_lines(workdir.files)))
+        write_json(workdir.param, kept_param(workdir, plan.param.value, plan.param.folder))
     return plan
 
 
@@ -72,8 +86,14 @@ def is_allowed(change: Change, record: Record) -> bool:
 
 
 def is_for_later(change: Change, record: Record) -> bool:
-    """Return whether a change has to wait for the next iteration."""
-    return change.rule == NEXT and (record.step, record.phase) != ("train", "pending")
+    """Return whether a change has to wait for the next iteration: a step of this one has used the value."""
+    return change.rule == NEXT and not (record.phase == "pending" and record.step in _before_use(change))
+
+
+def _before_use(change: Change) -> tuple[str, ...]:
+    """Return the steps that may be about to begin while no step of the iteration has used the changed value."""
+    user = "select" if change.path[:2] == ("explore", "convergence") else change.path[0]
+    return STEPS[: STEPS.index(user) + 1] if user in STEPS else STEPS[:1]
 
 
 def _has_asked_fp(record: Record) -> bool:
@@ -84,35 +104,11 @@ def _has_asked_fp(record: Record) -> bool:
 
 def follow_machine(workdir: WorkDir, plan: Plan) -> None:
     """Follow what has changed in ``machine.json``: all of it, for what is yet to be submitted."""
-    if read_json(workdir.machine) != plan.machine_value:
-        log.info("machine.json has changed: unfinished tasks follow it; jobs in the queue keep what they have")
-        write_machine(workdir.machine, plan)
-
-
-def refuse_other_contents(workdir: WorkDir) -> None:
-    """Refuse files whose contents the run has taken up, and that are not what they were.
-
-    Raises
-    ------
-    InputError
-        A file or a system has changed since the run began.
-    """
-    changed = [row["path"] for row in read_lines(workdir.files) if _is_another(Path(row["path"]), row["digest"])]
-    taken_up = workdir.initial_data.stat().st_mtime
-    for row in read_lines(workdir.initial_data):
-        folder = workdir.root / row["path"]
-        if folder.exists() and last_change(folder) >= taken_up and digest_folder(folder) != row["digest"]:
-            changed.append(str(folder))
-    if changed:
-        lines = "\n".join(f"  '{path}'" for path in changed)
-        raise InputError(
-            "param.json names files whose contents have changed since this run took them up; change them back, or "
-            f"begin another run elsewhere (-C):\n{lines}"
-        )
-
-
-def _is_another(path: Path, digest: str) -> bool:
-    return path.is_file() and digest_file(path) != digest
+    old, new = read_json(workdir.machine), kept_machine(workdir, plan.machine_value)
+    if kept_machine(workdir, old) != new:  # older runs kept absolute paths
+        log.info("machine.json changed: applied to tasks not yet submitted; jobs already queued keep the old settings")
+    if old != new:
+        write_json(workdir.machine, new, mode=0o600)
 
 
 # ---- the folder -----------------------------------------------------------------------------------------------------
@@ -122,12 +118,12 @@ def write_inputs(workdir: WorkDir, plan: Plan) -> None:
     """Write ``inputs/`` whole: what the run follows."""
     aside = WorkDir(fresh_folder(aside_of(workdir)))
     aside.inputs.mkdir()
-    write_json(aside.param, plan.param.value)
-    write_machine(aside.machine, plan)
-    _write_initial_data(aside, plan.param.settings, workdir.root)
+    write_json(aside.param, kept_param(workdir, plan.param.value, plan.param.folder))
+    write_json(aside.machine, kept_machine(workdir, plan.machine_value), mode=0o600)  # it may hold secrets
+    _write_initial_data(aside.initial_data, aside.initial_digests, workdir, plan.param.settings)
     _write_configurations(aside, plan.param.settings)
     _write_fp_files(aside, plan.param.settings)
-    _write_named(aside, plan.param.settings)
+    write_lines(aside.files, _named(workdir, plan.param.settings))
     publish_folder(aside.inputs, workdir.inputs)
     aside.root.rmdir()
 
@@ -137,29 +133,37 @@ def aside_of(workdir: WorkDir) -> Path:
     return workdir.root / "inputs.new"
 
 
-def write_machine(path: Path, plan: Plan) -> None:
-    """Write ``machine.json`` as understood, readable for its owner alone: it may hold secrets."""
-    write_json(path, plan.machine_value, mode=0o600)
-
-
-def _write_initial_data(aside: WorkDir, settings: Settings, root_folder: Path) -> None:
-    rows, digests = [], []
+def _write_initial_data(systems: Path, digests: Path, workdir: WorkDir, settings: Settings) -> None:
+    rows, frames_seen = [], []
     for folder in settings.initial_systems:
         frames = read_frames(folder)
-        inside = folder.is_relative_to(root_folder)
-        path = folder.relative_to(root_folder) if inside else folder
-        rows.append({"path": str(path), "frames": len(frames), "digest": digest_folder(folder)})
-        digests += [frame.digest(settings.type_map) for frame in frames]
-    write_lines(aside.initial_data, rows)
-    aside.initial_digests.write_text("".join(f"{digest}\n" for digest in digests))
+        rows.append({"path": workdir.kept(folder), "frames": len(frames), "digest": digest_system(folder)})
+        frames_seen += [frame.digest(settings.type_map) for frame in frames]
+    write_lines(systems, rows)
+    digests.write_text("".join(f"{digest}\n" for digest in frames_seen))
 
 
-def _write_fp_files(aside: WorkDir, settings: Settings) -> None:
-    """Copy what all labels read: a file that changes later would change the physics. Some are licensed: 0600."""
-    fresh_folder(aside.fp_files)
-    for name, source in settings.labeler.shared().items():
-        shutil.copyfile(source, aside.fp_files / name)
-        (aside.fp_files / name).chmod(0o600)
+def _write_fp_files(workdir: WorkDir, settings: Settings) -> None:
+    """Copy what all labels read: a file that changes later would change the physics. Some are licensed: 0600.
+
+    The run's copy stays where the original is gone, or differs in the white space at line ends alone.
+    """
+    workdir.fp_files.mkdir(exist_ok=True)
+    shared = settings.labeler.shared()
+    for name, source in shared.items():
+        if not _is_copied(source, workdir.fp_files / name):
+            write_atomic(workdir.fp_files / name, source.read_bytes(), mode=0o600)
+    for other in workdir.fp_files.iterdir():
+        if other.name not in shared:
+            other.unlink()
+
+
+def _is_copied(source: Path, copy: Path) -> bool:
+    """Return whether the run's copy of a file is as good as the original."""
+    if not source.is_file() or not copy.is_file():
+        return copy.is_file()
+    trimmed = trimmed_digest(source)
+    return trimmed is not None and trimmed == trimmed_digest(copy)
 
 
 def starting_frames(settings: Settings, entry: int) -> list[Frame]:
@@ -168,11 +172,35 @@ def starting_frames(settings: Settings, entry: int) -> list[Frame]:
     return settings.configurations[entry].generate(settings.type_map, rng)
 
 
-def _write_named(workdir: WorkDir, settings: Settings) -> None:
-    """Write which files of configurations and labels the inputs name, and what is in them."""
-    sources = [path for source in settings.configurations for path in getattr(source, "files_read", list)()]
-    paths = dict.fromkeys([*map(Path, sources), *settings.labeler.shared().values()])
-    write_lines(workdir.files, [{"path": str(path), "digest": digest_file(path)} for path in paths])
+def _named(workdir: WorkDir, settings: Settings, known: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
+    """Return a row for each file of configurations and labels that the inputs name; what was ``known`` of one stays.
+
+    ``name`` is that of the run's copy in ``inputs/fp/``. Configurations whose file is gone keep its row.
+    """
+    base = workdir.base
+    rows = {located(base, row["path"]): row for row in known}
+    sources = [_normal(path) for source in settings.configurations for path in getattr(source, "files_read", list)()]
+    gone = [path for path, row in rows.items() if "name" not in row and not path.exists()]
+    copies = {_normal(path): name for name, path in settings.labeler.shared().items()}
+    return [
+        {"path": workdir.kept(path), **_seen(path, rows.get(path)), **_name(copies.get(path))}
+        for path in dict.fromkeys([*sources, *gone, *copies])
+    ]
+
+
+def _name(copy: str | None) -> dict[str, str]:
+    return {} if copy is None else {"name": copy}
+
+
+def _seen(path: Path, known: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the digests of a file: those with which the run has taken it up."""
+    if known is not None:
+        return {name: known[name] for name in ("digest", "trimmed") if name in known}
+    return {"digest": digest_file(path), "trimmed": trimmed_digest(path)}
+
+
+def _normal(path: str | Path) -> Path:
+    return Path(os.path.normpath(path))
 
 
 def _write_configurations(aside: WorkDir, settings: Settings, first: int = 0) -> None:

@@ -100,8 +100,10 @@ def remote_name(workdir: WorkDir, record: Record) -> str:
     return f"{record.identity}-{folder.parent.name}-{folder.name}{rewound}"
 
 
-def load_plan(param: Path, machine: Path, *, old_compatible: bool = False) -> Plan:
+def load_plan(param: Path, machine: Path, *, old_compatible: bool = False, kept: frozenset[str] = frozenset()) -> Plan:
     """Read and check both files; ``old_compatible``: ``param`` may be in the older dialect.
+
+    ``kept`` are the files of which the run has copies: :func:`dpgen2_hpc.loop.contents.kept_files`.
 
     Raises
     ------
@@ -119,7 +121,7 @@ def load_plan(param: Path, machine: Path, *, old_compatible: bool = False) -> Pl
     said, more = _policies(where, configs)
     faults = [*more, *faults]
     try:
-        understood = load_param(param, _commands(where), old_compatible=old_compatible)
+        understood = load_param(param, _commands(where), old_compatible=old_compatible, kept=kept)
     except InputError as error:
         faults = [*error.faults, *faults]
     if faults or understood is None or where is None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dpgen2_hpc.loop import begin, follow
+from dpgen2_hpc.loop.contents import refuse_other_contents
 from dpgen2_hpc.loop.plan import Plan
 from dpgen2_hpc.loop.prepare import prepare
 from dpgen2_hpc.loop.step import Step
@@ -24,6 +25,8 @@ def describe_next(workdir: WorkDir, plan: Plan) -> str:
             follow.write_inputs(aside, plan)
             return _next_step(aside, plan, Record.begin(aside.root, plan.param.settings.seed))
     record = read_record(workdir.record)
+    if workdir.inputs.exists():
+        refuse_other_contents(workdir, note=False)
     changed = list(_changes(workdir, plan, record))
     if record.phase == "pending":
         with _mirror(workdir, record) as aside:

@@ -3,7 +3,7 @@
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from itertools import dropwhile
 from pathlib import Path
@@ -14,13 +14,15 @@ import numpy as np
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.masses import MASSES
 from dpgen2_hpc.dispatch.schedulers import Entry
-from dpgen2_hpc.errors import Fault, spelled
+from dpgen2_hpc.errors import Fault, InputError, spelled
 from dpgen2_hpc.explore.configurations.geometry import density, nearest_distance
 from dpgen2_hpc.inputs.param import COMMANDS
 from dpgen2_hpc.inputs.read import KeyPath
 from dpgen2_hpc.inputs.systems import Pattern
 from dpgen2_hpc.loop.follow import starting_frames
 from dpgen2_hpc.loop.plan import Plan
+from dpgen2_hpc.state.files import read_json
+from dpgen2_hpc.state.workdir import WorkDir
 
 LOOKED_AT = 10
 """Frames of a source of configurations whose distances are computed."""
@@ -84,10 +86,10 @@ class Survey:
     faults: Sequence[Fault]
 
 
-def survey(plan: Plan) -> Survey:
-    """Look at everything that the inputs name."""
+def survey(plan: Plan, workdir: WorkDir | None = None) -> Survey:
+    """Look at everything that the inputs name; the run in ``workdir``, if there is one, may have the only copies."""
     settings = plan.param.settings
-    pools = [starting_frames(settings, entry) for entry in range(len(settings.configurations))]
+    pools = [_pool(plan, entry, workdir) for entry in range(len(settings.configurations))]
     faults: list[Fault] = []
     notices = [f"{key} has no meaning here and is not followed" for key in plan.meaningless]
     name = plan.param.value["name"]
@@ -97,8 +99,11 @@ def survey(plan: Plan) -> Survey:
         *map(_data_line, plan.param.patterns),
     ]
     for entry, frames in enumerate(pools):
-        looks = Look.at(frames, dict(zip(settings.type_map, settings.masses, strict=True)))
         path: KeyPath = ("explore", "configurations", entry)
+        if isinstance(frames, Kept):
+            lines.append(f"{spelled(plan.param.document.written(path))}: {frames}")
+            continue
+        looks = Look.at(frames, dict(zip(settings.type_map, settings.masses, strict=True)))
         lines.append(f"{spelled(plan.param.document.written(path))}: {looks}")
         for text, is_fault in looks.findings():
             if is_fault:
@@ -113,6 +118,23 @@ def survey(plan: Plan) -> Survey:
         else:
             notices.append(f"{spelled(fault.path)}: {fault.message}")
     return Survey([*lines, *_numbers(plan, pools)], notices, faults)
+
+
+def _pool(plan: Plan, entry: int, workdir: WorkDir | None) -> "Sequence[Frame] | Kept":
+    """Return the starting configurations of an entry; where their files are gone, how many of them the run has.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, and no run has taken it up.
+    """
+    try:
+        return starting_frames(plan.param.settings, entry)
+    except InputError:
+        pools = read_json(workdir.pools) if workdir is not None and workdir.pools.exists() else []
+        if entry >= len(pools):
+            raise
+        return Kept(len(pools[entry]))
 
 
 def _elements(plan: Plan) -> str:
@@ -148,7 +170,7 @@ def _strange_masses(plan: Plan) -> Iterator[str]:
             yield f"{spelled(path)}: {mass:g} u for {name}, whose atoms weigh {usual:g} u: are the masses in order?"
 
 
-def _oversampled(plan: Plan, pools: Sequence[Sequence[Frame]]) -> Iterator[str]:
+def _oversampled(plan: Plan, pools: Sequence[Sized]) -> Iterator[str]:
     """Yield the groups that draw more configurations than they have, so that some run twice in an iteration."""
     for stage, groups in enumerate(plan.param.settings.stages):
         for number, group in enumerate(groups):
@@ -161,6 +183,20 @@ def _oversampled(plan: Plan, pools: Sequence[Sequence[Frame]]) -> Iterator[str]:
 
 
 # ---- configurations -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Starting configurations that only the run has: their number."""
+
+    number: int
+
+    def __len__(self) -> int:
+        """Return their number."""
+        return self.number
+
+    def __str__(self) -> str:
+        return f"{counted(self.number, 'configuration')}, in the work directory (the files are gone)"
 
 
 @dataclass(frozen=True)
@@ -292,7 +328,7 @@ def _launched(words: Sequence[str]) -> list[str]:
 # ---- numbers --------------------------------------------------------------------------------------------------------
 
 
-def _numbers(plan: Plan, pools: Sequence[Sequence[Frame]]) -> Iterator[str]:
+def _numbers(plan: Plan, pools: Sequence[Sized]) -> Iterator[str]:
     """Yield how many tasks, jobs and files the first iteration has."""
     settings = plan.param.settings
     stages = [sum(_runs(group, pools) for group in stage) for stage in settings.stages]
@@ -312,6 +348,6 @@ def _numbers(plan: Plan, pools: Sequence[Sequence[Frame]]) -> Iterator[str]:
     yield f"files: {configurations}, and about {files} files in the first iteration"
 
 
-def _runs(group: Any, pools: Sequence[Sequence[Frame]]) -> int:
+def _runs(group: Any, pools: Sequence[Sized]) -> int:
     pool = sum(len(pools[entry]) for entry in group.conf_idx)
     return len(group.sample(pool, 0, (0,))) * len(group.states())

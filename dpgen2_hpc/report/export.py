@@ -13,7 +13,7 @@ from dpgen2_hpc.data.reading import read_labels
 from dpgen2_hpc.errors import InputError, StateError
 from dpgen2_hpc.inputs.faults import unknown
 from dpgen2_hpc.state.files import fresh_folder, read_json, read_lines, storing, write_lines
-from dpgen2_hpc.state.workdir import WorkDir
+from dpgen2_hpc.state.workdir import WorkDir, located
 
 INDEX = "manifest.jsonl"
 """Says, in a folder that was exported, where each label stands and where it comes from."""
@@ -35,8 +35,9 @@ def initial(workdir: WorkDir) -> Iterator[Member]:
     StateError
         A system is not there any more, or broken.
     """
+    base = workdir.base
     for row in read_lines(workdir.initial_data):
-        for index, labels in enumerate(_read(workdir.root / row["path"])):
+        for index, labels in enumerate(_read(located(base, row["path"]))):
             yield Member(labels, {"source": row["path"], "source_index": index})
 
 

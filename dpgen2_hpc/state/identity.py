@@ -29,11 +29,6 @@ def digest_files(directory: Path, names: tuple[str, ...] | list[str]) -> Mapping
     return {name: digest_file(directory / name) for name in names}
 
 
-def last_change(folder: Path) -> float:
-    """Return when anything in a folder was last written, renamed or removed (s), as its file system has it."""
-    return max((path.stat() if path.exists() else path.lstat()).st_ctime for path in (folder, *folder.rglob("*")))
-
-
 def digest_folder(folder: Path) -> str:
     """Return one digest of all files below a folder, names included."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -70,12 +70,11 @@ class StepFolder:
     def share(self, name: str, target: Path, root: Path) -> str:
         """Link ``target`` into ``shared/`` and return its path as seen from a task's folder.
 
-        A target inside of the work directory (``root``) gets a relative link, so that the directory can be moved.
+        A target inside of or beside the work directory (``root``) gets a relative link: both can be moved together.
         """
         link = self.shared / name
         link.parent.mkdir(parents=True, exist_ok=True)
-        inside = target.is_relative_to(root)
-        link.symlink_to(os.path.relpath(target, link.parent) if inside else target)
+        link.symlink_to(os.path.relpath(target, link.parent) if is_near(target, root) else target)
         return f"../shared/{name}"
 
     def attempt(self, task: int, attempt: int) -> Path:
@@ -83,11 +82,35 @@ class StepFolder:
         return self.path / f"{self.task_name(task)}.attempt-{attempt}"
 
 
+def is_near(path: Path, root: Path) -> bool:
+    """Return whether a path lies inside of or beside the work directory ``root``: both may be moved together."""
+    folder = root if root.parent == Path(root.anchor) else root.parent
+    return path.is_relative_to(folder)
+
+
+def located(base: Path, kept: str) -> Path:
+    """Return where a kept path leads; ``base`` is :attr:`WorkDir.base`."""
+    return Path(os.path.normpath(base / kept))
+
+
 @dataclass(frozen=True)
 class WorkDir:
     """A work directory."""
 
     root: Path
+
+    @property
+    def base(self) -> Path:
+        """The folder in which kept relative paths begin: a mirror, which links to ``inputs/``, has those of the run."""
+        return self.inputs.readlink().parent if self.inputs.is_symlink() else self.root
+
+    def kept(self, path: str | Path) -> str:
+        """Return a path as it is kept: relative inside of or beside the work directory, absolute elsewhere.
+
+        A folder that holds the work directory and its inputs can be moved as a whole.
+        """
+        absolute = os.path.normpath(self.root / path)
+        return os.path.relpath(absolute, self.root) if is_near(Path(absolute), self.root) else absolute
 
     @property
     def record(self) -> Path:
@@ -103,6 +126,11 @@ class WorkDir:
     def lock(self) -> Path:
         """There while a driver lives."""
         return self.root / "lock"
+
+    @property
+    def checked(self) -> Path:
+        """What the files that were taken up looked like when their contents were last verified; may be missing."""
+        return self.root / ".checked.json"
 
     @property
     def inputs(self) -> Path:

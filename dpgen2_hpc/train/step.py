@@ -15,7 +15,7 @@ from dpgen2_hpc.state.files import read_lines
 from dpgen2_hpc.state.identity import digest_files, identity
 from dpgen2_hpc.state.ledger import DONE, LOST, Task, TaskState
 from dpgen2_hpc.state.results import TrainResult
-from dpgen2_hpc.state.workdir import Place, task_key
+from dpgen2_hpc.state.workdir import Place, located, task_key
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +81,9 @@ class TrainStep:
 
     def _dataset(self, place: Place) -> list["Data"]:
         """Return the initial systems, then the increments of earlier iterations."""
-        root = place.workdir.root
+        base = place.workdir.base
         data = [
-            Data(f"init.{number:06d}", root / row["path"], None, row["digest"])
+            Data(f"init.{number:06d}", located(base, row["path"]), None, row["digest"])
             for number, row in enumerate(read_lines(place.workdir.initial_data))
         ]
         for iteration, increment in results.increments(place.workdir, place.iteration):

@@ -54,7 +54,7 @@ CORPUS = [
     ("today", ("inputs", "init_data_sys"), ["data/*", "more/*"], ["inputs.init_data_sys[1]: 'HERE/more/*' matches no folder"]),
     ("today", ("inputs", "init_data_sys"), ["data/Al2Cu2", "data/*"], ["inputs.init_data_sys[1]: 'HERE/data/Al2Cu2' is already among the systems: it would count twice"]),
     ("today", ("inputs", "init_data_sys"), "start.lmp", ["inputs.init_data_sys: 'HERE/start.lmp' is a file; a system of deepmd/npy is a folder with type.raw"]),
-    ("today", ("inputs", "init_data_sys"), "vasp", ["inputs.init_data_sys: 'HERE/vasp' is no system of deepmd/npy: it has no type.raw, and no folder below has"]),
+    ("today", ("inputs", "init_data_sys"), "vasp", ["inputs.init_data_sys: 'HERE/vasp' is not a system of deepmd/npy: it has no type.raw, and no folder below it has one"]),
     ("today", ("inputs", "init_data_sys"), 3, ["inputs.init_data_sys: expected a string or a list of strings, found the number 3"]),
     ("today", ("inputs", "init_data_prefix"), "elsewhere", ["inputs.init_data_sys: 'HERE/elsewhere/data/*' matches no folder"]),
     ("today", ("inputs", "init_data_prefix"), 7, ["inputs.init_data_prefix: expected a string or null, found the number 7"]),

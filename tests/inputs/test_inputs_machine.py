@@ -236,7 +236,25 @@ BROKEN = {
     ),
     "a flag without its beginning": (
         resources(custom_flags=["--time=1:00:00"]),
-        ["fp.resources.custom_flags: '--time=1:00:00' would be run as a command, and is none: begin it with #SBATCH"],
+        ["fp.resources.custom_flags: '--time=1:00:00' would run as a command: begin it with #SBATCH"],
+    ),
+    "a command among the flags": (
+        resources(custom_flags=["#SBATCH --exclusive\nexport A=1"]),
+        [
+            "fp.resources.custom_flags: 'export A=1' is not a #SBATCH line and would run as a command: move it to prepend"
+        ],
+    ),
+    "a command before its comment": (
+        resources(custom_flags=["ulimit -s unlimited # -J"]),
+        [
+            "fp.resources.custom_flags: 'ulimit -s unlimited # -J' is not a #SBATCH line and would run as a command: move"
+        ],
+    ),
+    "a GPU line that is a command": (
+        resources(kwargs={"custom_gpu_line": "module load cuda"}),
+        [
+            "fp.resources.kwargs.custom_gpu_line: 'module load cuda' is not a #SBATCH line and would run as a command: mo"
+        ],
     ),
     "a flag of another batch system": (
         resources(custom_flags=["#PBS -t 0-9"]),
@@ -410,7 +428,7 @@ BROKEN = {
         machine(train={"parallelism": 0}, explore={"resources": {"custom_flags": ["-t 1"]}}, api_version="0.1"),
         [
             "train.parallelism: must be at least 1, found 0",
-            "explore.resources.custom_flags: '-t 1' would be run as a command",
+            "explore.resources.custom_flags: '-t 1' would run as a command",
             "api_version: '0.1' is DP-GEN's format before dpdispatcher",
         ],
     ),
@@ -503,6 +521,26 @@ def test_dp_gens_lists_mean_what_the_objects_mean(files):
 @pytest.mark.parametrize("version", ["1.0", "1.1", "2", "10.3.1", None])
 def test_a_version_from_1_on_is_read(files, version):
     files(machine(api_version=version))
+
+
+@pytest.mark.parametrize("flag", ["", " ", "# longer runs", "##SBATCH --time=1", "# not -J mine", "#SBATCH --time=1"])
+def test_flags_may_be_directives_comments_and_empty_lines(files, flag):
+    assert files(resources(custom_flags=[flag])).machine_value["fp"]["resources"]["custom_flags"] == [flag]
+
+
+@pytest.mark.parametrize(
+    ("flag", "advice"), [("ulimit -s unlimited", "move it to prepend_script"), ("-t 1", "remove it"), ("# why", None)]
+)
+def test_a_shell_has_no_flags_but_comments(files, flag, advice):
+    given = machine(
+        default={"machine": {**DEFAULT["machine"], "batch_type": "Shell"}}, fp={"resources": {"custom_flags": [flag]}}
+    )
+    if advice is None:
+        files(given)
+        return
+    with pytest.raises(InputError) as error:
+        files(given)
+    assert f"fp.resources.custom_flags: '{flag}' would run as a command: {advice}" in str(error.value)
 
 
 @pytest.mark.parametrize("root", [".", "./", None])

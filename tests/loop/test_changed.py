@@ -2,13 +2,15 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from dpgen2_hpc.inputs.changes import changes, held_back, rules
+from dpgen2_hpc.inputs.changes import Change, changes, held_back, rules
 from dpgen2_hpc.inputs.param import root
 from dpgen2_hpc.kinds import CHANGES
+from dpgen2_hpc.loop.follow import is_for_later
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +111,57 @@ def test_what_is_held_back_is_as_it_was():
     assert held_back(new, held) == {**old, "name": "y"}
 
 
+# ---- when a change of the next iteration may hold at once
+
+
+@pytest.mark.parametrize(
+    ("path", "step", "phase", "later"),
+    [
+        (("explore", "config", "shuffle_models"), "train", "pending", False),
+        (("explore", "config", "shuffle_models"), "train", "prepared", True),
+        (("explore", "config", "shuffle_models"), "explore", "pending", False),
+        (("explore", "config", "shuffle_models"), "explore", "prepared", True),
+        (("explore", "config", "shuffle_models"), "select", "pending", True),
+        (("explore", "convergence", "level_f_lo"), "explore", "pending", False),
+        (("explore", "convergence", "level_f_lo"), "explore", "submitted", True),
+        (("explore", "convergence", "level_f_lo"), "select", "pending", False),
+        (("explore", "convergence", "level_f_lo"), "select", "prepared", True),
+        (("explore", "convergence", "level_f_lo"), "fp", "pending", True),
+        (("train", "numb_models"), "train", "pending", False),
+        (("train", "numb_models"), "explore", "pending", True),
+        (("train", "template_script"), "select", "pending", True),
+    ],
+)
+def test_a_change_waits_where_a_step_of_the_iteration_has_used_the_value(path, step, phase, later):
+    stands = SimpleNamespace(step=step, phase=phase, iteration=0)
+    assert is_for_later(Change(path, 1, 2, "next"), stands) is later
+    assert not is_for_later(Change(path, 1, 2, "now"), stands)
+
+
 # ---- whole runs
+
+
+@pytest.mark.parametrize("step", ["explore", "select"])
+def test_after_a_rewind_other_levels_hold_for_the_step_that_is_repeated(project, step):
+    project.param["explore"]["max_numb_iter"] = 1
+    assert project.run().returncode == 4
+    done = project.verb("rewind", "-C", str(project.work), step)
+    assert done.returncode == 0, output(done)
+    project.param["explore"]["convergence"]["level_f_lo"] = 0.06
+    project.param["train"]["template_script"]["training"]["numb_steps"] = 30
+    project.param["explore"]["max_numb_iter"] = 2
+    shown = project.run("--dry-run").stdout
+    assert "would follow the change: explore.convergence.level_f_lo: 0.05 → 0.06" in shown
+    assert "from the next iteration on: train.template_script.training.numb_steps: 20 → 30" in shown
+    done = project.run()
+    assert done.returncode in (0, 4), output(done)
+    rows = project.status()["iterations"]
+    assert [row["level_f_lo"] for row in rows] == [0.06] * len(rows)
+    inputs = [
+        json.loads(path.read_text()) for path in sorted(project.work.glob("iter-*/00.train/task.0000/input.json"))
+    ]
+    assert [one["training"]["numb_steps"] for one in inputs] == [20, 30][: len(inputs)]
+    assert len(inputs) == 2
 
 
 def test_levels_hold_from_the_next_iteration_on(project):

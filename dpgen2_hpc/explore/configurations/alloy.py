@@ -115,7 +115,7 @@ class Alloy:
 
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what is wrong with lattice, replicate and concentration."""
-        yield from ((("lattice",), problem) for problem in self._lattice_problems())
+        yield from ((("lattice",), problem) for problem in self._lattice_problems(context))
         if len(self.replicate) != 3:
             yield ("replicate",), "expected is one number, or one for each of the three directions"
         elif self.numb_confs * prod(self.replicate) > MOST_ATOMS:
@@ -124,12 +124,13 @@ class Alloy:
         for row in self.concentrations:
             yield from ((("concentration",), problem) for problem in _concentration_problems(row, context.type_map))
 
-    def _lattice_problems(self) -> Iterator[str]:
+    def _lattice_problems(self, context: CheckContext) -> Iterator[str]:
         name, size = self.lattice if len(self.lattice) == 2 else (None, None)
         if Path(str(name)).name in LATTICES and isinstance(size, str) and not Path(str(name)).exists():
             yield f"the constant stands in quotes, which makes it the format of a file: write {size}, a number in Å"
         elif isinstance(name, str) and isinstance(size, str):
-            yield from _file_problems(name, size)
+            if Path(name).exists() or not context.has_kept(name):
+                yield from _file_problems(name, size)
         elif not isinstance(name, str) or not isinstance(size, int | float) or isinstance(size, bool):
             yield "expected is [name, constant in Å] or [file, format]"
         elif name not in LATTICES:

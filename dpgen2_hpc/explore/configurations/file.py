@@ -77,7 +77,7 @@ class Files:
             yield ("files",), "must not be empty"
         for index, pattern in enumerate(self.files):
             matches = _matches(pattern)
-            if not matches:
+            if not matches and not context.has_kept(pattern):
                 yield ("files", index), f"'{pattern}' matches no file"
             for path in matches:
                 yield from ((("files", index), problem) for problem in self._problems(path, context.type_map))
