@@ -183,9 +183,12 @@ class AbacusLabeler:
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in the log, on the frame that the log speaks of."""
         text = foreign.text_of(directory / OUTPUT)
-        _refuse_unconverged(text)
-        labels = foreign.read(directory, "abacus/scf")
-        return replace(labels, frame=_frame(text, labels.frame))
+        try:
+            _refuse_unconverged(text)
+            labels = foreign.read(directory, "abacus/scf")
+            return replace(labels, frame=_frame(text, labels.frame))
+        except (ValueError, LookupError, AttributeError, OverflowError) as error:
+            raise OutputError(f"'{OUTPUT}' is not whole: {error!r}") from error
 
 
 def _words(text: str) -> dict[str, str]:

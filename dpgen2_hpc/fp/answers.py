@@ -11,6 +11,7 @@ import numpy as np
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.data.outputs import read_output_text
 from dpgen2_hpc.errors import LabelRefused, OutputError
 
 INPUT, OUTPUT = "input.json", "output.json"
@@ -50,12 +51,12 @@ def answer(question: Mapping[str, Any], energy: float, forces: Any, virial: Any)
 def read(directory: Path) -> Labels:
     """Return the label that the program wrote."""
     output = _read_output(directory / OUTPUT)
-    question = json.loads((directory / INPUT).read_text())
+    question = _read_output(directory / INPUT)
     try:
         if not output["converged"]:
             raise LabelRefused(f"the calculator did not converge: {output['message']}")
         return _labels(output, periodic=question["periodic"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise OutputError(f"'{OUTPUT}' is not whole: {error!r}") from error
 
 
@@ -67,8 +68,6 @@ def _labels(output: Mapping[str, Any], *, periodic: bool) -> Labels:
 
 def _read_output(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise OutputError(f"there is no '{path.name}'") from error
-    except ValueError as error:
+        return json.loads(read_output_text(path))
+    except (ValueError, RecursionError) as error:
         raise OutputError(f"'{path.name}' is broken: {error}") from error

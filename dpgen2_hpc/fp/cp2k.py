@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.data.outputs import read_output_text
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp import foreign, settings
 from dpgen2_hpc.fp.sections import Section, kinds, merge, parse
@@ -188,12 +189,12 @@ class Cp2kLabeler:
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in the output."""
         text = foreign.text_of(directory / OUTPUT)
-        _refuse_unconverged(text)
-        _refuse_other_units(text)
         try:
-            asked = parse((directory / INPUT).read_text()).at("FORCE_EVAL", "SUBSYS", "CELL")
+            _refuse_unconverged(text)
+            _refuse_other_units(text)
+            asked = parse(read_output_text(directory / INPUT)).at("FORCE_EVAL", "SUBSYS", "CELL")
             return _labels(text, asked)
-        except (ValueError, IndexError, KeyError, OSError) as error:
+        except (ValueError, LookupError, AttributeError, OverflowError) as error:
             raise OutputError(f"'{OUTPUT}' is not whole: {error!r}") from error
 
 

@@ -11,6 +11,7 @@ import dargs
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.data.many import read_many
+from dpgen2_hpc.data.outputs import open_output
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp import foreign, settings
 from dpgen2_hpc.fp.reading import NoLabel, read_each
@@ -115,8 +116,8 @@ class CustomLabeler:
                 raise found
             return found
         path = directory / self.output_fn
-        if not path.exists():
-            raise OutputError(f"there is no '{self.output_fn}'")
+        if not path.is_dir():
+            open_output(path).close()
         return foreign.read(path, self.output_fmt)
 
     def read_all(self, directories: Sequence[Path]) -> list[Labels | NoLabel]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.data.outputs import LIMIT, OF_THE_TASK, open_output, read_output_text
 from dpgen2_hpc.errors import LabelRefused, OutputError
 
 
@@ -35,6 +36,8 @@ def read(path: Path, fmt: str, **more: Any) -> Labels:
         if frames == 1:
             return _labels(data)
     except Exception as error:  # parsers of text raise whatever a torn text makes of them
+        if isinstance(error, OSError) and error.errno is not None and error.errno not in OF_THE_TASK:
+            raise
         raise OutputError(f"'{path.name}' cannot be read as {fmt}: {error!r}") from error
     if frames == 0:
         raise LabelRefused(f"'{path.name}' holds no converged frame")
@@ -46,10 +49,13 @@ def _refuse_torn(path: Path) -> None:
 
     What ends with a bracket is JSON or XML, whose parsers know by themselves.
     """
-    if not path.is_file():
+    if path.is_dir():
         return
-    with path.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 1000))
+    with open_output(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > LIMIT:
+            raise OutputError(f"'{path.name}' has {size} bytes, more than the {LIMIT} that are read")
+        file.seek(max(0, size - 1000))
         end = file.read()
     if b"\0" not in end and not end.endswith((b"\n", b">", b"}", b"]")):
         raise OutputError(f"'{path.name}' ends in the middle of a line: the run was cut")
@@ -63,10 +69,7 @@ def text_of(path: Path) -> str:
     OutputError
         There is none.
     """
-    try:
-        text = path.read_text(errors="replace")
-    except FileNotFoundError as error:
-        raise OutputError(f"there is no '{path.name}'") from error
+    text = read_output_text(path)
     return text[: text.rfind("\n") + 1]
 
 

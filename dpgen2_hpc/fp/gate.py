@@ -117,12 +117,35 @@ def _unlike(labels: Labels, wanted: Frame, *, has_virial: bool) -> str | None:
     """Return what is wrong with a label before one looks at its numbers."""
     if labels.frame.symbols != wanted.symbols:
         return "the atoms are not those that were asked for, or not in that order"
+    if np.shape(labels.forces)[:1] != np.shape(wanted.coords)[:1]:
+        forces = len(labels.forces) if np.shape(labels.forces) else "no"
+        return f"there are {forces} forces for {len(wanted.symbols)} atoms"
+    malformed = _malformed(labels)
+    if malformed:
+        return malformed
     if wanted.periodic and not labels.frame.periodic:
         return "it was computed without periodicity, which the frame has"
     if wanted.periodic and labels.virial is None and has_virial:
         return "the output has no virial: was it cut, or is the stress not asked for?"
-    if labels.forces.shape != wanted.coords.shape:
-        return f"there are {len(labels.forces)} forces for {len(wanted.symbols)} atoms"
+    return None
+
+
+def _malformed(labels: Labels) -> str | None:
+    """Return which array of a label has another shape than its atoms ask for, or does not hold real numbers."""
+    atoms = len(labels.frame.symbols)
+    arrays = {
+        "energy": (labels.energy, ()),
+        "forces": (labels.forces, (atoms, 3)),
+        "coordinates": (labels.frame.coords, (atoms, 3)),
+        "cell": (labels.frame.cell, (3, 3)),
+        **({} if labels.virial is None else {"virial": (labels.virial, (3, 3))}),
+    }
+    for name, (value, shape) in arrays.items():
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiu":
+            return f"the {name} are not real numbers" if name != "energy" else "the energy is not a real number"
+        if array.shape != shape:
+            return f"{name}: the shape is {array.shape}, for {atoms} atoms it must be {shape}"
     return None
 
 

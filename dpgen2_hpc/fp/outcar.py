@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
+from dpgen2_hpc.data.outputs import read_output
 from dpgen2_hpc.errors import LabelRefused, OutputError
 
 ENERGY = b"free  energy   TOTEN  ="
@@ -53,10 +54,7 @@ def read_outcar(path: Path) -> Labels:
     Unknown
         The file has another form than VASP 5 and 6 write.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise OutputError(f"there is no '{path.name}'") from error
+    data = read_output(path)
     scf, table = data.find(HEAD), data.rfind(STEP)
     end = data.find(ENERGY, max(0, table))
     if scf < 0 or end < 0:

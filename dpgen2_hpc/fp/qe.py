@@ -224,10 +224,10 @@ class QeLabeler:
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in the output."""
         text = foreign.text_of(directory / OUTPUT)
-        _refuse_unconverged(text)
         try:
+            _refuse_unconverged(text)
             return _labels(text)
-        except (ValueError, IndexError, AttributeError) as error:
+        except (ValueError, LookupError, AttributeError, OverflowError) as error:
             raise OutputError(f"'{OUTPUT}' is not whole: {error!r}") from error
 
 

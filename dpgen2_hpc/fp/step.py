@@ -12,7 +12,7 @@ from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.data.reading import read_frames
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp.gate import Gate
-from dpgen2_hpc.fp.reading import NoLabel, read_all
+from dpgen2_hpc.fp.reading import NoLabel, read_all, read_label
 from dpgen2_hpc.kinds import Labeler
 from dpgen2_hpc.state import results
 from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_lines, write_json, write_lines
@@ -70,8 +70,9 @@ class FpStep:
 
     def judge(self, place: Place, task: int, directory: Path, exit_code: int | None) -> str | None:
         """Accept a label; one that the gate refuses is a result too, and not tried again by itself."""
+        where = task_key(place.iteration, self.name, task)
         try:
-            self.gate.read(self.labeler, directory, _selected(place)[task][1])
+            read_label(self.gate, self.labeler, where, directory, _selected(place)[task][1])
         except LabelRefused as error:
             return str(error)
         except OutputError as error:
@@ -100,7 +101,8 @@ class FpStep:
             task.index: OutputError(task.why or "the task is broken") for task in tasks if task.verdict != DONE
         }
         done = [task.index for task in tasks if task.verdict == DONE]
-        found.update(zip(done, read_all(self.labeler, [folder.task(index) for index in done]), strict=True))
+        where = f"{folder.path.parent.name}/{folder.path.name}"
+        found.update(zip(done, read_all(self.labeler, [folder.task(index) for index in done], where), strict=True))
         read = [(index, labels) for index, labels in found.items() if isinstance(labels, Labels)]
         wanted = [frames[index] for index, _ in read]
         judged = self.gate.judge([labels for _, labels in read], wanted, has_virial=self.labeler.has_virial)

@@ -187,7 +187,7 @@ class VaspLabeler:
         try:
             return _outcar(directory / "OUTCAR")
         except OutputError:
-            if not (directory / "vasprun.xml").exists():
+            if not (directory / "vasprun.xml").is_file():
                 raise
             return foreign.read(directory / "vasprun.xml", "vasp/xml")
 
