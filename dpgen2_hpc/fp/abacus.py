@@ -12,7 +12,7 @@ import numpy as np
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import LabelRefused, OutputError
-from dpgen2_hpc.fp import foreign, settings
+from dpgen2_hpc.fp import foreign, running, settings
 from dpgen2_hpc.fp.writing import mesh, runs, table
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
@@ -100,6 +100,11 @@ class AbacusLabeler:
         """Return the settings with absolute paths."""
         keys = (("inputs_config", "pp_files"), ("inputs_config", "orb_files"))
         return settings.absolute(given, folder, *keys)
+
+    @classmethod
+    def physics(cls, given: Mapping[str, Any]) -> Any:
+        """Return what of the settings a label depends on; see :mod:`dpgen2_hpc.fp.running`."""
+        return running.abacus(given["inputs_config"])
 
     @classmethod
     def from_settings(cls, given: Mapping[str, Any]) -> Self:

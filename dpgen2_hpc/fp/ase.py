@@ -15,7 +15,7 @@ import dargs
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
-from dpgen2_hpc.fp import answers, settings
+from dpgen2_hpc.fp import answers, running, settings
 from dpgen2_hpc.fp.answers import INPUT, OUTPUT
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
@@ -47,6 +47,11 @@ class AseLabeler:
                 None, "A Python with ase, the calculator and dpgen2_hpc; default: the one that runs the driver."
             ),
         ]
+
+    @classmethod
+    def physics(cls, given: Mapping[str, Any]) -> Any:
+        """Return what of the settings a label depends on; see :mod:`dpgen2_hpc.fp.running`."""
+        return running.ase(given["inputs_config"])
 
     @classmethod
     def from_settings(cls, given: Mapping[str, Any]) -> Self:

@@ -14,7 +14,7 @@ from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.data.outputs import read_output_text
 from dpgen2_hpc.errors import LabelRefused, OutputError
-from dpgen2_hpc.fp import foreign, settings
+from dpgen2_hpc.fp import foreign, running, settings
 from dpgen2_hpc.fp.sections import Section, kinds, merge, parse
 from dpgen2_hpc.fp.writing import table
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
@@ -114,6 +114,11 @@ class Cp2kLabeler:
     def resolved(cls, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         """Return the settings with absolute paths."""
         return settings.absolute(given, folder, ("inputs_config", "files"))
+
+    @classmethod
+    def physics(cls, given: Mapping[str, Any]) -> Any:
+        """Return what of the settings a label depends on; see :mod:`dpgen2_hpc.fp.running`."""
+        return running.cp2k(given["inputs_config"])
 
     @classmethod
     def from_settings(cls, given: Mapping[str, Any]) -> Self:

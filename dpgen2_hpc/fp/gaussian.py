@@ -13,7 +13,7 @@ import numpy as np
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import LabelRefused, OutputError
-from dpgen2_hpc.fp import foreign, settings
+from dpgen2_hpc.fp import foreign, running, settings
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
 INPUT, OUTPUT = "label.gjf", "label.log"
@@ -88,6 +88,11 @@ class GaussianLabeler:
             ),
             settings.run_config("g16", "The program.", post),
         ]
+
+    @classmethod
+    def physics(cls, given: Mapping[str, Any]) -> Any:
+        """Return what of the settings a label depends on; see :mod:`dpgen2_hpc.fp.running`."""
+        return running.gaussian(given["inputs_config"])
 
     @classmethod
     def from_settings(cls, given: Mapping[str, Any]) -> Self:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import LabelRefused, OutputError
-from dpgen2_hpc.fp import foreign, namelists, settings
+from dpgen2_hpc.fp import foreign, namelists, running, settings
 from dpgen2_hpc.fp.namelists import Namelists
 from dpgen2_hpc.fp.writing import mesh, table
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
@@ -98,6 +98,11 @@ class QeLabeler:
     def resolved(cls, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         """Return the settings with absolute paths."""
         return settings.absolute(given, folder, ("inputs_config", "pp_files"))
+
+    @classmethod
+    def physics(cls, given: Mapping[str, Any]) -> Any:
+        """Return what of the settings a label depends on; see :mod:`dpgen2_hpc.fp.running`."""
+        return running.pwscf(given["inputs_config"])
 
     @classmethod
     def from_settings(cls, given: Mapping[str, Any]) -> Self:

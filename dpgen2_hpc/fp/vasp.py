@@ -12,7 +12,7 @@ import dargs
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import OutputError
-from dpgen2_hpc.fp import foreign, incar, settings
+from dpgen2_hpc.fp import foreign, incar, running, settings
 from dpgen2_hpc.fp.outcar import Unknown, read_outcar
 from dpgen2_hpc.fp.writing import link_shared, mesh, put, runs, table
 from dpgen2_hpc.inputs.incar import number, tags, true
@@ -104,6 +104,11 @@ class VaspLabeler:
     def resolved(cls, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         """Return the settings with absolute paths."""
         return settings.absolute(given, folder, ("inputs_config", "pp_files"))
+
+    @classmethod
+    def physics(cls, given: Mapping[str, Any]) -> Any:
+        """Return what of the settings a label depends on; see :mod:`dpgen2_hpc.fp.running`."""
+        return running.vasp(given["inputs_config"])
 
     @classmethod
     def from_settings(cls, given: Mapping[str, Any]) -> Self:

@@ -2,11 +2,12 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dargs
 
+from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import spelled
 from dpgen2_hpc.inputs.read import KeyPath
 
@@ -40,6 +41,21 @@ class Change:
 def changes(tree: dargs.Argument, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
     """Return what differs between two understood inputs; the class of each field stands in the tree."""
     return list(_differences(tree, old, new, (), REFUSED))
+
+
+def relaxed(found: Sequence[Change], old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
+    """Return changes of which those that no label depends on may be followed at once: how a code converges, and runs.
+
+    The labeler says what of its settings the labels depend on (``physics``); where that is the same, so are the labels.
+    """
+    labels = [change for change in found if change.rule == LABELS and change.path[0] == "fp"]
+    if not labels or old["fp"]["type"] != new["fp"]["type"]:
+        return list(found)
+    physics = getattr(kinds.load("fp", new["fp"]["type"]), "physics", None)
+    if physics is None or physics(old["fp"]) != physics(new["fp"]):
+        return list(found)
+    own = {change.path for change in labels if "inputs_config" in change.path}
+    return [replace(change, rule=NOW) if change.path in own else change for change in found]
 
 
 def rules(tree: dargs.Argument) -> Iterator[tuple[KeyPath, Any, str]]:

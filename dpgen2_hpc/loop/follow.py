@@ -12,7 +12,7 @@ import numpy as np
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.reading import read_frames
 from dpgen2_hpc.errors import InputError
-from dpgen2_hpc.inputs.changes import APPEND, LABELS, NEXT, NOW, Change, changes, held_back
+from dpgen2_hpc.inputs.changes import APPEND, LABELS, NEXT, NOW, Change, changes, held_back, relaxed
 from dpgen2_hpc.inputs.param import Settings, root
 from dpgen2_hpc.loop.contents import digest_system, trimmed_digest
 from dpgen2_hpc.loop.paths import kept_machine, kept_param
@@ -43,7 +43,8 @@ CONFIGURATIONS = 9
 def pending_changes(workdir: WorkDir, plan: Plan) -> list[Change]:
     """Return what differs between the inputs that the run follows and those that were given now."""
     folder, old = plan.param.folder, read_json(workdir.param)
-    return changes(root(), kept_param(workdir, old, folder), kept_param(workdir, plan.param.value, folder))
+    before, after = (kept_param(workdir, value, folder) for value in (old, plan.param.value))
+    return relaxed(changes(root(), before, after), before, after)
 
 
 def follow(workdir: WorkDir, plan: Plan, record: Record) -> Plan:

@@ -1,0 +1,108 @@
+"""What a label depends on, and what it does not: how a code converges and runs may change at any time."""
+
+import pytest
+
+from dpgen2_hpc import kinds
+from dpgen2_hpc.fp import running
+
+INCAR = "ENCUT = 400\nEDIFF = 1E-6 ! tight\nISMEAR=0; SIGMA = 0.1\nKSPACING = 0.2\n"
+PW = "&control\n pseudo_dir='x'\n/\n&system\n ecutwfc = 40\n/\n&electrons\n conv_thr = 1d-8, mixing_beta = 0.7\n/\n"
+CP2K = """&GLOBAL
+  PRINT_LEVEL MEDIUM
+&END GLOBAL
+&FORCE_EVAL
+  &DFT
+    BASIS_SET_FILE_NAME BASIS
+    &SCF
+      EPS_SCF 1e-7
+      MAX_SCF 50
+      &OT
+        PRECONDITIONER FULL_ALL
+      &END OT
+      &OUTER_SCF
+        MAX_SCF 5
+        EPS_SCF 1e-7
+      &END OUTER_SCF
+    &END SCF
+  &END DFT
+&END FORCE_EVAL
+"""
+ABACUS = "INPUT_PARAMETERS\necutwfc 100\nscf_thr 1e-7\nmixing_beta 0.4 # slow\n"
+
+
+def vasp(text):
+    return running.vasp({"incar": text, "kspacing": None})
+
+
+def pw(text, **more):
+    return running.pwscf({"template": text, **more})
+
+
+def cp2k(text):
+    return running.cp2k({"inp_file": text, "sections": {}, "files": []})
+
+
+def abacus(text):
+    return running.abacus({"input_file": text})
+
+
+def gaussian(keywords, **more):
+    return running.gaussian({"keywords": keywords, **more})
+
+
+def ase(**kwargs):
+    return running.ase({"calculator": "tblite.ase.TBLite", "kwargs": kwargs})
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (vasp(INCAR), vasp(INCAR + "NELM = 200\nALGO = All\nAMIX = 0.1\nNCORE = 4\nKPAR=2\nLWAVE = .FALSE.\n")),
+        (vasp(INCAR), vasp(INCAR.replace(" ! tight", "") + "\n\n# a comment\nICHARG = 1\n")),
+        (vasp(INCAR), vasp("SIGMA = 0.1\nkspacing = 0.2\nEDIFF = 1E-6\nENCUT  =  400\nISMEAR = 0")),
+        (pw(PW), pw(PW.replace("mixing_beta = 0.7", "electron_maxstep = 300\n mixing_mode='local-TF'"))),
+        (pw(PW), pw(PW.replace("pseudo_dir='x'", "pseudo_dir='x', disk_io='none', max_seconds=3600"))),
+        (pw(None, electrons={"conv_thr": 1e-8}), pw(None, electrons={"conv_thr": 1e-8, "electron_maxstep": 300})),
+        (cp2k(CP2K), cp2k(CP2K.replace("MAX_SCF 50", "MAX_SCF 300").replace("MAX_SCF 5\n", "MAX_SCF 20\n"))),
+        (cp2k(CP2K), cp2k(CP2K.replace("FULL_ALL", "FULL_KINETIC").replace("MEDIUM", "HIGH"))),
+        (
+            abacus(ABACUS),
+            abacus(ABACUS.replace("0.4 # slow", "0.1") + "scf_nmax 500\nks_solver dav\nout_chg 1\nkpar 2\n"),
+        ),
+        (gaussian("force b3lyp/6-31g scf=(xqc,maxcycle=200)", nproc=4), gaussian("Force B3LYP/6-31G", nproc=16)),
+        (gaussian("force b3lyp scf=tight"), gaussian("force b3lyp scf=tight")),
+        (ase(method="GFN2-xTB", max_iterations=250), ase(method="GFN2-xTB", max_iterations=500)),
+    ],
+)
+def test_how_a_code_converges_and_runs_is_not_physics(before, after):
+    assert before == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (vasp(INCAR), vasp(INCAR.replace("400", "500"))),
+        (vasp(INCAR), vasp(INCAR.replace("1E-6", "1E-4"))),
+        (vasp(INCAR), vasp(INCAR + "ICHARG = 11\n")),
+        (vasp(INCAR), vasp(INCAR + "LREAL = Auto\n")),
+        (pw(PW), pw(PW.replace("1d-8", "1d-4"))),
+        (pw(PW), pw(PW.replace("ecutwfc = 40", "ecutwfc = 60"))),
+        (pw(PW), pw(PW + "K_POINTS automatic\n2 2 2 0 0 0\n")),
+        (cp2k(CP2K), cp2k(CP2K.replace("EPS_SCF 1e-7", "EPS_SCF 1e-4"))),
+        (cp2k(CP2K), cp2k(CP2K.replace("FILE_NAME BASIS", "FILE_NAME basis"))),
+        (abacus(ABACUS), abacus(ABACUS.replace("1e-7", "1e-4"))),
+        (gaussian("force b3lyp scf=tight"), gaussian("force b3lyp")),
+        (gaussian("force b3lyp"), gaussian("force pbe1pbe")),
+        (ase(method="GFN2-xTB"), ase(method="GFN1-xTB")),
+    ],
+)
+def test_what_a_label_is_stays_physics(before, after):
+    assert before != after
+
+
+CYCLES = {"vasp", "qe", "cp2k", "fpop_cp2k", "abacus", "fpop_abacus", "gaussian", "ase"}
+
+
+@pytest.mark.parametrize("kind", kinds.OWN["fp"])
+def test_every_code_with_a_self_consistent_cycle_says_what_its_labels_depend_on(kind):
+    assert hasattr(kinds.load("fp", kind), "physics") == (kind in CYCLES)
