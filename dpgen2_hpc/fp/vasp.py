@@ -170,8 +170,7 @@ class VaspLabeler:
         for name, text in texts.items():
             put(f"{folder}/{name}", text)
         texts["INCAR"] = self.incar.rstrip() + "\n" + lines
-        which = hashlib.sha256(lines.encode()).hexdigest()[:8] if lines else ""
-        link_shared(folder, "INCAR", which, texts["INCAR"].encode)
+        link_shared(folder, "INCAR", hashlib.sha256(texts["INCAR"].encode()).hexdigest()[:8], texts["INCAR"].encode)
         link_shared(folder, "POTCAR", "-".join(kinds), lambda: _potcar(folder, kinds), 0o600)
         told = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
         return {**told, "POTCAR": "+".join(kinds)}  # the step knows what each element's is

@@ -47,12 +47,14 @@ def put(path: str, text: str) -> None:
 def link_shared(directory: str, name: str, which: str, content: Callable[[], bytes], mode: int = 0o644) -> None:
     """Link a file of a task's folder to the one in ``../shared/``, which the first task that asks for it writes.
 
-    There may be several of the name: ``which`` tells them apart.
+    There may be several of the name: ``which`` distinguishes them, a digest of what is in them. So an attempt that is
+    written from changed settings gets a file of its own, and jobs that run keep theirs.
     """
     target = f"../shared/{name}.{which}" if which else f"../shared/{name}"
     shared = f"{directory}/{target}"
     if not os.path.exists(shared):  # noqa: PTH110  (tasks come in thousands, and a Path costs more than the call)
-        _write(shared, content(), mode)
+        _write(f"{shared}.half", content(), mode)
+        os.rename(f"{shared}.half", shared)
     os.symlink(target, f"{directory}/{name}")
 
 

@@ -61,7 +61,34 @@ def test_an_unconverged_label_is_dropped_with_its_reason_and_path(vasp):
     assert (vasp.work / rows[0]["path"] / "OUTCAR").exists()
     card = vasp.verb("why", "-C", str(vasp.work), rows[0]["key"]).stdout
     assert "NELM = 3 steps: not converged\n       the SCF cycle did not converge\n" in card
-    assert "what helps: raise NELM" in card
+    assert "fix: raise NELM" in card
+
+
+def test_raising_nelm_is_followed_and_the_rejected_labels_are_accepted_after_a_retry(vasp):
+    incar = vasp.folder / "vasp/INCAR"
+    physics = incar.read_text()
+    incar.write_text(f"{physics}\nNELM = 3\n")
+    assert vasp.run().returncode == 4
+    incar.write_text(f"{physics}\nNELM = 60\nALGO = Normal\n")
+    keys = [f"iter-000000--run-fp-{task:06d}" for task in range(3)]
+    assert vasp.verb("retry", "-C", str(vasp.work), *keys).returncode == 0
+    done = vasp.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert vasp.result(0, "03.fp")["labelled"] == 3
+    fp = vasp.work / "iter-000000/03.fp"
+    assert "NELM = 60" in (fp / "task.000000/INCAR").read_text()
+    assert "NELM = 3" in (fp / "task.000000.attempt-1/INCAR").read_text()
+
+
+def test_another_cutoff_is_still_refused_and_the_message_says_how_to_go_on(vasp):
+    incar = vasp.folder / "vasp/INCAR"
+    incar.write_text(f"{incar.read_text()}\nNELM = 3\n")
+    assert vasp.run().returncode == 4
+    incar.write_text(f"ENCUT = 123\n{incar.read_text()}\nNELM = 60\n")  # of two, VASP takes the first
+    done = vasp.run()
+    assert done.returncode == 2
+    assert "Change it back, or begin another run" in done.stderr
+    assert "retry KEY" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -89,10 +116,10 @@ def test_what_a_code_says_in_its_own_output_is_shown_and_helps(project):
     assert done.returncode == 4
     task = project.work / "iter-000000/03.fp/task.000000"
     for said in (done.stdout, project.verb("why", "-C", str(project.work), "iter-000000--run-fp-000000").stdout):
-        assert f"the last lines of {task / 'output'}:\n" in said
+        assert f"{task.relative_to(project.work) / 'output'}:\n" in said
         assert "    file Cu.UPF not found" in said
     assert "       a pseudopotential is missing or no UPF" in said
-    assert "what helps: look at fp.inputs_config.pp_files" in said
+    assert "fix: look at fp.inputs_config.pp_files" in said
 
 
 def test_a_changed_incar_is_shown_and_refused_on_resume(vasp):
