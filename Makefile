@@ -44,7 +44,7 @@ demo: $(VENV)/.full
 clean-demo:
 	@if [ -e demo/.made ]; then \
 		case "$$($(VENV)/bin/dpgen2-hpc status -C demo --json 2>/dev/null || true)" in \
-			*'"status": "running"'*) echo "The demo is running: end it first." >&2; exit 1 ;; \
+			*'"status": "running"'* | *'"status": "waiting"'*) echo "The demo is running: end it first." >&2; exit 1 ;; \
 		esac; \
 		rm -rf demo; \
 	fi
