@@ -276,3 +276,26 @@ def test_a_real_training_that_was_killed_goes_on_from_its_checkpoint(tmp_path):
     )
     assert first >= step, log[-500:]
     assert (task.with_name("task.0000.attempt-1") / "task.log").exists()
+
+
+def test_a_real_iteration_in_another_folder_comes_back_whole(tmp_path):
+    """LocalContext: what dp train leaves has links (model.ckpt.* to the newest checkpoint); they come back as links."""
+    path = need("dp", "lmp")
+    project = Project(tmp_path)
+    project.env["PATH"] = f"{path}:{os.environ['PATH']}"  # no stand-ins
+    _real(project)
+    project.param["train"]["template_script"]["training"].update(numb_steps=20, disp_freq=10, save_freq=10)
+    project.machine["default"]["machine"] = {
+        "batch_type": "Shell",
+        "context_type": "LocalContext",
+        "remote_root": str(tmp_path / "remote"),
+    }
+    project.machine["default"]["resources"]["envs"] = THREADS
+    done = project.run(timeout=500)
+    assert done.returncode == 0, done.stdout + done.stderr
+    training = project.work / "iter-000000/00.train/task.0000"
+    links = {path.name: str(path.readlink()) for path in training.glob("model.ckpt.*")}
+    assert links["model.ckpt.index"] == "model.ckpt-20.index"
+    assert (training / "model.ckpt.index").exists()
+    assert not list(tmp_path.glob("remote/*/task.0000/frozen_model.pb"))
+    assert project.status()["iterations"][0]["labelled"] == 3

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from dpgen2_hpc.data.outputs import printable
+
 LIVE = 15
 """Log level of lines that a terminal overwrites and a file does not get."""
 
@@ -23,6 +25,19 @@ class TerminalHandler(logging.StreamHandler[TextIO]):
         self.flush()
 
 
+def shown(text: str) -> str:
+    """Return a text whose lines a terminal shows and does not obey."""
+    return "\n".join(map(printable, text.splitlines()))
+
+
+class Printable(logging.Formatter):
+    """Escapes control characters: messages quote what programs, schedulers and file names say."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as lines that a terminal shows and does not obey."""
+        return shown(super().format(record))
+
+
 @contextmanager
 def logging_to(log: Path | None) -> Iterator[None]:
     """Send the program's log to standard output and, if given, to the end of ``log``."""
@@ -35,7 +50,7 @@ def logging_to(log: Path | None) -> Iterator[None]:
         handlers[-1].setLevel(logging.INFO)
     logger.setLevel(LIVE)
     for handler in handlers:
-        handler.setFormatter(logging.Formatter(FORMAT, "%Y-%m-%d %H:%M:%S"))
+        handler.setFormatter(Printable(FORMAT, "%Y-%m-%d %H:%M:%S"))
         logger.addHandler(handler)
     try:
         yield

@@ -28,9 +28,14 @@ def run(arguments: argparse.Namespace) -> int:
 def _range(text: str, finished: int) -> range:
     """Return the iterations of ``A-B`` (B not included) or ``A``."""
     first, dash, last = text.partition("-")
-    if not first.isdigit() or (dash and not last.isdigit()):
+    if not _is_number(first) or (dash and not _is_number(last)):
         raise InputError(f"--iterations is '{text}'; expected is 3, or 0-3 for the iterations 0, 1 and 2")
     found = range(int(first), int(last) if dash else int(first) + 1)
     if not found or found.stop > finished:
         raise InputError(f"--iterations is '{text}'; this run has finished {finished} iterations, numbered from 0 on")
     return found
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a text is a whole number in plain digits; ``²`` is a digit to Python, and not a number."""
+    return text.isascii() and text.isdigit()

@@ -1,6 +1,5 @@
 """The first training systems: which folders ``init_data_sys`` stands for, and whether they can be learned from."""
 
-import glob
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dpgen2_hpc.data.patterns import matches
 from dpgen2_hpc.data.reading import SystemSummary, inspect
 from dpgen2_hpc.inputs.read import KeyPath
 
@@ -80,7 +80,7 @@ def _folders(pattern: Path, kept: AbstractSet[str]) -> Iterator[Path]:
 
     A plain file that a wildcard happens to match is no system, and is passed over.
     """
-    for name in sorted(glob.glob(str(pattern), recursive=True)):  # noqa: PTH207  (patterns may be absolute)
+    for name in matches(pattern):
         found = Path(name)
         if _is_kept(found, kept) or (found / MARK).exists():
             yield found

@@ -1,6 +1,5 @@
 """Starting configurations from files."""
 
-import glob
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import dargs
 import numpy as np
 
 from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.data.patterns import matches
 from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.explore.configurations.reading import read
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
@@ -76,15 +76,15 @@ class Files:
         if not self.files:
             yield ("files",), "must not be empty"
         for index, pattern in enumerate(self.files):
-            matches = _matches(pattern)
-            if not matches and not context.has_kept(pattern):
+            found = matches(pattern)
+            if not found and not context.has_kept(pattern):
                 yield ("files", index), f"'{pattern}' matches no file"
-            for path in matches:
+            for path in found:
                 yield from ((("files", index), problem) for problem in self._problems(path, context.type_map))
 
     def found(self) -> list[str]:
         """Return the files that the patterns match now, each once."""
-        return list(dict.fromkeys(path for pattern in self.files for path in _matches(pattern)))
+        return list(dict.fromkeys(path for pattern in self.files for path in matches(pattern)))
 
     def files_read(self) -> list[str]:
         """Return the files that the configurations come from."""
@@ -118,10 +118,3 @@ class Files:
         except InputError as problem:
             return [str(problem)]
         return []
-
-
-def _matches(pattern: str) -> list[str]:
-    """Return the paths that a pattern matches, by name; a path that is there as it is written needs no wildcard."""
-    if Path(pattern).exists():
-        return [pattern]
-    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  Path.glob takes no absolute patterns
