@@ -188,7 +188,7 @@ class Ledger:
         """Fold one event into the state; one of a driver that had lost the lock by then has no effect."""
         if event["event"] == "driver":
             self.driver = str(event["by"])
-        if event.get("by", self.driver) == self.driver:
+        if self.driver in (None, event.get("by", self.driver)):
             self._handlers[event["event"]](event)
 
     @functools.cached_property

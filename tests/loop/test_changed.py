@@ -51,7 +51,7 @@ def test_every_argument_has_a_class():
         ("train.[dp].numb_models", "next"),
         ("train.[dp].template_script", "next"),
         ("train.[dp].config.command", "now"),
-        ("train.[dp].config.train_args", "next"),
+        ("train.[dp].config.train_args", "now"),
         ("explore.max_numb_iter", "now"),
         ("explore.[lmp].config.command", "now"),
         ("explore.[lmp].config.shuffle_models", "next"),

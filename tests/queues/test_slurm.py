@@ -195,7 +195,7 @@ def test_a_job_that_the_queue_refuses_blocks_with_its_own_words_and_goes_on_when
     done = project.run()
     assert done.returncode == 4
     assert "nvalid partition" in done.stdout
-    assert "Mend the step's resources in machine.json" in done.stdout
+    assert "Fix the step's resources in machine.json" in done.stdout
     del project.machine["default"]["resources"]["queue_name"]
     complete(project, project.run())
     exactly_once(project)
@@ -253,7 +253,7 @@ def test_stop_jobs_cancels_what_waits_and_what_runs_and_no_attempt_is_lost(proje
     assert project.run("--once").returncode == 3
     wait_for(lambda: len(project.calls()) >= 4)
     done = project.verb("stop", "--jobs", "-C", str(project.work))
-    assert "a person has cancelled 4 jobs" in done.stdout, done.stdout + done.stderr
+    assert "the user has cancelled 4 jobs" in done.stdout, done.stdout + done.stderr
     project.cluster.wait_until_idle()
     project.release()
     complete(project, project.run())
@@ -277,7 +277,7 @@ def test_a_job_at_its_walltime_is_told_from_a_program_that_fails_and_goes_on(pro
     project.release()
     complete(project, project.run())
     card = project.verb("why", "-C", str(project.work), "iter-000000--run-train-0000").stdout
-    assert "attempt 1 is lost: the queue ended its job at the walltime" in card
+    assert "attempt 1 was lost: the queue ended its job at the walltime" in card
     restarted = (project.work / "iter-000000/00.train/task.0000/restart").is_dir()
     assert restarted, "a training that was killed goes on from its checkpoint"
 
