@@ -106,8 +106,8 @@ def _remedies(record: Record, place: TaskPlace, task: TaskState, found: tuple[st
     here = (place.iteration, place.step) == (record.iteration, record.step) and record.phase != "harvested"
     if here and (task.verdict == BROKEN or is_refused(place.step, task)):
         yield (
-            f"fix the cause (you may edit the inputs in this task's folder); then, for a failed task, run the same "
-            f"`run` again; for a rejected label or a single task: dpgen2-hpc retry {place.key}, then `run`"
+            f"correct the cause (you may edit the inputs in this task's folder), then run the same `run` again; for a "
+            f"rejected label, or this task alone: dpgen2-hpc retry {place.key}, then `run`"
         )
         if place.step != "train":
             yield f"to go on without it: dpgen2-hpc skip {place.key}, then the same `run` again"

@@ -137,10 +137,9 @@ class Status:
         lines = [f"{self.status}: {self.reason}" if self.reason else self.status]
         if self.status == "complete" and record.complete is not None:
             return [*lines, f"models: {', '.join(record.complete['models'])}", record.complete["note"]]
-        lines += [*self._step_lines(), *self._failed_lines()]
-        if self.status == "blocked" and record.blocked is not None:
-            lines += record.blocked.get("details", ())
-        return [*lines, *self.advice()]
+        blocked = record.blocked if self.status == "blocked" and record.blocked is not None else {}
+        details = blocked.get("details") or self._failed_lines()  # the details of a block name the failed tasks too
+        return [*lines, *self._step_lines(), *details, *self.advice()]
 
     def _step_lines(self) -> list[str]:
         """Return where the step stands, and who works on it."""
