@@ -15,10 +15,10 @@ from dpgen2_hpc.fp.gate import Gate
 from dpgen2_hpc.fp.reading import NoLabel, read_all, read_label
 from dpgen2_hpc.kinds import Labeler
 from dpgen2_hpc.state import results
-from dpgen2_hpc.state.files import fresh_folder, publish_folder, read_lines, write_json, write_lines
+from dpgen2_hpc.state.files import fresh_folder, publish_folder, write_json, write_lines
 from dpgen2_hpc.state.identity import digest_file, digest_files, identity
 from dpgen2_hpc.state.ledger import DONE, Task, TaskState
-from dpgen2_hpc.state.results import FpResult
+from dpgen2_hpc.state.results import FpResult, SelectResult
 from dpgen2_hpc.state.workdir import Place, task_key
 
 HANDED_ON = ("md_step", "digest", "deviation_f", "deviation_v", "predicted")
@@ -144,15 +144,16 @@ class FpStep:
 
 
 @functools.lru_cache(maxsize=1)
-def read_selected(folder: Path) -> tuple[tuple[dict[str, Any], Frame], ...]:
+def read_selected(folder: Path, count: int) -> tuple[tuple[dict[str, Any], Frame], ...]:
     """Return the selected frames with their lines, in the order in which they were drawn.
 
     Kept for the next call: each task of the step is judged with its frame.
     """
-    rows = read_lines(folder / "selected.jsonl")
+    rows = results.read_rows(folder / "selected.jsonl", count)
     systems = {name: read_frames(folder / "selected" / name) for name in sorted({row["system"] for row in rows})}
     return tuple((row, systems[row["system"]][row["index"]]) for row in rows)
 
 
 def _selected(place: Place) -> tuple[tuple[dict[str, Any], Frame], ...]:
-    return read_selected(place.folder("select").path)
+    select = place.folder("select")
+    return read_selected(select.path, results.load(SelectResult, select).selected)

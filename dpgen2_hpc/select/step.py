@@ -73,6 +73,7 @@ class SelectStep:
         folder = place.folder(self.name)
         order = np.load(folder.path / "order.npy", allow_pickle=False)
         classes = read_json(folder.path / "classes.json")
+        results.must_have(folder.path / "order.npy", len(order), classes["candidate"])
         quantiles = classes.pop("deviation_f")
         explore = results.load(ExploreResult, place.folder("explore"))
         runs = {run.task: run for run in map(Run.from_row, explore.runs)}
@@ -214,10 +215,12 @@ class SelectStep:
 def _known_digests(place: Place) -> set[str]:
     """Return the digests of the dataset's frames: the initial ones and those of the increments."""
     increments = results.increments(place.workdir, place.iteration)
-    paths = [place.workdir.step(iteration, "collect").digests for iteration, _ in increments]
-    known: set[str] = set()
-    for path in (place.workdir.initial_digests, *paths):
-        known.update(path.read_text().split())
+    known = set(place.workdir.initial_digests.read_text().split())
+    for iteration, increment in increments:
+        path = place.workdir.step(iteration, "collect").digests
+        digests = path.read_text().split()
+        results.must_have(path, len(digests), increment.frames)
+        known.update(digests)
     return known
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 from dpgen2_hpc.errors import StateError, SumError
-from dpgen2_hpc.state.files import read_json, write_json
+from dpgen2_hpc.state.files import read_json, read_lines, write_json
 from dpgen2_hpc.state.workdir import StepFolder, WorkDir
 
 
@@ -174,6 +175,32 @@ def increments(workdir: WorkDir, iteration: int) -> list[tuple[int, CollectResul
     """Return the increments of the iterations before ``iteration`` that hold frames."""
     found = [(number, load(CollectResult, workdir.step(number, "collect"))) for number in range(iteration)]
     return [(number, result) for number, result in found if result.frames]
+
+
+def read_rows(path: Path, count: int) -> list[Any]:
+    """Read a file of JSON lines of which a result says how many there are.
+
+    Raises
+    ------
+    StateError
+        It is missing or broken, or has another number of lines: an emptied file is not "there are none".
+    """
+    rows = read_lines(path)
+    must_have(path, len(rows), count)
+    return rows
+
+
+def must_have(path: Path, found: int, count: int) -> None:
+    """Make sure that a file has as many entries as the step's result says.
+
+    Raises
+    ------
+    StateError
+        It has not: it was emptied, cut or edited.
+    """
+    if found != count:
+        text = f"'{path}' has {found} entries, and the step had written {count}: it was cut or edited."
+        raise StateError(text, path)
 
 
 def report(workdir: WorkDir, iteration: int, stage: int, index_in_stage: int) -> Mapping[str, Any]:
