@@ -220,6 +220,8 @@ def _fill(disk, leave: int) -> None:
 
 def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(tmp_path, small_disk):
     expected = Project(tmp_path / "expected")
+    expected.work = tmp_path / "elsewhere" / "work"  # not beside the data, as on the small disk: paths are absolute
+    expected.work.parent.mkdir()
     assert expected.run().returncode == 0
     project = Project(tmp_path / "project")
     project.work = small_disk / "work"
