@@ -1,7 +1,9 @@
 """A labeler as the program makes it, a task as the step prepares it, and a run of it."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -102,6 +104,22 @@ def run(labeler, directory: Path, timeout: float = 100, **environment: str) -> i
         words = ["bash", "-c", labeler.command]
         done = subprocess.run(words, cwd=directory, env=env, stdout=log, stderr=subprocess.STDOUT, timeout=timeout)
     return done.returncode
+
+
+@contextlib.contextmanager
+def within(seconds):
+    """Fail with a TimeoutError, in the midst of a system call too, after so many seconds."""
+
+    def late(number, frame):
+        raise TimeoutError(f"not read within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def rattled(symbols: tuple[str, ...], cell, fractions, seed: int = 3, width: float = 0.02) -> Frame:

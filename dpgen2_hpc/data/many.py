@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from dpgen2_hpc.data.dataset import NOPBC, REAL_TYPES
 from dpgen2_hpc.data.labels import Labels
-from dpgen2_hpc.data.npy import Header, plain_header, read_bytes
-from dpgen2_hpc.data.reading import COLUMNS, System, has_shape, labels_of, read_labels, symbols_of, words
+from dpgen2_hpc.data.npy import SMALL, Header, plain_header, read_bytes
+from dpgen2_hpc.data.reading import COLUMNS, System, has_shape, inspect, labels_of, read_labels, symbols_of, words
 
 SET = "set.000"
 PORTION = 1000
 """Systems whose files are held in memory at a time."""
+
+MOST_FRAMES = 1000
+"""Frames of a system that are read: a task that was asked for one label may have left any number of them."""
 
 
 class _Kind(NamedTuple):
@@ -59,6 +62,9 @@ def _portion(folders: Sequence[str]) -> list[list[Labels] | ValueError]:
 
 def _alone(folder: str) -> list[Labels] | ValueError:
     try:
+        frames = inspect(Path(folder)).frames
+        if frames > MOST_FRAMES:
+            return ValueError(f"'{folder}' has {frames} frames, more than the {MOST_FRAMES} that are read.")
         return read_labels(Path(folder))
     except ValueError as error:
         return error
@@ -72,10 +78,14 @@ def _simple(path: str) -> tuple[_Kind, list[bytes]] | None:
         if REAL_TYPES in inside or [name for name in names if name.startswith("set.")] != [SET]:
             return None
         arrays = tuple(name for name in COLUMNS if name in inside)
-        files = [read_bytes(f"{path}/{SET}/{name}") for name in arrays]
+        files = [read_bytes(f"{path}/{SET}/{name}", SMALL) for name in arrays]
+        if any(len(data) > SMALL for data in files):
+            return None
         heads = tuple([(data[: 10 + int.from_bytes(data[8:10], "little")], len(data)) for data in files])
-        texts = read_bytes(f"{path}/type_map.raw"), read_bytes(f"{path}/type.raw")
+        texts = read_bytes(f"{path}/type_map.raw", SMALL), read_bytes(f"{path}/type.raw", SMALL)
     except OSError:
+        return None
+    if any(len(text) > SMALL for text in texts):
         return None
     return _Kind(*texts, NOPBC not in names, arrays, heads), files
 

@@ -3,10 +3,12 @@
 import errno
 import io
 import os
+import stat
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf, prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,9 @@ HEAD = 256
 
 DISK = frozenset({errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.EINTR, errno.ENOMEM, errno.EAGAIN})
 """Errors that say nothing about what is in a file."""
+
+BROKEN = (OSError, ValueError, EOFError, TypeError, SyntaxError, TokenError, OverflowError, MemoryError, KeyError)
+"""What numpy raises over a file that is not an array, or one whose head is damaged."""
 
 PLAIN = b"\x93NUMPY\x01\x00"
 
@@ -64,7 +69,7 @@ def read_array(path: str | Path) -> NDArray[Any]:
         if problem.errno in DISK:
             raise
         raise ValueError(f"'{path}' is missing or is no whole array: {problem}") from problem
-    except (ValueError, EOFError, TypeError) as problem:
+    except BROKEN as problem:
         raise ValueError(f"'{path}' is missing or is no whole array: {problem}") from problem
 
 
@@ -77,12 +82,12 @@ def read_header(path: str | Path) -> Header:
         As :func:`read_array`.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = _opened(path)
         try:
             found = _plain(os.read(descriptor, HEAD), os.fstat(descriptor).st_size)
         finally:
             os.close(descriptor)
-    except (OSError, ValueError):
+    except BROKEN:
         found = None  # read_array has the words for what is wrong
     if found is not None:
         return found[0]
@@ -91,17 +96,34 @@ def read_header(path: str | Path) -> Header:
 
 
 def read_bytes(path: str | Path, most: float = inf) -> bytes:
-    """Return the content of a file; of one that is longer than ``most`` bytes, the beginning, which is longer too."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Return the content of a file; of one that is longer than ``most`` bytes, the beginning, which is longer too.
+
+    Raises
+    ------
+    OSError
+        It cannot be read, or is not a regular file.
+    """
+    descriptor = _opened(path)
     try:
         data = os.read(descriptor, BLOCK)
         if len(data) < BLOCK:
             return data
-        while len(data) <= most and (more := os.read(descriptor, _left(descriptor, len(data)))):
-            data += more
-        return data
+        pieces, known = [data], len(data)
+        while known <= most and (more := os.read(descriptor, _left(descriptor, known))):
+            pieces.append(more)
+            known += len(more)
+        return b"".join(pieces)
     finally:
         os.close(descriptor)
+
+
+def _opened(path: str | Path) -> int:
+    """Open a regular file; a fifo would wait for somebody who writes into it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is not a regular file", str(path))
 
 
 def _left(descriptor: int, known: int) -> int:
@@ -139,6 +161,9 @@ def _parsed(head: bytes) -> tuple[Header, int]:
     """Return what a head says, and how many bytes the numbers have; -1 for arrays in Fortran's order and of objects."""
     stream = io.BytesIO(head)
     np.lib.format.read_magic(stream)
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    try:
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    except BROKEN as problem:
+        raise ValueError(f"its head is damaged: {problem}") from problem
     plain = not fortran and not dtype.hasobject
     return Header(shape, dtype), dtype.itemsize * prod(shape) if plain else -1

@@ -31,6 +31,9 @@ COLUMNS: Mapping[str, tuple[int, int]] = {
 }
 """The arrays of a set, and how many numbers of a frame stand in each: for each atom, and besides."""
 
+LONGEST = 1 << 24
+"""Bytes of the file with the types of a system's atoms, at most: 16 MiB are millions of atoms."""
+
 Symbols = tuple[str, ...]
 Read = TypeVar("Read", Header, NDArray[Any])
 
@@ -159,7 +162,10 @@ def _sets(path: str, names: Sequence[str]) -> Iterator[tuple[str, frozenset[str]
 
 def _words(path: str, content: str) -> tuple[str, ...]:
     try:
-        return words(read_bytes(path))
+        text = read_bytes(path, LONGEST)
+        if len(text) > LONGEST:
+            raise ValueError(f"'{path}' has more than {LONGEST} bytes; it should hold {content}.")
+        return words(text)
     except (OSError, UnicodeDecodeError) as problem:
         raise ValueError(f"'{path}' cannot be read; it should hold {content}.") from problem
 

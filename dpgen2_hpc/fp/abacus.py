@@ -1,7 +1,7 @@
 """Labels by ABACUS (type ``abacus``, DPGEN2's ``fpop_abacus``)."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -13,6 +13,7 @@ from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp import foreign, running, settings
+from dpgen2_hpc.fp.printed import number, numbers
 from dpgen2_hpc.fp.writing import mesh, runs, table
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
@@ -190,7 +191,8 @@ class AbacusLabeler:
         text = foreign.text_of(directory / OUTPUT)
         try:
             _refuse_unconverged(text)
-            labels = foreign.read(directory, "abacus/scf")
+            labels = foreign.read(directory, "abacus/scf", files=("INPUT", "STRU", OUTPUT))
+            _refuse_damaged(text, len(labels.frame.symbols))
             return replace(labels, frame=_frame(text, labels.frame))
         except (ValueError, LookupError, AttributeError, OverflowError) as error:
             raise OutputError(f"'{OUTPUT}' is not whole: {error!r}") from error
@@ -223,6 +225,20 @@ def _frame(text: str, asked: Frame) -> Frame:
         return asked
     if len(rows) != len(asked.symbols):
         raise LabelRefused(f"the log has {len(rows)} atoms, and {len(asked.symbols)} were asked for")
-    numbers = np.array([row[1:] for row in rows], dtype=np.float64)
-    unit = asked.cell if rows[0][0] == "d" else np.eye(3) * float(constant[1]) / ANGSTROM
-    return replace(asked, coords=numbers @ unit)
+    places = numbers("coordinates", [" ".join(row[1:]) for row in rows], len(rows), 3)
+    unit = asked.cell if rows[0][0] == "d" else np.eye(3) * number("the lattice constant", constant[1]) / ANGSTROM
+    return replace(asked, coords=places @ unit)
+
+
+def _refuse_damaged(text: str, atoms: int) -> None:
+    """Refuse a log in which a row of forces or stress is not whole; dpdata makes of such a row what it can."""
+    for heading, count, columns in (("TOTAL-FORCE (eV", atoms, 3), ("TOTAL-STRESS", 3, 3)):
+        place = text.rfind(heading)
+        if place >= 0:
+            numbers(heading, _rows(text[place:].splitlines()[1:], count), count, columns)
+
+
+def _rows(lines: Sequence[str], count: int) -> list[str]:
+    """Return the numbers of the rows of a table, without the names of atoms in front: rules and headings have none."""
+    bare = (re.sub(r"^\s*[A-Za-z]\S*\s", "", line) for line in lines)
+    return [line for line in bare if re.match(r"\s*[-+*\d.]", line) and not re.match(r"\s*-{4}", line)][:count]

@@ -15,6 +15,7 @@ from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.data.outputs import read_output_text
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp import foreign, running, settings
+from dpgen2_hpc.fp.printed import damaged, number, numbers, volume
 from dpgen2_hpc.fp.sections import Section, kinds, merge, parse
 from dpgen2_hpc.fp.writing import table
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
@@ -26,6 +27,8 @@ GPA = 1 / 160.21766208
 """1 GPa in eV/Å³."""
 CELL_DIGITS = 1e-3
 """CP2K prints the cell with three decimals (Å)."""
+DECIMALS = 9
+"""CP2K prints the energy with 15 decimals: with fewer than these it was cut."""
 OTHER_ATOMS = ("COORD_FILE_NAME", "COORD_FILE", "COORD_FILE_FORMAT", "COORDINATE", "MULTIPLE_UNIT_CELL")
 """Keywords of &TOPOLOGY by which a template brings atoms of its own."""
 READ_FROM = (
@@ -172,10 +175,10 @@ class Cp2kLabeler:
         merge(root, self.sections)
         brought = {Path(path).name for path in self.files}
         dft = root.at("FORCE_EVAL", "DFT")
-        for number, line in enumerate(dft.lines):
+        for place, line in enumerate(dft.lines):
             keyword, _, value = line.partition(" ")
             if NAMED.fullmatch(keyword.upper()) and Path(value.strip()).name in brought:
-                dft.lines[number] = f"{keyword} ../shared/{Path(value.strip()).name}"
+                dft.lines[place] = f"{keyword} ../shared/{Path(value.strip()).name}"
         return root
 
     def _put_frame(self, subsystem: Section, frame: Frame) -> None:
@@ -245,21 +248,29 @@ def _refuse_other_units(text: str) -> None:
 def _labels(text: str, asked: Section) -> Labels:
     symbols, coords = _atoms(text)
     frame = Frame(symbols, coords, _cell(text, asked), (asked.value("PERIODIC") or "XYZ").upper() != "NONE")
-    energies = re.findall(r"ENERGY\| Total FORCE_EVAL[^\n]*?(\S+)[ ]*\n", text)
     forces = _forces(text, len(symbols))
-    return Labels(frame, float(energies[0]) * HARTREE, forces * HARTREE / BOHR, _virial(text, frame))
+    return Labels(frame, _energy(text) * HARTREE, forces * HARTREE / BOHR, _virial(text, frame))
+
+
+def _energy(text: str) -> float:
+    """Return the energy (hartree); nothing stands behind it in its line, so its decimals say whether it is whole."""
+    word = re.findall(r"ENERGY\| Total FORCE_EVAL[^\n]*?(\S+)[ ]*\n", text)[0]
+    energy = number("the energy", word)
+    if np.isfinite(energy) and len(word.partition(".")[2]) < DECIMALS:
+        raise damaged("the energy", f"'{word}' has fewer than {DECIMALS} decimals")
+    return energy
 
 
 def _atoms(text: str) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     table_of_atoms = re.split(r"ATOMIC COORDINATES IN ANGSTROM", text, flags=re.IGNORECASE)[1]
-    rows: list[tuple[str, list[float]]] = []
+    rows: list[tuple[str, str]] = []
     for line in table_of_atoms.splitlines()[1:]:
         words = line.split()
         if rows and not words:
             break
         if words and words[0].isdigit():
-            rows.append((words[2], [float(word) for word in words[4:7]]))
-    return tuple(symbol for symbol, _ in rows), np.array([place for _, place in rows]).reshape(-1, 3)
+            rows.append((words[2], " ".join(words[4:7])))
+    return tuple(symbol for symbol, _ in rows), numbers("coordinates", [row for _, row in rows], len(rows), 3)
 
 
 def _cell(text: str, asked: Section) -> NDArray[np.float64]:
@@ -284,13 +295,20 @@ def _virial(text: str, frame: Frame) -> NDArray[np.float64] | None:
     if form is None:
         return None
     unit = {"gpa": GPA, "bar": GPA * 1e-4}[(form[1] or form[2]).lower()]
-    rows = re.findall(r"^\s*(?:STRESS\|)?\s+[xXyYzZ]\s+(\S+)\s+(\S+)\s+(\S+)\s*$", text[form.end() :], re.MULTILINE)[:3]
-    stress = np.array(rows, dtype=np.float64).reshape(3, 3) * unit
-    return stress * abs(float(np.linalg.det(frame.cell)))
+    rows = re.findall(r"^ *(?:STRESS\|)? +([xXyYzZ]) +([-+*.\d].*)$", text[form.end() :], re.MULTILINE)[:3]
+    if "".join(name for name, _ in rows).lower() != "xyz":
+        raise damaged("the stress", "there are no three rows x, y, z")
+    stress = numbers("the stress", [row for _, row in rows], 3, 3) * unit
+    return stress * volume(frame.cell)
 
 
 def _forces(text: str, count: int) -> NDArray[np.float64]:
     """Return the forces (hartree/bohr); from CP2K 2024 on the rows begin with ``FORCES|``."""
     below = re.split(r"ATOMIC FORCES in|FORCES\| Atomic forces", text)[1]
-    rows = re.findall(r"^\s*(?:FORCES\|)?\s*\d+\s+(?:\d+\s+\S+)?(.*)$", below, re.MULTILINE)[:count]
-    return np.array([[float(one) for one in row.split()[:3]] for row in rows]).reshape(count, 3)
+    rows = re.findall(r"^ *(?:FORCES\|)? *(\d+) +(?:\d+ +\S+)?(.*)$", below, re.MULTILINE)[:count]
+    if [int(index) for index, _ in rows] != list(range(1, count + 1)):
+        raise damaged("forces", f"there are no rows 1 to {count}")
+    words = [row.split() for _, row in rows]
+    if {len(row) for row in words} not in ({3}, {4}):  # from CP2K 2024 on |F| stands behind the three components
+        raise damaged("forces", "the rows differ in how many numbers they have")
+    return numbers("forces", [" ".join(row[:3]) for row in words], count, 3)

@@ -11,14 +11,17 @@ import dargs
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.data.many import read_many
-from dpgen2_hpc.data.outputs import open_output
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp import foreign, settings
 from dpgen2_hpc.fp.reading import NoLabel, read_each
+from dpgen2_hpc.fp.vasp import read_vasp
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
 NPY = "deepmd/npy"
 """dpdata's name of the format that is read by the reader of our own data."""
+
+OUTCAR = ("vasp/outcar", "outcar")
+"""dpdata's names of the format that the labeler of VASP reads itself: it notices rows that are damaged."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +119,7 @@ class CustomLabeler:
                 raise found
             return found
         path = directory / self.output_fn
-        if not path.is_dir():
-            open_output(path).close()
-        return foreign.read(path, self.output_fmt)
+        return read_vasp(path) if self.output_fmt.lower() in OUTCAR else foreign.read(path, self.output_fmt)
 
     def read_all(self, directories: Sequence[Path]) -> list[Labels | NoLabel]:
         """Return the labels of many tasks; those in deepmd/npy are read together."""

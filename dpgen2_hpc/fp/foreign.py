@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,12 @@ import numpy as np
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
-from dpgen2_hpc.data.outputs import LIMIT, OF_THE_TASK, open_output, read_output_text
+from dpgen2_hpc.data.outputs import LIMIT, OF_THE_TASK, open_output, read_output_end, read_output_text
 from dpgen2_hpc.errors import LabelRefused, OutputError
 
 
-def read(path: Path, fmt: str, **more: Any) -> Labels:
-    """Return the one frame of ``path`` that dpdata finds there.
+def read(path: Path, fmt: str, files: Sequence[str] = (), **more: Any) -> Labels:
+    """Return the one frame of ``path`` that dpdata finds there; of a folder it reads ``files`` (none given: any).
 
     dpdata turns cells into lower triangular ones, and forces and virials with them; the gate turns them back.
 
@@ -27,9 +28,9 @@ def read(path: Path, fmt: str, **more: Any) -> Labels:
     """
     import dpdata  # noqa: PLC0415  (a second, and only those who read foreign outputs need it)
 
-    _refuse_torn(path)
+    _refuse_odd(path, files)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             data = dpdata.LabeledSystem(str(path), fmt=fmt, **more).data
         frames = len(data["energies"])
@@ -44,19 +45,37 @@ def read(path: Path, fmt: str, **more: Any) -> Labels:
     raise LabelRefused(f"'{path.name}' holds {frames} frames, and one was asked for")
 
 
+def _refuse_odd(path: Path, files: Sequence[str]) -> None:
+    """Refuse what dpdata would hang on, or take for a whole output.
+
+    Raises
+    ------
+    OutputError
+        It is missing; it is, or holds, something else than regular files; it is too large; or a text ends in the middle
+        of a line.
+    """
+    if not path.is_dir():
+        _refuse_torn(path)
+        return
+    names = files or [f"{folder}/{name}" for folder, _, names in os.walk(path) for name in names]
+    for name in names:
+        _refuse_large(path / name)
+
+
+def _refuse_large(path: Path) -> None:
+    with open_output(path) as file:
+        size = os.fstat(file.fileno()).st_size
+    if size > LIMIT:
+        raise OutputError(f"'{path.name}' has {size} bytes, more than the {LIMIT} that are read")
+
+
 def _refuse_torn(path: Path) -> None:
     """Refuse a text that ends in the middle of a line, which dpdata would take for a whole one.
 
     What ends with a bracket is JSON or XML, whose parsers know by themselves.
     """
-    if path.is_dir():
-        return
-    with open_output(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > LIMIT:
-            raise OutputError(f"'{path.name}' has {size} bytes, more than the {LIMIT} that are read")
-        file.seek(max(0, size - 1000))
-        end = file.read()
+    _refuse_large(path)
+    end = read_output_end(path, 1000)
     if b"\0" not in end and not end.endswith((b"\n", b">", b"}", b"]")):
         raise OutputError(f"'{path.name}' ends in the middle of a line: the run was cut")
 
@@ -67,7 +86,7 @@ def text_of(path: Path) -> str:
     Raises
     ------
     OutputError
-        There is none.
+        It is missing, is not a regular file, or is too large.
     """
     text = read_output_text(path)
     return text[: text.rfind("\n") + 1]

@@ -1,8 +1,13 @@
-"""The gate: whether what a code wrote is a label of the frame that was asked for. An exit code proves nothing."""
+"""The gate: whether what a code wrote is a label of the frame that was asked for. An exit code proves nothing.
+
+A labeler may be anybody's: what it returns is compared with the shapes and types that a label has before anything is
+computed from it.
+"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +22,9 @@ GPA = 160.21766208
 
 TURNED = 1e-5
 """Å by which the entries of two cells differ at most where no parser has turned one of them."""
+
+FAR = 1e6
+"""Cells by which a code may move an atom to another image: beyond, a float has too few digits to compare."""
 
 PORTION = 256
 """Labels that are judged together: calls of numpy cost more than the numbers of one label, and memory has an end."""
@@ -42,7 +50,7 @@ class Gate:
         Raises
         ------
         LabelRefused
-            It is none, and why.
+            It is rejected; the message says why.
         OutputError
             Nothing could be read.
         """
@@ -54,28 +62,38 @@ class Gate:
     def judge(
         self, found: Sequence[Labels], wanted: Sequence[Frame], *, has_virial: bool
     ) -> list[Labels | LabelRefused]:
-        """Return each label on the frame that was asked for, or why it is none.
+        """Return each label on the frame that was asked for, or why it is rejected.
 
-        ``has_virial``: without one there is no label of a periodic frame.
+        ``has_virial``: a label of a periodic frame without a virial is rejected.
         """
-        judged: list[Labels | LabelRefused] = list(found)
+        judged: list[Labels | LabelRefused] = []
         alike: dict[tuple[int, bool, bool], list[int]] = {}
-        for index, (labels, frame) in enumerate(zip(found, wanted, strict=True)):
-            problem = _unlike(labels, frame, has_virial=has_virial)
-            if problem:
-                judged[index] = LabelRefused(problem)
-                continue
-            virial = frame.periodic and labels.virial is not None
-            alike.setdefault((len(frame.symbols), frame.periodic, virial), []).append(index)
+        for index, (given, frame) in enumerate(zip(found, wanted, strict=True)):
+            judged.append(_comparable(given, frame, has_virial=has_virial))
+            if isinstance(judged[index], Labels):
+                virial = frame.periodic and given.virial is not None
+                alike.setdefault((len(frame.symbols), frame.periodic, virial), []).append(index)
         for (_, periodic, virial), indices in alike.items():
             for start in range(0, len(indices), PORTION):
                 chosen = indices[start : start + PORTION]
-                with np.errstate(invalid="ignore"):  # what is no number is refused below
-                    stack = _Stack([found[i] for i in chosen], [wanted[i] for i in chosen], periodic, virial)
-                    verdicts = self._judge_stack(stack)
+                labels = [cast(Labels, judged[index]) for index in chosen]
+                with np.errstate(all="ignore"):  # what is not a number, or too large for one, is rejected below
+                    verdicts = self._verdicts(labels, [wanted[index] for index in chosen], periodic, virial)
                 for index, verdict in zip(chosen, verdicts, strict=True):
                     judged[index] = verdict
         return judged
+
+    def _verdicts(
+        self, found: Sequence[Labels], wanted: Sequence[Frame], periodic: bool, virial: bool
+    ) -> list[Labels | LabelRefused]:
+        """Judge labels that are alike; where one has a matrix that cannot be inverted, each by itself."""
+        try:
+            return self._judge_stack(_Stack(found, wanted, periodic, virial))
+        except np.linalg.LinAlgError as error:
+            if len(found) == 1:
+                return [LabelRefused(f"it cannot be compared with the frame that was asked for: {error}")]
+        pairs = zip(found, wanted, strict=True)
+        return [one for label, frame in pairs for one in self._verdicts([label], [frame], periodic, virial)]
 
     def _judge_stack(self, stack: "_Stack") -> list[Labels | LabelRefused]:
         reasons = self._reasons(stack)
@@ -113,40 +131,75 @@ class Gate:
         return reasons
 
 
-def _unlike(labels: Labels, wanted: Frame, *, has_virial: bool) -> str | None:
-    """Return what is wrong with a label before one looks at its numbers."""
-    if labels.frame.symbols != wanted.symbols:
-        return "the atoms are not those that were asked for, or not in that order"
-    if np.shape(labels.forces)[:1] != np.shape(wanted.coords)[:1]:
-        forces = len(labels.forces) if np.shape(labels.forces) else "no"
-        return f"there are {forces} forces for {len(wanted.symbols)} atoms"
-    malformed = _malformed(labels)
-    if malformed:
-        return malformed
+def _comparable(given: Any, wanted: Frame, *, has_virial: bool) -> Labels | LabelRefused:
+    """Return a label that has the parts of one of ``wanted``, or why it cannot be compared with it."""
+    try:
+        labels = _well_formed(given, wanted)
+    except LabelRefused as refused:
+        return refused
     if wanted.periodic and not labels.frame.periodic:
-        return "it was computed without periodicity, which the frame has"
+        return LabelRefused("it was computed without periodicity, which the frame has")
     if wanted.periodic and labels.virial is None and has_virial:
-        return "the output has no virial: was it cut, or is the stress not asked for?"
-    return None
+        return LabelRefused("the output has no virial: was it cut, or is the stress not asked for?")
+    return labels
 
 
-def _malformed(labels: Labels) -> str | None:
-    """Return which array of a label has another shape than its atoms ask for, or does not hold real numbers."""
-    atoms = len(labels.frame.symbols)
-    arrays = {
-        "energy": (labels.energy, ()),
-        "forces": (labels.forces, (atoms, 3)),
-        "coordinates": (labels.frame.coords, (atoms, 3)),
-        "cell": (labels.frame.cell, (3, 3)),
-        **({} if labels.virial is None else {"virial": (labels.virial, (3, 3))}),
-    }
-    for name, (value, shape) in arrays.items():
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiu":
-            return f"the {name} are not real numbers" if name != "energy" else "the energy is not a real number"
-        if array.shape != shape:
-            return f"{name}: the shape is {array.shape}, for {atoms} atoms it must be {shape}"
-    return None
+# ---- shapes and types -----------------------------------------------------------------------------------------------
+
+
+def _well_formed(labels: Any, wanted: Frame) -> Labels:
+    """Return a label whose parts have the types and shapes that a label has.
+
+    Raises
+    ------
+    LabelRefused
+        One has not, and cannot be turned into it without a guess.
+    """
+    if not isinstance(labels, Labels) or not isinstance(labels.frame, Frame):
+        raise LabelRefused(f"the labeler returned {type(labels).__name__}, not labels of a frame")
+    frame, atoms = labels.frame, len(wanted.symbols)
+    symbols = _symbols(frame.symbols)
+    if symbols != wanted.symbols:
+        raise LabelRefused("the atoms are not those that were asked for, or not in that order")
+    found = replace(
+        frame,
+        symbols=symbols,
+        coords=_numbers("the coordinates", frame.coords, (atoms, 3)),
+        cell=_numbers("the cell", frame.cell, (3, 3)),
+        periodic=_flag(frame.periodic),
+    )
+    energy = float(_numbers("the energy", labels.energy, ()))
+    forces = _numbers("the forces", labels.forces, (atoms, 3))
+    virial = None if labels.virial is None else _numbers("the virial", labels.virial, (3, 3))
+    return Labels(found, energy, forces, virial)
+
+
+def _symbols(given: Any) -> tuple[str, ...]:
+    if not isinstance(given, tuple | list) or not all(isinstance(symbol, str) for symbol in given):
+        raise LabelRefused("the labeler returned no list of element symbols")
+    return tuple(given)
+
+
+def _flag(given: Any) -> bool:
+    if not isinstance(given, bool | np.bool_):
+        raise LabelRefused(f"the labeler does not say whether the frame is periodic, but {type(given).__name__}")
+    return bool(given)
+
+
+def _numbers(what: str, given: Any, shape: tuple[int, ...]) -> Array:
+    """Return real numbers of this shape, in double precision."""
+    try:
+        array = np.asarray(given)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise LabelRefused(f"{what}: cannot be understood: {error}") from error
+    if array.dtype.kind not in "fiu":
+        raise LabelRefused(f"{what}: not real numbers, but of the type {array.dtype}")
+    if array.shape != shape:
+        raise LabelRefused(f"{what}: found the shape {array.shape}, expected {shape}")
+    return array.astype(np.float64, copy=False)
+
+
+# ---- many labels at once --------------------------------------------------------------------------------------------
 
 
 class _Stack:
@@ -191,10 +244,10 @@ class _Stack:
         wanted = _stacked([frame.coords for frame in self.wanted])
         if not self.periodic:
             boxed = np.array([labels.frame.periodic for labels in self.found]) & ~self.flat
-            folds = np.round((found - wanted) @ np.linalg.inv(self.found_cells)) * boxed[:, None, None]
+            folds = _whole((found - wanted) @ np.linalg.inv(self.found_cells)) * boxed[:, None, None]
             return _largest_norm(found - folds @ self.found_cells - wanted)
         fractions = found @ np.linalg.inv(self.found_cells) - wanted @ np.linalg.inv(self.cells)
-        fractions -= np.round(fractions)
+        fractions -= _whole(fractions)
         return _largest_norm(fractions @ self.cells)
 
     def finite(self) -> NDArray[np.bool_]:
@@ -223,6 +276,11 @@ def _stacked(arrays: Sequence[Array]) -> Array:
 
 def _transposed(matrices: Array) -> Array:
     return np.swapaxes(matrices, 1, 2)
+
+
+def _whole(fractions: Array) -> Array:
+    """Return the nearest whole numbers of cells; zero beyond :data:`FAR`, where a float has no room for the rest."""
+    return np.where(np.abs(fractions) < FAR, np.round(fractions), 0.0)
 
 
 def _largest_norm(vectors: Array) -> Array:

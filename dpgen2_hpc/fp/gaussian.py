@@ -4,16 +4,17 @@ import importlib.util
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import dargs
-import numpy as np
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp import foreign, running, settings
+from dpgen2_hpc.fp.printed import damaged, number, numbers
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
 INPUT, OUTPUT = "label.gjf", "label.log"
@@ -145,6 +146,29 @@ class GaussianLabeler:
         if "Normal termination of Gaussian" not in text[-1000:]:
             raise OutputError(f"'{OUTPUT}' does not end normally: the run was cut or failed")
         labels = foreign.read(path, "gaussian/log")
-        if not np.isfinite(labels.energy):
-            raise LabelRefused("the energy is not a number")
+        _refuse_damaged(text, len(labels.frame.symbols))
         return labels
+
+
+def _refuse_damaged(text: str, atoms: int) -> None:
+    """Refuse a log in which a number that dpdata reads by its column is missing, cut, or fused with another.
+
+    Raises
+    ------
+    OutputError
+        A table of forces or places is not whole, or the line of the energy is not.
+    """
+    for heading, first in (("Forces (Hartrees/Bohr)", 2), ("orientation:", 3)):
+        place = text.rfind(heading)
+        if place >= 0:
+            words = [line.split() for line in text[place:].splitlines()]
+            rows = [row for row in words if row and row[0].isdigit()][:atoms]
+            if [row[0] for row in rows] != [str(number + 1) for number in range(atoms)]:
+                raise damaged(heading, f"there are no rows 1 to {atoms}")
+            numbers(heading, [" ".join(row[first:]) for row in rows], atoms, 3)
+    for line in re.findall(r"SCF Done:.*", text):
+        found = re.search(r"= +(\S+) +A\.U\.", line)
+        if found is None:
+            raise damaged("the energy", "its line is not whole")
+        if not isfinite(number("the energy", found[1])):
+            raise LabelRefused("the energy is not a number")

@@ -14,6 +14,7 @@ from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.data.outputs import read_output
 from dpgen2_hpc.errors import LabelRefused, OutputError
+from dpgen2_hpc.fp.printed import damaged, number, numbers, volume
 
 ENERGY = b"free  energy   TOTEN  ="
 """Ends an ionic step; the SCF steps have a blank less."""
@@ -33,6 +34,9 @@ SCALE = 10.0 ** np.array([5, 5, 5, 6, 6, 6])
 
 NEAR = 2000
 """Bytes in which the cell stands behind its heading."""
+
+MOST_ATOMS = 1_000_000
+"""Atoms of one species; a count that is damaged may be any number."""
 
 AFTER_SCF = 10000
 """Bytes after the head of the last SCF step in which VASP says why the cycle ended."""
@@ -95,12 +99,12 @@ def _label(data: bytes, header: bytes, start: int, table: int, end: int) -> Labe
         raise OutputError(f"OUTCAR has {len(rows)} rows of forces for {len(symbols)} atoms: the run was cut")
     cell = _cell(data, start, table)
     stress = data.rfind(b"FORCE on cell =-STRESS", start, table)
-    virial = None if stress < 0 else _virial(data, stress, table) * abs(float(np.linalg.det(cell)))
+    virial = None if stress < 0 else _virial(data, stress, table) * volume(cell)
     printed, unit, _ = data[end + len(ENERGY) : end + len(ENERGY) + 40].partition(b"eV")
-    energy = _numbers(printed, "energy")
-    if len(energy) != 1 or not unit:
+    words = printed.decode(errors="replace").split()
+    if len(words) != 1 or not unit:
         raise OutputError("OUTCAR ends in its energy: the run was cut")
-    return Labels(Frame(symbols, rows[:, :3], cell), energy[0], rows[:, 3:], virial)
+    return Labels(Frame(symbols, rows[:, :3], cell), number("the energy", words[0]), rows[:, 3:], virial)
 
 
 def _block(data: bytes, word: bytes, start: int, end: int) -> int:
@@ -120,28 +124,28 @@ def _symbols(header: bytes) -> tuple[str, ...]:
     counts = header[place : header.find(b"\n", place)].split()[4:] if place >= 0 else []
     if not counts or len(names) != len(counts):
         raise Unknown
+    if not all(count.isdigit() for count in counts):
+        raise damaged("ions per type", "they are not whole numbers")
     symbols: tuple[str, ...] = ()
     for name, count in zip(names, counts, strict=True):
-        symbols += (name.decode(),) * int(count)
+        symbols += (name.decode(errors="replace"),) * min(int(count), MOST_ATOMS)
     return symbols
 
 
 def _cell(data: bytes, start: int, end: int) -> NDArray[np.float64]:
     place = _block(data, b"VOLUME and BASIS", start, end)
     lines = data[place : min(end, place + NEAR)].split(b"\n", 8)[5:8]
-    rows = [_numbers(line.replace(b"-", b" -"), "cell")[:3] for line in lines]
-    if [len(row) for row in rows] != [3, 3, 3]:
-        raise Unknown
-    return np.array(rows)
+    rows = [line.replace(b"-", b" -").decode(errors="replace") for line in lines]  # columns may touch
+    return numbers("the cell", rows, 3, 6)[:, :3]
 
 
 def _virial(data: bytes, start: int, end: int) -> NDArray[np.float64]:
     """Return the stress (eV/Å³), from the row in kB: XX YY ZZ XY YZ ZX."""
     place = data.find(b"in kB", start, end)
-    row = _numbers(data[place + 5 : data.find(b"\n", place)], "stress") if place >= 0 else []
-    if len(row) != 6:
+    if place < 0:
         raise Unknown
-    xx, yy, zz, xy, yz, zx = row
+    row = data[place + 5 : data.find(b"\n", place)].decode(errors="replace")
+    xx, yy, zz, xy, yz, zx = numbers("the stress", [row], 1, 6)[0]
     return np.array([[xx, xy, zx], [xy, yy, yz], [zx, yz, zz]]) * KBAR
 
 
@@ -152,21 +156,24 @@ def _table(text: bytes) -> NDArray[np.float64]:
     so that the quotient is the float that any parser gives, in a quarter of the time.
     """
     rows = text.count(b"\n")
-    if ROW.match(text) and len(text) == rows * (text.index(b"\n") + 1):
+    if ROW.match(text) and _is_aligned(text, rows):
         with suppress(ValueError):
             whole = np.fromstring(text.replace(b".", b""), sep=" ", dtype=np.int64)
             if whole.size == 6 * rows:
                 return whole.reshape(-1, 6) / SCALE
-    numbers = _numbers(text, "forces")
-    if len(numbers) % 6:
-        raise Unknown
-    return np.array(numbers).reshape(-1, 6)
+    lines = [line.split() for line in text.decode(errors="replace").splitlines()]
+    if any(len(words) != 6 for words in lines):
+        if b"*" in text:
+            raise LabelRefused("forces in the output did not fit their columns (****)")
+        raise damaged("forces", "a row has not six numbers")
+    places, forces = ([" ".join(words[part]) for words in lines] for part in (slice(3), slice(3, 6)))
+    return np.hstack([numbers("coordinates", places, len(lines), 3), numbers("forces", forces, len(lines), 3)])
 
 
-def _numbers(text: bytes, what: str) -> list[float]:
-    if b"*" in text:
-        raise LabelRefused(f"the {what} in OUTCAR are too large to be printed")
-    try:
-        return list(map(float, text.split()))
-    except ValueError as error:
-        raise Unknown from error
+def _is_aligned(text: bytes, rows: int) -> bool:
+    """Return whether all rows are as long as the first, and have their points in the same columns."""
+    width = text.index(b"\n") + 1
+    if len(text) != rows * width:
+        return False
+    points = np.frombuffer(text, dtype=np.uint8).reshape(rows, width) == ord(".")
+    return bool((points == points[0]).all())

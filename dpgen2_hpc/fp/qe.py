@@ -15,6 +15,7 @@ from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp import foreign, namelists, running, settings
 from dpgen2_hpc.fp.namelists import Namelists
+from dpgen2_hpc.fp.printed import damaged, number, numbers, volume
 from dpgen2_hpc.fp.writing import mesh, table
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
@@ -249,11 +250,12 @@ def _refuse_unconverged(text: str) -> None:
     passed_over = namelists.CARDS & set(re.findall(r"Warning: card (\w+)", text))
     if passed_over:
         raise LabelRefused(f"pw.x passed over the card {', '.join(sorted(passed_over))}, which it does not know")
-    threshold = re.search(r"scf convergence threshold\s*=\s*(\S+)", text)
+    threshold = re.search(r"scf convergence threshold\s*= *(\S+)", text)
     accuracies = re.findall(r"estimated scf accuracy\s*<\s*(\S+)\s+Ry", text)
     if threshold is None or not accuracies or not energies:
         raise OutputError(f"'{OUTPUT}' ends before its energy: the run was cut")
-    if not float(accuracies[-1]) <= PRINTED * float(threshold[1]):
+    wanted = number("the convergence threshold", threshold[1])
+    if not number("the SCF accuracy", accuracies[-1]) <= PRINTED * wanted:
         raise LabelRefused(f"the SCF accuracy is {accuracies[-1]} Ry, and the threshold {threshold[1]}: not converged")
 
 
@@ -265,25 +267,32 @@ def _energies(text: str) -> list[str]:
 
 def _labels(text: str) -> Labels:
     frame = _frame(text)
-    energy = float(_energies(text)[0])
-    rows = _after(text, "Forces acting on atoms", r"atom\s+\d+\s+type\s+\d+\s+force\s+=(.*)", len(frame.symbols))
+    energy = number("the energy", _energies(text)[0])
+    rows = _after(text, "Forces acting on atoms", r"atom +(\d+) +type +\d+ +force +=(.*)", len(frame.symbols))
+    return Labels(frame, energy * RYDBERG, rows * RYDBERG / BOHR, _virial(text, frame))
+
+
+def _virial(text: str, frame: Frame) -> NDArray[np.float64] | None:
+    """Return the virial (eV); the stress stands in Ry/bohr**3, and beside it, with fewer decimals, in kbar."""
     place = text.find("total   stress")
-    virial = None
-    if place >= 0:
-        lines = text[place:].splitlines()[1:4]
-        stress = np.array([[float(word) for word in line.split()[:3]] for line in lines])
-        virial = stress.reshape(3, 3) * RYDBERG / BOHR**3 * abs(float(np.linalg.det(frame.cell)))
-    return Labels(frame, energy * RYDBERG, rows * RYDBERG / BOHR, virial)
+    if place < 0:
+        return None
+    lines = [line.split() for line in text[place:].splitlines()[1:4]]
+    if [len(words) for words in lines] != [6, 6, 6]:
+        raise damaged("the stress", "there are no three rows of six numbers")
+    stress = numbers("the stress", [" ".join(words[:3]) for words in lines], 3, 3)
+    numbers("the stress in kbar", [" ".join(words[3:]) for words in lines], 3, 3)
+    return stress * RYDBERG / BOHR**3 * volume(frame.cell)
 
 
 def _frame(text: str) -> Frame:
     """Return the frame that pw.x says it computed."""
-    alat = float(_found(r"celldm\(1\)=\s*(\S+)", text)[1]) * BOHR
+    alat = number("celldm(1)", _found(r"celldm\(1\)= *(\S+) +celldm\(2\)=", text)[1]) * BOHR
     count = int(_found(r"number of atoms/cell\s*=\s*(\d+)", text)[1])
-    cell = _after(text, "crystal axes:", r"a\(\d\) = \((.*)\)", 3)
+    cell = _after(text, "crystal axes:", r"a\((\d)\) = \((.*)\)", 3)
     sites = text[text.index("site n.     atom") :]
     symbols = re.findall(r"^\s+\d+\s+(\S+)\s+tau\(", sites, re.MULTILINE)[:count]
-    coords = _after(text, "site n.     atom", r"tau\(\s*\d+\) = \((.*)\)", count)
+    coords = _after(text, "site n.     atom", r"tau\( *(\d+)\) = \((.*)\)", count)
     return Frame(tuple(symbols), coords * alat, cell * alat)
 
 
@@ -295,11 +304,14 @@ def _found(pattern: str, text: str) -> re.Match[str]:
 
 
 def _after(text: str, word: str, pattern: str, count: int) -> NDArray[np.float64]:
-    """Return the numbers of the first ``count`` rows of a pattern after a word, shape (count, 3)."""
-    place = text.index(word)
-    rows = re.findall(pattern, text[place:])[:count]
-    numbers = np.array([[float(word) for word in row.split()] for row in rows])
-    return numbers.reshape(count, 3)
+    """Return the numbers of the first ``count`` rows of a pattern after a word, shape (count, 3).
+
+    The pattern gives the number of a row, which count from 1, and what stands in it.
+    """
+    rows = re.findall(pattern, text[text.index(word) :])[:count]
+    if [int(index) for index, _ in rows] != list(range(1, count + 1)):
+        raise damaged(word, f"there are no rows 1 to {count}")
+    return numbers(word, [row for _, row in rows], count, 3)
 
 
 def _upf_problems(path: str) -> Iterator[str]:

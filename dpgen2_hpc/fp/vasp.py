@@ -189,11 +189,12 @@ class VaspLabeler:
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in OUTCAR, or in vasprun.xml where OUTCAR is none that can be read."""
         try:
-            return _outcar(directory / "OUTCAR")
-        except OutputError:
-            if not (directory / "vasprun.xml").is_file():
-                raise
-            return foreign.read(directory / "vasprun.xml", "vasp/xml")
+            return read_vasp(directory / "OUTCAR")
+        except OutputError as error:
+            try:
+                return foreign.read(directory / "vasprun.xml", "vasp/xml")
+            except OutputError:
+                raise error from None
 
 
 def poscar(frame: Frame) -> str:
@@ -208,7 +209,14 @@ def _potcar(directory: str, kinds: list[str]) -> bytes:
     return b"".join(Path(f"{directory}/../shared/POTCAR.{element}").read_bytes() for element in kinds)
 
 
-def _outcar(path: Path) -> Labels:
+def read_vasp(path: Path) -> Labels:
+    """Return the label in an OUTCAR; dpdata reads what is of a form that is not known here.
+
+    Raises
+    ------
+    LabelRefused, OutputError
+        As :func:`dpgen2_hpc.fp.outcar.read_outcar`.
+    """
     try:
         return read_outcar(path)
     except Unknown:

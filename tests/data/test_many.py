@@ -84,7 +84,7 @@ def test_one_system_costs_its_files_and_two_listings(tmp_path, monkeypatch):
     folders = [system(tmp_path / str(seed), label(["Al", "Cu"], seed)) for seed in range(10)]
     opened, listed = [], []
     real = many.os.listdir
-    monkeypatch.setattr(many, "read_bytes", lambda path: opened.append(path) or open(path, "rb").read())
+    monkeypatch.setattr(many, "read_bytes", lambda path, most: opened.append(path) or open(path, "rb").read())
     monkeypatch.setattr(many.os, "listdir", lambda path: listed.append(path) or real(path))
     assert all(isinstance(found, list) for found in read_many(list(map(str, folders))))
     assert (len(opened), len(listed)) == (7 * 10, 2 * 10)

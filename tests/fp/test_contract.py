@@ -1,13 +1,16 @@
 """What every labeler must do. Runs over the registry: one more labeler is one more column, with its own SAMPLE."""
 
+import contextlib
 import importlib
 import os
 import random
 import re
+import shutil
 
 import numpy as np
 import pytest
-from labelers import context, made, prepared
+from labelers import context, made, prepared, within
+from mutations import mutated as damages
 
 from dpgen2_hpc import kinds
 from dpgen2_hpc.data.frame import Frame
@@ -18,6 +21,10 @@ TYPES = list(kinds.OWN["fp"])
 CUTS = 12
 LAST = 600
 """Bytes at the end of an output: its stress, and what comes behind."""
+DAMAGES, SEED = 250, 20261126
+SECONDS = 20.0
+"""Within which any output is read or rejected."""
+LARGE = 8 << 30
 
 
 def sample_of(kind):
@@ -248,3 +255,143 @@ def test_an_output_that_is_not_a_file_is_an_output_error_at_once(labeler, sample
     }[odd]()
     with pytest.raises((LabelRefused, OutputError)):
         Gate().read(labeler, task, sample.frame)
+
+
+# ---- damaged outputs
+
+
+def read_or_rejected(labeler, task, frame):
+    """The label, or ``None``; any other exception than the two that are allowed fails the test."""
+    with contextlib.suppress(LabelRefused, OutputError), within(SECONDS):
+        return Gate().read(labeler, task, frame)
+    return None
+
+
+def assert_same(labels, whole, what):
+    """The very label, but for what turning a cell back and forth costs."""
+    assert (labels.virial is None) == (whole.virial is None), what
+    assert labels.energy == pytest.approx(whole.energy, abs=1e-7), what
+    np.testing.assert_allclose(labels.forces, whole.forces, rtol=0, atol=1e-7, err_msg=str(what))
+    if whole.virial is not None:
+        np.testing.assert_allclose(labels.virial, whole.virial, rtol=0, atol=1e-6, err_msg=str(what))
+
+
+def condensed(content):
+    """An output without the bands of an OUTCAR, so that damages meet what a label is read from."""
+    return re.sub(rb"(?s)\n k-point     2 :.*?\n(?=\n  FORCE on cell)", b"\n", content)
+
+
+def difference(old, new):
+    lines = zip([*old.splitlines(), b""], new.splitlines(), strict=False)
+    return next(((one, other) for one, other in lines if one != other), ())
+
+
+def test_a_damaged_output_is_the_whole_label_or_none(labeler, sample, task):
+    """Columns that are too narrow, lost lines, cut lines: no other label, none with fewer numbers, no exception."""
+    sample.good(task)
+    whole = Gate().read(labeler, task, sample.frame)
+    (task / "vasprun.xml").unlink(missing_ok=True)
+    output = task / sample.output
+    content = condensed(output.read_bytes())
+    output.write_bytes(content)
+    assert_same(Gate().read(labeler, task, sample.frame), whole, "condensed")
+    for name, damaged in damages(content, DAMAGES, SEED):
+        output.write_bytes(damaged)
+        labels = read_or_rejected(labeler, task, sample.frame)
+        if labels is not None:
+            assert_same(labels, whole, (name, *difference(content, damaged)))
+
+
+def test_a_damaged_vasprun_is_the_whole_label_or_none(tmp_path):
+    sample = sample_of("vasp")
+    labeler = made("vasp", sample.settings(tmp_path), tmp_path)
+    task = prepared(labeler, sample.frame, tmp_path / "03.fp" / "task.000000")
+    sample.good(task)
+    (task / "OUTCAR").unlink()
+    whole = Gate().read(labeler, task, sample.frame)
+    content = (task / "vasprun.xml").read_bytes()
+    for name, damaged in damages(content, DAMAGES, SEED):
+        (task / "vasprun.xml").write_bytes(damaged)
+        labels = read_or_rejected(labeler, task, sample.frame)
+        if labels is not None:
+            assert_same(labels, whole, (name, *difference(content, damaged)))
+
+
+@pytest.mark.parametrize("what", ["fifo", "folder", "dangling link", "link to a device", "8 GB", "zeros"])
+def test_an_odd_vasprun_is_rejected_in_time_where_it_is_needed(tmp_path, what):
+    sample = sample_of("vasp")
+    labeler = made("vasp", sample.settings(tmp_path), tmp_path)
+    task = prepared(labeler, sample.frame, tmp_path / "03.fp" / "task.000000")
+    sample.good(task)
+    ODD[what](task / "vasprun.xml")
+    assert read_or_rejected(labeler, task, sample.frame) is not None
+    (task / "OUTCAR").unlink()
+    with pytest.raises(OutputError, match="there is no 'OUTCAR'"), within(SECONDS):
+        labeler.read_labels(task)
+
+
+# ---- what else may have the name of an output
+
+
+def fifo(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def folder(path):
+    path.unlink()
+    path.mkdir()
+    (path / "deeper").mkdir()
+
+
+def link_to(target):
+    def make(path):
+        path.unlink()
+        path.symlink_to(target)
+
+    return make
+
+
+def larger(path):
+    os.truncate(path, LARGE)
+
+
+def with_half_a_character(path):
+    path.write_bytes(path.read_bytes()[:-1] + b"\xe2\x82")
+
+
+ODD = {
+    "fifo": fifo,
+    "folder": folder,
+    "dangling link": link_to("nowhere"),
+    "link to itself": lambda path: link_to(path.name)(path),
+    "link to a device": link_to("/dev/zero"),
+    "empty": lambda path: path.write_bytes(b""),
+    "zeros": lambda path: path.write_bytes(b"\0" * 5000),
+    "cut within a character": with_half_a_character,
+    "not UTF-8": lambda path: path.write_bytes(path.read_bytes().replace(b" ", b"\xff\xfe", 3)),
+    "8 GB": larger,
+    "deeply nested": lambda path: path.write_bytes(b"[" * 10**6),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_whatever_a_task_leaves_under_a_name_that_is_read_is_rejected_in_time(labeler, sample, task, what):
+    """Of every file in a task's folder, its inputs too: a job can write anything there."""
+    sample.good(task)
+    (task / "vasprun.xml").unlink(missing_ok=True)
+    whole = Gate().read(labeler, task, sample.frame)
+    kept = task.with_name("kept")
+    shutil.copytree(task, kept, symlinks=True)
+    names = [
+        str(path.relative_to(task)) for path in sorted(task.rglob("*")) if path.is_file() and not path.is_symlink()
+    ]
+    assert sample.output in names
+    for name in names:
+        ODD[what](task / name)
+        labels = read_or_rejected(labeler, task, sample.frame)
+        assert labels is None or name != sample.output or what in ("cut within a character", "not UTF-8"), name
+        if labels is not None:
+            assert_same(labels, whole, name)
+        shutil.rmtree(task)
+        shutil.copytree(kept, task, symlinks=True)

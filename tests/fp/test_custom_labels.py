@@ -1,13 +1,18 @@
 """Any command between formats of dpdata: here a small program of the test's own."""
 
+import contextlib
+import os
+import shutil
 import sys
 
 import numpy as np
 import pytest
-from labelers import FCC, SKEWED, Sample, context, made, prepared, rattled, run
+from labelers import FCC, SKEWED, Sample, context, made, prepared, rattled, run, within
+from mutations import mutated
 
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp.gate import Gate
+from dpgen2_hpc.fp.reading import read_all
 
 ALLOY = rattled(("Al", "Al", "Cu", "Cu"), SKEWED, FCC)
 
@@ -117,3 +122,70 @@ def test_missing_files_and_an_empty_command_are_named(tmp_path):
     given = {**settings(tmp_path, files=["none"]), "run_config": {"command": " "}}
     found = [path for path, _ in made("custom", given, tmp_path).checks(context("Al"))]
     assert found == [("inputs_config", "files", 0), ("run_config", "command")]
+
+
+# ---- what a task may leave in the place of a system
+
+
+ODD = {
+    "fifo": lambda path: (path.unlink(), os.mkfifo(path)),
+    "folder": lambda path: (path.unlink(), path.mkdir()),
+    "dangling link": lambda path: (path.unlink(), path.symlink_to("nowhere")),
+    "device": lambda path: (path.unlink(), path.symlink_to("/dev/zero")),
+    "empty": lambda path: path.write_bytes(b""),
+    "not UTF-8": lambda path: path.write_bytes(b"\xff\xfe" + path.read_bytes()),
+    "8 GB": lambda path: os.truncate(path, 8 << 30),
+    "8 GB of frames": lambda path: many_frames(path),
+}
+
+
+def many_frames(path):
+    """A whole array of a billion rows, none of which is on the disk."""
+    if path.suffix != ".npy":
+        return os.truncate(path, 8 << 30)
+    columns = np.load(path, mmap_mode="r").shape[1:]
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (10**8, *columns)})
+        file.truncate(file.tell() + 8 * 10**8 * int(np.prod(columns, dtype=int)))
+    return None
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """The labeler, and two tasks that have ended well."""
+    labeler = made("custom", settings(tmp_path), tmp_path)
+    first = prepared(labeler, ALLOY, tmp_path / "s" / "task.000000")
+    assert run(labeler, first) == 0, (first / "task.log").read_text()
+    second = first.with_name("task.000001")
+    shutil.copytree(first, second, symlinks=True)
+    return labeler, [first, second]
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_an_odd_file_in_a_system_fails_its_own_task_alone_and_in_time(labelled, what):
+    labeler, tasks = labelled
+    kept = tasks[1].with_name("kept")
+    shutil.copytree(tasks[1], kept, symlinks=True)
+    for path in [found for found in sorted((tasks[1] / "label").rglob("*")) if found.is_file()]:
+        ODD[what](path)
+        if what == "8 GB of frames" and path.suffix == ".npy":
+            for other in path.parent.glob("*.npy"):
+                many_frames(other)
+        with within(20):
+            good, odd = read_all(labeler, tasks)
+        assert good.energy != 0
+        whole_array_and_more = what == "8 GB" and path.suffix == ".npy"
+        assert isinstance(odd, LabelRefused | OutputError) or (whole_array_and_more and odd.energy == good.energy), path
+        shutil.rmtree(tasks[1])
+        shutil.copytree(kept, tasks[1], symlinks=True)
+
+
+def test_a_damaged_system_raises_nothing_unforeseen(labelled):
+    labeler, (_, second) = labelled
+    for path in [found for found in sorted((second / "label").rglob("*")) if found.is_file()]:
+        content = path.read_bytes()
+        for _, damaged in mutated(content, 60, 7):
+            path.write_bytes(damaged)
+            with contextlib.suppress(LabelRefused, OutputError), within(20):
+                Gate().read(labeler, second, ALLOY)
+        path.write_bytes(content)

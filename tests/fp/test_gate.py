@@ -196,7 +196,10 @@ def test_numbers_that_are_not_finite_are_refused(bad):
 
 @pytest.mark.parametrize("rows", [3, 5, 0])
 def test_forces_for_another_number_of_atoms_are_refused(rows):
-    assert refusal(replace(ANSWER, forces=np.zeros((rows, 3)))) == f"there are {rows} forces for 4 atoms"
+    assert (
+        refusal(replace(ANSWER, forces=np.zeros((rows, 3))))
+        == f"the forces: found the shape ({rows}, 3), expected (4, 3)"
+    )
 
 
 def test_the_force_on_one_atom_is_the_length_of_its_vector():
@@ -254,3 +257,90 @@ def test_labels_that_are_judged_together_get_the_verdicts_that_each_gets_alone()
     assert [isinstance(verdict, Labels) for verdict in together] == [
         True, True, False, True, False, False, False, False, False, False, False, True, True,
     ]  # fmt: skip
+
+
+# ---- shapes and types
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("forces", FORCES[:, :2], "the forces: found the shape (4, 2)"),
+        ("forces", FORCES.ravel(), "the forces: found the shape (12,)"),
+        ("forces", FORCES[None], "the forces: found the shape (1, 4, 3)"),
+        ("forces", FORCES + 0j, "the forces: not real numbers"),
+        ("forces", FORCES.astype(object), "the forces: not real numbers"),
+        ("forces", FORCES.astype(str), "the forces: not real numbers"),
+        ("forces", FORCES > 0, "the forces: not real numbers"),
+        ("forces", [[1.0, 2.0, 3.0], [1.0]], "the forces: cannot be understood"),
+        ("forces", None, "the forces: not real numbers"),
+        ("energy", np.array([-12.5]), "the energy: found the shape (1,)"),
+        ("energy", "-12.5", "the energy: not real numbers"),
+        ("energy", True, "the energy: not real numbers"),
+        ("energy", None, "the energy: not real numbers"),
+        ("energy", 10**400, "the energy: not real numbers"),
+        ("energy", -12.5 + 1j, "the energy: not real numbers"),
+        ("virial", VIRIAL.ravel(), "the virial: found the shape (9,)"),
+        ("virial", np.eye(3) * 1j, "the virial: not real numbers"),
+        ("frame", None, "the labeler returned Labels, not labels of a frame"),
+        ("frame", replace(ASKED, coords=ASKED.coords[:, 0]), "the coordinates: found the shape (4,)"),
+        ("frame", replace(ASKED, coords=ASKED.coords[:3]), "the coordinates: found the shape (3, 3)"),
+        ("frame", replace(ASKED, cell=np.ones(9)), "the cell: found the shape (9,)"),
+        ("frame", replace(ASKED, cell=None), "the cell: not real numbers"),
+        ("frame", replace(ASKED, symbols="AlCu"), "no list of element symbols"),
+        ("frame", replace(ASKED, symbols=np.array(ASKED.symbols)), "no list of element symbols"),
+        ("frame", replace(ASKED, symbols=(13, 13, 29, 29)), "no list of element symbols"),
+        ("frame", replace(ASKED, symbols=ASKED.symbols[:3]), "the atoms are not those that were asked for"),
+        ("frame", replace(ASKED, periodic=None), "does not say whether the frame is periodic"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else type(value).__name__,
+)
+def test_what_has_another_shape_or_type_is_rejected_before_anything_is_computed(field, value, says):
+    assert says in refusal(replace(ANSWER, **{field: value}))
+
+
+@pytest.mark.parametrize("labels", [None, "label", (ASKED, -12.5, FORCES), {"energy": 1.0}])
+def test_what_is_not_a_label_at_all_is_rejected(labels):
+    assert "not labels of a frame" in refusal(labels)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [1e300, 1e17, np.inf, -np.inf, np.nan, 1e-320])
+@pytest.mark.parametrize("asked", [ASKED, MOLECULE], ids=["crystal", "molecule"])
+def test_absurd_numbers_are_rejected_without_a_warning(size, asked):
+    """1e17 Å is a whole number of cells to a float: such an atom is nowhere, not where it was asked to be."""
+    assert refusal(on(replace(ASKED, coords=np.full((4, 3), size))), asked)
+    assert refusal(on(replace(asked, coords=np.full((4, 3), size))), asked)
+    if asked.periodic:
+        assert refusal(on(replace(ASKED, cell=np.full((3, 3), size))), asked)
+        assert refusal(on(replace(ASKED, cell=np.diag([size] * 3))), asked)
+    if not abs(size) < 1:
+        assert refusal(on(asked, forces=np.full((4, 3), size)), asked)
+        assert refusal(replace(ANSWER, virial=np.diag([size] * 3)))
+
+
+@pytest.mark.parametrize("forces", [FORCES.tolist(), FORCES.astype(np.float32), np.zeros((4, 3), dtype=int)])
+def test_lists_and_other_kinds_of_real_numbers_are_understood(forces):
+    labels = read(
+        replace(ANSWER, forces=forces, energy=np.float32(-12.5), frame=replace(ASKED, symbols=[*ASKED.symbols]))
+    )
+    assert (labels.forces.dtype, type(labels.energy)) == (np.float64, float)
+    np.testing.assert_allclose(labels.forces, np.array(forces), atol=1e-7)
+
+
+def test_one_that_is_odd_does_not_hinder_the_others():
+    odd = [
+        None,
+        replace(ANSWER, forces=FORCES[:2]),
+        replace(ANSWER, energy=None),
+        on(replace(ASKED, cell=np.zeros((3, 3)))),
+    ]
+    judged = Gate().judge([ANSWER, *odd, ANSWER], [ASKED] * 6, has_virial=True)
+    assert [isinstance(one, Labels) for one in judged] == [True, False, False, False, False, True]
+
+
+def test_a_frame_without_volume_that_was_asked_for_by_mistake_hinders_no_other():
+    flat = replace(ASKED, cell=np.diag([4.0, 4.0, 0.0]))
+    judged = Gate().judge([ANSWER, ANSWER, ANSWER], [ASKED, flat, ASKED], has_virial=True)
+    assert [isinstance(one, Labels) for one in judged] == [True, False, True]
+    assert "cannot be compared" in str(judged[1])

@@ -378,7 +378,7 @@ def test_numbers_that_did_not_fit_their_columns_are_refused(vasp):
     row = next(n for n, line in enumerate(lines) if "TOTAL-FORCE" in line) + 2
     lines[row] = lines[row][:40] + "**************" * 3 + "\n"
     (task / "OUTCAR").write_text("".join(lines))
-    with pytest.raises(LabelRefused, match="too large to be printed"):
+    with pytest.raises(LabelRefused, match="did not fit their columns"):
         labeler.read_labels(task)
 
 
@@ -392,10 +392,20 @@ def test_the_rows_of_the_table_are_the_floats_that_they_spell(seed):
 
 @pytest.mark.parametrize("word", ["NaN", "1.5E+00", "0.1234567"])
 def test_numbers_of_another_form_are_read_as_they_stand(word):
-    line = "      0.12345      1.00000      2.00000          0.100000      0.200000      0.300000\n"
-    for text in (line.replace("0.200000", word), line + line.replace("0.200000", word)):
+    line = f"      0.12345      1.00000      2.00000          {word}      {word}      {word}\n"
+    for text in (line, line + line):
         expected = [[float(number) for number in row.split()] for row in text.splitlines()]
         np.testing.assert_array_equal(_table(text.encode()), expected)
+
+
+@pytest.mark.parametrize(
+    "word", ["0.2000", "", "0.200000 0.1", "0.2.0000", "02.00000", ".2000000", "0.200000-0.100000"]
+)
+def test_a_row_that_differs_from_the_others_is_damaged(word):
+    line = "      0.12345      1.00000      2.00000          0.100000      0.200000      0.300000\n"
+    for text in (line.replace("0.300000", word), line + line.replace("0.200000", word)):
+        with pytest.raises(OutputError, match="damaged"):
+            _table(text.encode())
 
 
 # ---- outputs of the real program, against dpdata
