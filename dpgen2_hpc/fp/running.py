@@ -9,16 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from dpgen2_hpc.fp import namelists, sections
-from dpgen2_hpc.inputs.incar import number, tags
+from dpgen2_hpc.inputs.incar import tags
 
 VASP = frozenset(
     [
         "NELM",
         "NELMIN",
         "NELMDL",
-        "NELMGW",
-        "ALGO",
-        "IALGO",
         "AMIX",
         "BMIX",
         "AMIX_MAG",
@@ -52,15 +49,35 @@ VASP = frozenset(
         "NEDOS",
         "EMIN",
         "EMAX",
-        "ISTART",
         "SYSTEM",
         "LH5",
+        "LWAVEH5",
+        "LCHARGH5",
+        "LAECHG",
+        "LMAXMIX",
+        "MIXFIRST",
+        "WEIMIN",
+        "DEPER",
+        "NRMM",
+        "NDAV",
+        "INIWAV",
+        "RANDOM_SEED",
+        "NBLK",
+        "NCSHMEM",
     ]
 )
 """Tags of INCAR: VASP Wiki, categories Electronic minimization, Density mixing, Parallelization, Output files."""
 
-VASP_START = "ICHARG"
-"""Where the first density comes from; from 10 on it is kept, and then it is physics."""
+VASP_ALGO = ("normal", "veryfast", "fast", "conjugate", "all", "damped")
+"""Values of ALGO, or their beginnings, that are ways to one self-consistent solution (VASP Wiki: ALGO). None, Exact,
+Eigenval, Subrot, CHI, GW0 ... compute something else."""
+
+VASP_START = {
+    "IALGO": frozenset({"5", "6", "7", "8", "38", *map(str, range(44, 49)), *map(str, range(53, 59))}),
+    "ISTART": frozenset("01"),
+    "ICHARG": frozenset("012"),
+}
+"""Values by which a cycle is walked or begun, and nothing else (VASP Wiki: IALGO, ISTART, ICHARG)."""
 
 PWSCF = {
     "control": frozenset(
@@ -75,6 +92,9 @@ PWSCF = {
             "max_seconds",
             "disk_io",
             "nstep",
+            "iprint",
+            "lkpoint_dir",
+            *("calculation", "pseudo_dir", "tprnfor", "tstress"),  # replaced in every input
         ]
     ),
     "electrons": frozenset(
@@ -95,13 +115,9 @@ PWSCF = {
             "diago_full_acc",
             "startingpot",
             "startingwfc",
-            "real_space",
-            "adaptive_thr",
-            "conv_thr_init",
-            "conv_thr_multi",
+            "exx_maxstep",
         ]
-    )
-    - {"real_space"},
+    ),
 }
 """Keys of pw.x by namelist: INPUT_PW, sections &CONTROL and &ELECTRONS."""
 
@@ -115,7 +131,7 @@ CP2K_KEYWORDS = {
             "WALLTIME",
             "PREFERRED_DIAG_LIBRARY",
             "TRACE",
-            "EXTENDED_FFT_LENGTHS",
+            "RUN_TYPE",
             "PREFERRED_FFT_LIBRARY",
             "FFTW_PLAN_TYPE",
             "BLACS_GRID",
@@ -123,11 +139,21 @@ CP2K_KEYWORDS = {
         ]
     ),
     ("FORCE_EVAL", "DFT", "SCF"): frozenset(
-        ["MAX_SCF", "MAX_SCF_HISTORY", "SCF_GUESS", "MAX_DIIS", "EPS_DIIS", "NCOL_BLOCK", "IGNORE_CONVERGENCE_FAILURE"]
-    )
-    - {"IGNORE_CONVERGENCE_FAILURE"},
+        [
+            "MAX_SCF",
+            "MAX_SCF_HISTORY",
+            "SCF_GUESS",
+            "MAX_DIIS",
+            "EPS_DIIS",
+            "LEVEL_SHIFT",
+            "CHOLESKY",
+            "NCOL_BLOCK",
+            "NROW_BLOCK",
+        ]
+    ),
     ("FORCE_EVAL", "DFT", "SCF", "OUTER_SCF"): frozenset(["MAX_SCF", "OPTIMIZER", "STEP_SIZE", "BISECT_TRUST_COUNT"]),
-    ("FORCE_EVAL", "DFT"): frozenset(["WFN_RESTART_FILE_NAME"]),
+    ("FORCE_EVAL", "DFT"): frozenset(["WFN_RESTART_FILE_NAME", "RESTART_FILE_NAME"]),
+    ("FORCE_EVAL",): frozenset(["STRESS_TENSOR"]),
 }
 """Keywords of CP2K by section: CP2K manual, GLOBAL and FORCE_EVAL / DFT / SCF."""
 
@@ -135,7 +161,8 @@ CP2K_SECTIONS = {
     ("FORCE_EVAL", "DFT", "SCF"): frozenset(["MIXING", "OT", "DIAGONALIZATION", "PRINT"]),
     ("FORCE_EVAL", "DFT"): frozenset(["PRINT"]),
     ("GLOBAL",): frozenset(["PRINT", "TIMINGS", "DBCSR"]),
-    (): frozenset(["EXT_RESTART"]),
+    ("FORCE_EVAL",): frozenset(["PRINT"]),
+    ("FORCE_EVAL", "SUBSYS"): frozenset(["PRINT", "COORD"]),
 }
 """Whole sections that say how, and not what."""
 
@@ -155,7 +182,9 @@ ABACUS = frozenset(
         "mixing_dftu",
         "ks_solver",
         "pw_diag_nmax",
-        "pw_diag_thr",
+        "mixing_gg0_min",
+        "mixing_angle",
+        "exx_mixing_beta",
         "pw_diag_ndim",
         "kpar",
         "bndpar",
@@ -165,6 +194,7 @@ ABACUS = frozenset(
         "init_wfc",
         "init_chg",
         "device",
+        "pw_seed",
         "printe",
         "memory_saver",
     ]
@@ -186,6 +216,17 @@ STEPS = frozenset(
         "txt",
         "verbosity",
         "mixer_damping",
+        "max_steps",
+        "initial_guess",
+        "mixer",
+        "eigensolver",
+        "cache_api",
+        "verbose",
+        "logfile",
+        "directory",
+        "parallel",
+        "num_threads",
+        "device",
     ]
 )
 """Keywords of ASE calculators (tblite: max_iterations, verbosity, mixer_damping) that say how."""
@@ -193,9 +234,16 @@ STEPS = frozenset(
 
 def vasp(inputs: Mapping[str, Any]) -> Any:
     """Return the settings without what only says how VASP runs."""
-    start = {VASP_START} if (number(tags(inputs["incar"]).get(VASP_START, "2")) or 0) < 10 else set()
-    kept = {tag: " ".join(value.split()) for tag, value in tags(inputs["incar"]).items() if tag not in VASP | start}
-    return {**inputs, "incar": kept}
+    found = tags(inputs["incar"]).items()
+    return {**inputs, "incar": {tag: " ".join(value.split()) for tag, value in found if not _says_how(tag, value)}}
+
+
+def _says_how(tag: str, value: str) -> bool:
+    """Return whether no label depends on a tag of INCAR that has this value."""
+    word = value.split(maxsplit=1)[0].lower()
+    if tag == "ALGO":
+        return word != "no" and any(name.startswith(word) for name in VASP_ALGO)
+    return tag in VASP or word in VASP_START.get(tag, ())
 
 
 def pwscf(inputs: Mapping[str, Any]) -> Any:
@@ -226,7 +274,8 @@ def abacus(inputs: Mapping[str, Any]) -> Any:
     lines = (re.split(r"#|//", line)[0].split(None, 1) for line in inputs["input_file"].splitlines())
     words = {line[0].lower(): line[1].split() for line in lines if len(line) == 2}
     kept = {word: value for word, value in words.items() if word not in ABACUS and not word.startswith("out_")}
-    return {**inputs, "input_file": kept}
+    kpt = inputs.get("kpt_file")
+    return {**inputs, "input_file": kept, "kpt_file": kpt.split() if isinstance(kpt, str) else kpt}
 
 
 def gaussian(inputs: Mapping[str, Any]) -> Any:

@@ -1,9 +1,11 @@
 """Labels by VASP (type ``vasp``)."""
 
 import hashlib
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -171,7 +173,8 @@ class VaspLabeler:
             put(f"{folder}/{name}", text)
         texts["INCAR"] = self.incar.rstrip() + "\n" + lines
         link_shared(folder, "INCAR", hashlib.sha256(texts["INCAR"].encode()).hexdigest()[:8], texts["INCAR"].encode)
-        link_shared(folder, "POTCAR", "-".join(kinds), lambda: _potcar(folder, kinds), 0o600)
+        which = f"{'-'.join(kinds)}.{_potcar_digest(os.path.dirname(folder), tuple(kinds))}"  # noqa: PTH120
+        link_shared(folder, "POTCAR", which, lambda: _potcar(os.path.dirname(folder), kinds), 0o600)  # noqa: PTH120
         told = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
         return {**told, "POTCAR": "+".join(kinds)}  # the step knows what each element's is
 
@@ -205,8 +208,14 @@ def poscar(frame: Frame) -> str:
     return f"{title}\n1.0\n{table(frame.cell)}{species}Cartesian\n{table(frame.coords)}"
 
 
-def _potcar(directory: str, kinds: list[str]) -> bytes:
-    return b"".join(Path(f"{directory}/../shared/POTCAR.{element}").read_bytes() for element in kinds)
+def _potcar(step: str, kinds: Sequence[str]) -> bytes:
+    return b"".join(Path(f"{step}/shared/POTCAR.{element}").read_bytes() for element in kinds)
+
+
+@lru_cache(maxsize=256)
+def _potcar_digest(step: str, kinds: tuple[str, ...]) -> str:
+    """Return what distinguishes a step's POTCAR for these elements; a step's pseudopotentials never change."""
+    return hashlib.sha256(_potcar(step, kinds)).hexdigest()[:8]
 
 
 def read_vasp(path: Path) -> Labels:

@@ -1,7 +1,8 @@
 """A changed ``param.json`` on resume: field by field, and what becomes of it."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +11,8 @@ import dargs
 from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import spelled
 from dpgen2_hpc.inputs.read import KeyPath
+
+log = logging.getLogger(__name__)
 
 NOW, NEXT, APPEND, LABELS, REFUSED = "now", "next", "append", "labels", "refused"
 """The classes of a change, see :data:`dpgen2_hpc.kinds.CHANGES`."""
@@ -27,15 +30,16 @@ ABSENT = _Absent()
 
 @dataclass(frozen=True)
 class Change:
-    """One field that differs, and the class of its change."""
+    """One field that differs, and the class of its change; of a text ``details`` are the settings that differ in it."""
 
     path: KeyPath
     old: Any
     new: Any
     rule: str
+    details: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{spelled(self.path)}: {_contrast(self.old, self.new)}"
+        return f"{spelled(self.path)}: {'; '.join(self.details) or _contrast(self.old, self.new)}"
 
 
 def changes(tree: dargs.Argument, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
@@ -46,16 +50,71 @@ def changes(tree: dargs.Argument, old: Mapping[str, Any], new: Mapping[str, Any]
 def relaxed(found: Sequence[Change], old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
     """Return changes of which those that no label depends on may be followed at once: how a code converges, and runs.
 
-    The labeler says what of its settings the labels depend on (``physics``); where that is the same, so are the labels.
+    The labeler says what of its settings the labels depend on (``physics``). Each change is looked at by itself, so
+    that of several the one to blame is named, and in a text the settings to blame.
     """
-    labels = [change for change in found if change.rule == LABELS and change.path[0] == "fp"]
-    if not labels or old["fp"]["type"] != new["fp"]["type"]:
+    if old.get("fp", {}).get("type") != new.get("fp", {}).get("type") or "type" not in new.get("fp", {}):
         return list(found)
     physics = getattr(kinds.load("fp", new["fp"]["type"]), "physics", None)
-    if physics is None or physics(old["fp"]) != physics(new["fp"]):
-        return list(found)
-    own = {change.path for change in labels if "inputs_config" in change.path}
-    return [replace(change, rule=NOW) if change.path in own else change for change in found]
+    return [change if physics is None else _relaxed(change, old, physics) for change in found]
+
+
+def _relaxed(change: Change, old: Mapping[str, Any], physics: Callable[[Mapping[str, Any]], Any]) -> Change:
+    if change.rule != LABELS or change.path[:2] != ("fp", "inputs_config"):
+        return change
+    try:
+        before, after = physics(old["fp"]), physics(_with(old, change)["fp"])
+    except Exception:  # a labeler of another package; without an answer the change is not relaxed
+        log.warning("%s: the labeler cannot say what labels depend on", spelled(change.path), exc_info=True)
+        return change
+    if before == after:
+        return replace(change, rule=NOW)
+    is_text = isinstance(change.old, str) and isinstance(change.new, str) and "\n" in change.old + change.new
+    return replace(change, details=tuple(_leaves(before, after))) if is_text else change
+
+
+def _with(value: Mapping[str, Any], change: Change) -> dict[str, Any]:
+    """Return an understood input in which one change alone has been made."""
+    return held_back(value, [replace(change, old=change.new, new=change.old)])
+
+
+def _leaves(old: Any, new: Any, name: str = "") -> Iterator[str]:
+    """Yield where two values of one form differ, each leaf by itself: ``ENCUT = 300 → ENCUT = 400``."""
+    if old == new:
+        return
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in dict.fromkeys([*old, *new]):
+            yield from _leaves(old.get(key, ABSENT), new.get(key, ABSENT), str(key))
+    elif isinstance(old, tuple) and isinstance(new, tuple) and len(old) == len(new):
+        for before, after in zip(old, new, strict=True):
+            yield from _leaves(before, after, name)
+    elif isinstance(old, list) and isinstance(new, list) and not _are_words(old + new):
+        for before, after in _paired(old, new):
+            yield from _leaves(before, after, name)
+    else:
+        yield f"{_leaf(old, name)} → {_leaf(new, name)}"
+
+
+def _paired(old: list[Any], new: list[Any]) -> Iterator[tuple[Any, Any]]:
+    """Yield the entries that only one of two lists has, with those of the other that begin with the same word."""
+    come = [entry for entry in new if entry not in old]
+    for entry in (entry for entry in old if entry not in new):
+        other = next((index for index, one in enumerate(come) if one[:1] == entry[:1]), None)
+        yield entry, ABSENT if other is None else come.pop(other)
+    yield from ((ABSENT, entry) for entry in come)
+
+
+def _are_words(entries: list[Any]) -> bool:
+    return all(isinstance(entry, str | int | float) for entry in entries)
+
+
+def _leaf(value: Any, name: str) -> str:
+    if value is ABSENT:
+        return repr(value)
+    if isinstance(value, list) and _are_words(value):
+        return " ".join(map(str, value))[:60]
+    text = value if isinstance(value, str) and len(value) <= 60 else _short(value)
+    return f"{name} = {text}" if name else text
 
 
 def rules(tree: dargs.Argument) -> Iterator[tuple[KeyPath, Any, str]]:

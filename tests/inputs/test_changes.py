@@ -2,7 +2,7 @@
 
 import pytest
 
-from dpgen2_hpc.inputs.changes import APPEND, LABELS, NEXT, NOW, REFUSED, changes, rules
+from dpgen2_hpc.inputs.changes import APPEND, LABELS, NEXT, NOW, REFUSED, changes, relaxed, rules
 from dpgen2_hpc.inputs.param import root
 from dpgen2_hpc.kinds import CHANGES
 from dpgen2_hpc.loop.trees import tree_of
@@ -79,3 +79,66 @@ def test_the_older_dialects_have_the_classes_of_what_they_mean(name):
 
 def test_all_of_the_machine_is_followed_at_once():
     assert {rule for _, _, rule in rules(tree_of("machine"))} == {NOW}
+
+
+# ---- what no label depends on
+
+
+def fp(kind, **inputs):
+    return {"fp": {"type": kind, "inputs_config": inputs, "run_config": {"command": "x"}}}
+
+
+def vasp(text, **more):
+    return fp("vasp", incar=text, kspacing=None, kgamma=None, incar_lists={}, pp_files={}, **more)
+
+
+def classes(old, new):
+    return [(str(change), change.rule) for change in relaxed(changes(root(), old, new), old, new)]
+
+
+def test_of_a_text_with_both_the_settings_to_blame_are_named_and_no_other():
+    old, new = vasp("NELM = 60\nENCUT = 300\nISMEAR = 0\n"), vasp("NELM = 200\nENCUT = 400\nALGO = All\n")
+    assert classes(old, new) == [("fp.inputs_config.incar: ENCUT = 300 → ENCUT = 400; ISMEAR = 0 → nothing", LABELS)]
+
+
+def test_what_no_label_depends_on_is_followed_at_once():
+    old = vasp("NELM = 60\nENCUT = 300\n")
+    assert [rule for _, rule in classes(old, vasp("ENCUT = 300\n\n! twice as many\nNELM = 120"))] == [NOW]
+
+
+def test_a_section_and_a_card_are_named_by_their_own_words():
+    scf = "&FORCE_EVAL\n&DFT\n&SCF\nEPS_SCF {}\nMAX_SCF {}\n&END\n&END\n&END\n"
+    old, new = (
+        fp("cp2k", inp_file=scf.format(*words), sections={}, files=[]) for words in (("1e-7", 50), ("1e-5", 99))
+    )
+    assert classes(old, new) == [("fp.inputs_config.inp_file: EPS_SCF 1e-7 → EPS_SCF 1e-5", LABELS)]
+    card = "&electrons\nmixing_beta={}\n/\nK_POINTS automatic\n{} 1 1 0 0 0\n"
+    old, new = (fp("qe", template=card.format(*words)) for words in ((0.7, 1), (0.3, 2)))
+    (said,) = [text for text, rule in classes(old, new) if rule == LABELS]
+    assert "K_POINTS automatic 1 1 1 0 0 0 → K_POINTS automatic 2 1 1 0 0 0" in said
+    assert "mixing_beta" not in said
+
+
+def test_of_several_keys_each_has_its_own_class():
+    common = {"pp_files": {}, "template": None, "control": {}, "kspacing": 0.2}
+    old = fp("qe", **common, system={"ecutwfc": 40}, electrons={"mixing_beta": 0.7, "conv_thr": 1e-8})
+    new = fp("qe", **common, system={"ecutwfc": 60}, electrons={"mixing_beta": 0.3, "electron_maxstep": 300})
+    assert classes(old, new) == [
+        ("fp.inputs_config.system.ecutwfc: 40 → 60", LABELS),
+        ("fp.inputs_config.electrons.mixing_beta: 0.7 → 0.3", NOW),
+        ("fp.inputs_config.electrons.conv_thr: 1e-08 → nothing", LABELS),
+        ("fp.inputs_config.electrons.electron_maxstep: nothing → 300", NOW),
+    ]
+
+
+def test_a_labeler_that_cannot_say_what_labels_depend_on_relaxes_nothing(monkeypatch):
+    from dpgen2_hpc.fp.vasp import VaspLabeler
+
+    monkeypatch.setattr(VaspLabeler, "physics", classmethod(lambda cls, given: 1 / 0))
+    old, new = vasp("NELM = 60\n"), vasp("NELM = 200\n")
+    assert [rule for _, rule in classes(old, new)] == [LABELS]
+
+
+def test_a_labeler_without_such_a_word_and_another_type_relax_nothing():
+    for old, new in ((fp("custom", input_fn="a"), fp("custom", input_fn="b")), (fp("custom"), fp("deepmd"))):
+        assert {rule for _, rule in classes(old, new)} == {LABELS}
