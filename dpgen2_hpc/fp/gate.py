@@ -5,7 +5,7 @@ computed from it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -158,26 +158,23 @@ def _well_formed(labels: Any, wanted: Frame) -> Labels:
     if not isinstance(labels, Labels) or not isinstance(labels.frame, Frame):
         raise LabelRefused(f"the labeler returned {type(labels).__name__}, not labels of a frame")
     frame, atoms = labels.frame, len(wanted.symbols)
-    symbols = _symbols(frame.symbols)
-    if symbols != wanted.symbols:
-        raise LabelRefused("the atoms are not those that were asked for, or not in that order")
-    found = replace(
-        frame,
-        symbols=symbols,
-        coords=_numbers("the coordinates", frame.coords, (atoms, 3)),
-        cell=_numbers("the cell", frame.cell, (3, 3)),
-        periodic=_flag(frame.periodic),
-    )
+    if type(frame.symbols) is not tuple or frame.symbols != wanted.symbols:
+        _refuse_symbols(frame.symbols, wanted.symbols)
+    coords = _numbers("the coordinates", frame.coords, (atoms, 3))
+    cell = _numbers("the cell", frame.cell, (3, 3))
+    found = Frame(wanted.symbols, coords, cell, _flag(frame.periodic))
     energy = float(_numbers("the energy", labels.energy, ()))
     forces = _numbers("the forces", labels.forces, (atoms, 3))
     virial = None if labels.virial is None else _numbers("the virial", labels.virial, (3, 3))
     return Labels(found, energy, forces, virial)
 
 
-def _symbols(given: Any) -> tuple[str, ...]:
+def _refuse_symbols(given: Any, wanted: tuple[str, ...]) -> None:
+    """Refuse symbols that are not those of the frame that was asked for; a list of them is understood."""
     if not isinstance(given, tuple | list) or not all(isinstance(symbol, str) for symbol in given):
         raise LabelRefused("the labeler returned no list of element symbols")
-    return tuple(given)
+    if tuple(given) != wanted:
+        raise LabelRefused("the atoms are not those that were asked for, or not in that order")
 
 
 def _flag(given: Any) -> bool:
@@ -188,6 +185,8 @@ def _flag(given: Any) -> bool:
 
 def _numbers(what: str, given: Any, shape: tuple[int, ...]) -> Array:
     """Return real numbers of this shape, in double precision."""
+    if type(given) is np.ndarray and given.dtype == np.float64 and given.shape == shape:
+        return given  # as nearly all are: labels come in thousands
     try:
         array = np.asarray(given)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
