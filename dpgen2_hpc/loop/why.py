@@ -106,7 +106,8 @@ def _remedies(record: Record, place: TaskPlace, task: TaskState, found: tuple[st
     here = (place.iteration, place.step) == (record.iteration, record.step) and record.phase != "harvested"
     if here and (task.verdict == BROKEN or is_refused(place.step, task)):
         yield (
-            f"correct the cause (you may edit the inputs in this task's folder), then run the same `run` again; for a "
+            f"correct the cause (you may edit the inputs in this task's folder; a link is shared by all tasks: replace "
+            "it with a copy first), then run the same `run` again; for a "
             f"rejected label, or this task alone: dpgen2-hpc retry {place.key}, then `run`"
         )
         if place.step != "train":

@@ -105,8 +105,8 @@ STOPS: Mapping[str, Stop] = {
     "input-changed": Stop(
         "param.json has changed in a way that would falsify what the run has computed",
         "Change it back, or begin another run: dpgen2-hpc run -C DIR PARAM MACHINE. (How a code converges and runs may "
-        "change at any time; to change anything else for a single task, edit the inputs in its folder, then: "
-        "dpgen2-hpc retry KEY)",
+        "change at any time; to change anything else for a single task, edit the inputs in its folder (a "
+        "link is shared by all tasks: replace it with a copy first), then: dpgen2-hpc retry KEY)",
     ),
     "no-scheduler": Stop(
         "the scheduler's commands are not found on this host",

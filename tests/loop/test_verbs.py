@@ -54,7 +54,7 @@ def test_why_of_a_broken_task_shows_cause_command_history_and_the_last_words(bro
         "attempt 2",
         "attempt 2 failed, the last one",
     ]
-    assert lines[-1].startswith("fix: correct the cause (you may edit the inputs in this task's folder)")
+    assert lines[-1].startswith("fix: correct the cause (you may edit the inputs in this task's folder; a link")
 
 
 def test_why_alone_says_why_the_run_stands_and_what_to_ask(broken):
