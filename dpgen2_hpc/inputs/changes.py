@@ -51,31 +51,50 @@ def relaxed(found: Sequence[Change], old: Mapping[str, Any], new: Mapping[str, A
     """Return changes of which those that no label depends on may be followed at once: how a code converges, and runs.
 
     The labeler says what of its settings the labels depend on (``physics``). Each change is looked at by itself, so
-    that of several the one to blame is named, and in a text the settings to blame.
+    that of several the one to blame is named, and in a text the settings to blame. Those that may be followed must also
+    be harmless all together: a setting that another one overrides is not physics until the other one is gone.
     """
     if old.get("fp", {}).get("type") != new.get("fp", {}).get("type") or "type" not in new.get("fp", {}):
         return list(found)
     physics = getattr(kinds.load("fp", new["fp"]["type"]), "physics", None)
-    return [change if physics is None else _relaxed(change, old, physics) for change in found]
+    if physics is None:
+        return list(found)
+    result = [_relaxed(change, old, physics) for change in found]
+    harmless = [change for before, change in zip(found, result, strict=True) if before.rule != change.rule]
+    if len(harmless) < 2:
+        return result
+    parts = _physics_of_both(harmless, old, physics)
+    return result if parts is not None and parts[0] == parts[1] else list(found)
 
 
 def _relaxed(change: Change, old: Mapping[str, Any], physics: Callable[[Mapping[str, Any]], Any]) -> Change:
     if change.rule != LABELS or change.path[:2] != ("fp", "inputs_config"):
         return change
-    try:
-        before, after = physics(old["fp"]), physics(_with(old, change)["fp"])
-    except Exception:  # a labeler of another package; without an answer the change is not relaxed
-        log.warning("%s: the labeler cannot say what labels depend on", spelled(change.path), exc_info=True)
+    parts = _physics_of_both([change], old, physics)
+    if parts is None:
         return change
+    before, after = parts
     if before == after:
         return replace(change, rule=NOW)
     is_text = isinstance(change.old, str) and isinstance(change.new, str) and "\n" in change.old + change.new
     return replace(change, details=tuple(_leaves(before, after))) if is_text else change
 
 
-def _with(value: Mapping[str, Any], change: Change) -> dict[str, Any]:
-    """Return an understood input in which one change alone has been made."""
-    return held_back(value, [replace(change, old=change.new, new=change.old)])
+def _physics_of_both(
+    made: Sequence[Change], old: Mapping[str, Any], physics: Callable[[Mapping[str, Any]], Any]
+) -> tuple[Any, Any] | None:
+    """Return what labels depend on before and after changes, or ``None`` if the labeler cannot say."""
+    try:
+        return physics(old["fp"]), physics(_with(old, made)["fp"])
+    except Exception:  # a labeler of another package; without an answer no change is relaxed
+        names = ", ".join(spelled(change.path) for change in made)
+        log.warning("%s: the labeler cannot say what labels depend on", names or "fp", exc_info=True)
+        return None
+
+
+def _with(value: Mapping[str, Any], made: Sequence[Change]) -> dict[str, Any]:
+    """Return an understood input in which these changes alone have been made."""
+    return held_back(value, [replace(change, old=change.new, new=change.old) for change in made])
 
 
 def _leaves(old: Any, new: Any, name: str = "") -> Iterator[str]:

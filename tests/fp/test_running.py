@@ -27,6 +27,9 @@ CP2K = """&GLOBAL
   &END DFT
 &END FORCE_EVAL
 """
+FUNCTIONAL = "&XC\n&XC_FUNCTIONAL PBE\n&END\n&END\n"
+BASES = f"&FORCE_EVAL\n&DFT\nBASIS_SET_FILE_NAME one\nBASIS_SET_FILE_NAME two\n&QS\n&END\n{FUNCTIONAL}&END\n&END\n"
+MESH = "K_POINTS automatic\n1 1 1 0 0 0\n"
 ABACUS = "INPUT_PARAMETERS\necutwfc 100\nscf_thr 1e-7\nmixing_beta 0.4 # slow\n"
 
 
@@ -73,6 +76,17 @@ def ase(**kwargs):
         ),
         (gaussian("force b3lyp/6-31g scf=(xqc,maxcycle=200)", nproc=4), gaussian("Force B3LYP/6-31G", nproc=16)),
         (gaussian("force b3lyp scf=tight"), gaussian("force b3lyp scf=tight")),
+        (gaussian("force b3lyp scf=tight"), gaussian("#p b3lyp Force scf = ( xqc, Tight , maxcyc=99 )")),
+        (gaussian("force b3lyp scf=(conver=8)"), gaussian("force b3lyp scf(yqc,conver=8)")),
+        (pw(PW + MESH), pw(PW + MESH.replace("\n1", "\n# a mesh\n1 "))),
+        (pw("&system\necutwfc=40\n/\n"), pw("&system\necutwfc=40\n/\n&electrons\nmixing_beta=0.3\n/\n")),
+        (pw(None, electrons=None), pw(None, electrons={"mixing_beta": 0.3})),
+        (
+            cp2k(BASES),
+            cp2k("&GLOBAL\nPRINT_LEVEL HIGH\n&END\n" + BASES.replace("&XC\n", "&SCF\nMAX_SCF 99\n&END\n&XC\n")),
+        ),
+        (cp2k(BASES), cp2k(BASES.replace(FUNCTIONAL, "").replace("&DFT", "&DFT\n" + FUNCTIONAL))),
+        (abacus(ABACUS), abacus(ABACUS + "pseudo_dir ./here\ncal_stress 1\n")),
         (ase(method="GFN2-xTB", max_iterations=250), ase(method="GFN2-xTB", max_iterations=500)),
     ],
 )
@@ -102,6 +116,16 @@ def test_how_a_code_converges_and_runs_is_not_physics(before, after):
         (abacus(ABACUS), abacus(ABACUS.replace("1e-7", "1e-4"))),
         (gaussian("force b3lyp scf=tight"), gaussian("force b3lyp")),
         (gaussian("force b3lyp"), gaussian("force pbe1pbe")),
+        (gaussian("force b3lyp scf=(conver=8,xqc)"), gaussian("force b3lyp scf=(conver=6,xqc)")),
+        (gaussian(["hf", "force b3lyp"]), gaussian(["force b3lyp", "hf"])),
+        (pw(PW + MESH), pw(PW + MESH.replace("1 1 1", "1 1 2"))),
+        (cp2k(BASES), cp2k(BASES.replace("NAME one", "NAME 2").replace("NAME two", "NAME one").replace("2", "two"))),
+        (cp2k(BASES), cp2k(BASES.replace("&XC\n", "&SCF\n&OUTER_SCF\nMAX_SCF 9\n&END\n&END\n&XC\n"))),
+        (
+            cp2k(CP2K.replace("&OT", "&DIAGONALIZATION").replace("END OT", "END")),
+            cp2k(CP2K.replace("&OT", "&DIAGONALIZATION\nALGORITHM FILTER_MATRIX").replace("END OT", "END")),
+        ),
+        *((abacus(ABACUS), abacus(f"{ABACUS}ks_solver {word}\n")) for word in ("pexsi", "something")),
         (ase(method="GFN2-xTB"), ase(method="GFN1-xTB")),
     ],
 )

@@ -119,6 +119,23 @@ def test_a_section_and_a_card_are_named_by_their_own_words():
     assert "mixing_beta" not in said
 
 
+def test_changes_that_are_harmless_only_one_by_one_are_not_followed():
+    """The convergence of the sections overrides the file's: either may go, both may not."""
+    scf = "&FORCE_EVAL\n&DFT\n&SCF\nEPS_SCF {}\nMAX_SCF 50\n&END\n&END\n&END\n"
+    over = {"FORCE_EVAL": {"DFT": {"SCF": {"EPS_SCF": "1e-7"}}}}
+    old = fp("cp2k", inp_file=scf.format("1e-7"), sections=over, files=[])
+    either = [
+        fp("cp2k", inp_file=scf.format("1e-5"), sections=over, files=[]),
+        fp("cp2k", inp_file=scf.format("1e-7"), sections={}, files=[]),
+    ]
+    assert [[rule for _, rule in classes(old, new)] for new in either] == [[NOW], [NOW]]
+    both = fp("cp2k", inp_file=scf.format("1e-5"), sections={}, files=[])
+    assert [rule for _, rule in classes(old, both)] == [LABELS, LABELS]
+    more = {"FORCE_EVAL": {"DFT": {"SCF": {"EPS_SCF": "1e-7", "MAX_SCF": 99}}}}
+    again = fp("cp2k", inp_file=scf.format("1e-7").replace("50", "70"), sections=more, files=[])
+    assert [rule for _, rule in classes(old, again)] == [NOW, NOW]
+
+
 def test_of_several_keys_each_has_its_own_class():
     common = {"pp_files": {}, "template": None, "control": {}, "kspacing": 0.2}
     old = fp("qe", **common, system={"ecutwfc": 40}, electrons={"mixing_beta": 0.7, "conv_thr": 1e-8})
