@@ -5,6 +5,7 @@ the plugin's name and the exception, and never stops the run.
 """
 
 import logging
+import traceback
 from collections.abc import Callable
 from importlib.metadata import packages_distributions, version
 from typing import Any, ParamSpec, TypeVar
@@ -14,6 +15,9 @@ from dpgen2_hpc.errors import Interrupted, LabelRefused, OutputError
 from dpgen2_hpc.kinds import OWN
 
 log = logging.getLogger(__name__)
+
+LONGEST, LONGEST_TRACE = 1000, 20000
+"""Characters that are kept of an exception's message, and of its traceback."""
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -35,15 +39,34 @@ def call_plugin(
     """
     try:
         return method(*arguments, **named)
-    except (OutputError, LabelRefused, Interrupted):
+    except Interrupted:
         raise
-    except Exception as error:
+    except (OutputError, LabelRefused) as error:
+        text = text_of(error)
+        if type(error) in (OutputError, LabelRefused) and len(text) <= LONGEST:
+            raise
+        raise (LabelRefused if isinstance(error, LabelRefused) else OutputError)(text) from error
+    except (Exception, SystemExit) as error:  # a plugin that was written as a program leaves with sys.exit
         if isinstance(error, OSError) and error.errno is not None and error.errno not in OF_THE_TASK:
             raise
         plugin = describe_plugin(getattr(method, "__self__", method))
-        log.warning("%s: %s failed on the output of this task", where, plugin, exc_info=True)
-        text = f"{plugin} could not read the output: {type(error).__name__}: {error}; traceback in dpgen2_hpc.log"
-        raise OutputError(text) from error
+        trace = shortened("".join(traceback.format_exception(error)), LONGEST_TRACE)
+        log.warning("%s: %s failed on the output of this task\n%s", where, plugin, trace)
+        text = f"{type(error).__name__}: {text_of(error)}"
+        raise OutputError(f"{plugin} could not read the output: {text}; traceback in dpgen2_hpc.log") from error
+
+
+def text_of(error: BaseException) -> str:
+    """Return the message of an exception, of a length that fits a ledger: some quote the file that they cannot read."""
+    try:
+        return shortened(str(error), LONGEST)
+    except Exception as another:  # noqa: BLE001  of a class of the plugin's own, whose message cannot be made
+        return f"({type(another).__name__} in its message)"
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return a text of at most about ``longest`` characters."""
+    return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"
 
 
 def describe_plugin(plugin: Any) -> str:

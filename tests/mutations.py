@@ -33,6 +33,12 @@ def cut(content: bytes, rng: np.random.Generator) -> bytes:
     return content[:place] + b"\n" + content[line.end() :]
 
 
+def garbled(content: bytes, rng: np.random.Generator) -> bytes:
+    """Three bytes become others that are not UTF-8: a bad block, or a wrong encoding."""
+    place = int(rng.integers(max(1, len(content))))
+    return content[:place] + b"\xff\xfe\x00" + content[place + 3 :]
+
+
 MUTATIONS = {
     "too wide for its column": replaced(NUMBER, lambda word: b"*" * max(4, len(word))),
     "not a number": replaced(NUMBER, lambda word: b"NaN".rjust(len(word))),
@@ -41,6 +47,7 @@ MUTATIONS = {
     "a line removed": replaced(LINE, lambda line: b""),
     "a line cut": cut,
     "two numbers fused": replaced(PAIR, lambda gap: b""),
+    "not UTF-8": garbled,
 }
 
 

@@ -24,6 +24,24 @@ def test_any_exception_fails_the_attempt_and_is_in_the_log(error, caplog):
     assert "Traceback" in caplog.text
 
 
+class Speechless(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), Speechless(), ValueError("x" * 10**7), OutputError("x" * 10**7)], ids=lambda error: type(error).__name__)  # fmt: skip
+def test_neither_the_end_of_a_program_nor_a_message_stops_or_fills_anything(error, caplog):
+    with caplog.at_level(logging.WARNING), pytest.raises(OutputError) as raised:
+        call_plugin("there", Foreign().read, error)
+    assert len(str(raised.value)) < 2000
+    assert len(caplog.text) < 50000
+
+
+def test_a_rejection_with_a_long_reason_stays_one():
+    with pytest.raises(LabelRefused, match=r"^y+\.\.\. \(5000 characters\)$"):
+        call_plugin("there", Foreign().read, LabelRefused("y" * 5000))
+
+
 @pytest.mark.parametrize("error", [OutputError("a"), LabelRefused("b"), OSError(errno.ESTALE, "c"), OSError(errno.EMFILE, "d")])  # fmt: skip
 def test_what_means_something_passes(error):
     with pytest.raises(type(error), match=str(error.args[-1])):

@@ -58,7 +58,7 @@ class AbacusLabeler:
         (
             r"convergence has (not|NOT) been achieved",
             "the SCF cycle did not converge",
-            "raise scf_nmax or lower mixing_beta in INPUT, in a new run",
+            f"raise scf_nmax or lower mixing_beta in INPUT; {settings.FOLLOWED}",
         ),
         (r"[Cc]an'?t find|[Cc]an not find", "a file is missing", "look at pp_files and orb_files of fp.inputs_config"),
     )

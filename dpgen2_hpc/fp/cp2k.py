@@ -65,7 +65,7 @@ class Cp2kLabeler:
         (
             r"SCF run NOT converged|FAILED to converge|SCF run has not converged",
             "the SCF cycle did not converge",
-            "raise MAX_SCF, or choose another preconditioner or mixing, in the task's input; in a new run, for all",
+            f"raise MAX_SCF, or choose another preconditioner or mixing, in fp.inputs_config; {settings.FOLLOWED}",
         ),
         (
             r"could not be found|basis set .* not found|[Ff]ile .* does not exist",

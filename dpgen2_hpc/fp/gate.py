@@ -16,6 +16,7 @@ from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import LabelRefused
 from dpgen2_hpc.kinds import Labeler
+from dpgen2_hpc.plugins import text_of
 
 GPA = 160.21766208
 """1 eV/Å³ in GPa."""
@@ -187,10 +188,12 @@ def _numbers(what: str, given: Any, shape: tuple[int, ...]) -> Array:
     """Return real numbers of this shape, in double precision."""
     if type(given) is np.ndarray and given.dtype == np.float64 and given.shape == shape:
         return given  # as nearly all are: labels come in thousands
+    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
+        raise LabelRefused(f"{what}: some of the numbers are masked")
     try:
         array = np.asarray(given)
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise LabelRefused(f"{what}: cannot be understood: {error}") from error
+    except Exception as error:  # an object of a labeler's own may raise anything here
+        raise LabelRefused(f"{what}: cannot be understood: {type(error).__name__}: {text_of(error)}") from error
     if array.dtype.kind not in "fiu":
         raise LabelRefused(f"{what}: not real numbers, but of the type {array.dtype}")
     if array.shape != shape:

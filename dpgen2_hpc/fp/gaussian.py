@@ -40,7 +40,7 @@ class GaussianLabeler:
         (
             r"Convergence failure|SCF did not converge",
             "the SCF cycle did not converge",
-            "add scf=(xqc,maxcycle=512) to fp.inputs_config.keywords, in a new run",
+            f"add scf=(xqc,maxcycle=512) to fp.inputs_config.keywords; {settings.FOLLOWED}",
         ),
         (
             r"galloc|could not allocate memory|Out-of-memory",

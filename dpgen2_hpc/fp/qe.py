@@ -60,7 +60,7 @@ class QeLabeler:
         (
             r"convergence NOT achieved|convergence was not achieved|SCF accuracy is",
             "the SCF cycle did not converge",
-            "raise electron_maxstep, or lower mixing_beta, in the task's input; in a new run, for all",
+            f"raise electron_maxstep or lower mixing_beta in fp.inputs_config; {settings.FOLLOWED}",
         ),
         (r"Maximum CPU time exceeded", "max_seconds has ended the run", "raise control.max_seconds and the walltime"),
         (

@@ -9,6 +9,9 @@ from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
 NOTHING = type(None)
 
+FOLLOWED = "the run follows this change at any time; then: dpgen2-hpc retry KEY"
+"""Ends a remedy for labels that have not converged."""
+
 
 def run_config(command: str | None, doc: str, *more: Key) -> Key:
     """Return the key ``run_config`` of a labeler; ``doc`` says what its command is."""

@@ -44,7 +44,7 @@ class VaspLabeler:
         (
             r"EDIFF was not reached|SCF took all NELM",
             "the SCF cycle did not converge",
-            "raise NELM or choose another ALGO or mixing in INCAR, then retry the task",
+            f"raise NELM or choose another ALGO or mixing in INCAR; {settings.FOLLOWED}",
         ),
         (
             r"VERY BAD NEWS|internal error in subroutine",

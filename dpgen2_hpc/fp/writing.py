@@ -5,9 +5,12 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import groupby
 from math import ceil, hypot, pi
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dpgen2_hpc.state.files import write_atomic
 
 
 def table(numbers: NDArray[np.float64]) -> str:
@@ -41,28 +44,24 @@ def _cross(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]
 
 def put(path: str, text: str) -> None:
     """Write a small file: three system calls, and nothing around them."""
-    _write(path, text.encode(), 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        view = memoryview(text.encode())
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
 
 
 def link_shared(directory: str, name: str, which: str, content: Callable[[], bytes], mode: int = 0o644) -> None:
     """Link a file of a task's folder to the one in ``../shared/``, which the first task that asks for it writes.
 
     There may be several of the name: ``which`` distinguishes them, a digest of what is in them. So an attempt that is
-    written from changed settings gets a file of its own, and jobs that run keep theirs.
+    written from changed settings gets a file of its own, and jobs that run keep theirs. What a killed driver or a power
+    failure leaves half written does not have that name yet.
     """
-    target = f"../shared/{name}.{which}" if which else f"../shared/{name}"
+    target = f"../shared/{name}.{which}"
     shared = f"{directory}/{target}"
     if not os.path.exists(shared):  # noqa: PTH110  (tasks come in thousands, and a Path costs more than the call)
-        _write(f"{shared}.half", content(), mode)
-        os.rename(f"{shared}.half", shared)
+        write_atomic(Path(shared), content(), mode)
     os.symlink(target, f"{directory}/{name}")
-
-
-def _write(path: str, content: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(descriptor, view) :]
-    finally:
-        os.close(descriptor)

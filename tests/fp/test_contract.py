@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import os
-import random
 import re
 import shutil
 
@@ -166,6 +165,10 @@ def test_causes_are_patterns_with_a_sentence_and_a_remedy(labeler):
         assert re.compile(pattern)
         assert sentence
         assert remedy
+        assert "new run" not in remedy
+        if "did not converge" in sentence:  # the remedy is one that the run follows: no label depends on it
+            assert hasattr(labeler, "physics")
+            assert "dpgen2-hpc retry KEY" in remedy
 
 
 def test_the_command_is_one_for_a_shell(labeler):
@@ -185,76 +188,6 @@ def moved(frame):
     coords = frame.coords.copy()
     coords[0, 1] += 0.05
     return Frame(frame.symbols, coords, frame.cell, frame.periodic)
-
-
-# ---- whatever an output contains
-
-
-NUMBER = re.compile(rb"(?<![\w.])-?\d+\.\d+(?:[eEdD][-+]?\d+)?")
-MUTATIONS = 250
-
-
-def mutated(content: bytes, draw: random.Random) -> bytes:
-    """One change of the kind that a code, a full disk or an editor makes."""
-    numbers = [match.span() for match in NUMBER.finditer(content)]
-    lines = content.splitlines(keepends=True)
-    act = draw.choice(["stars", "nan", "gone", "fused", "line gone", "line cut", "bytes"])
-    if act in ("stars", "nan", "gone", "fused") and numbers:
-        start, end = draw.choice(numbers)
-        if act == "fused":
-            return (
-                content[:end] + content[end:].lstrip(b" ")
-                if content[end : end + 1] == b" "
-                else content[:end] + b"7" + content[end:]
-            )
-        word = {"stars": b"*" * (end - start), "nan": b"NaN".rjust(end - start), "gone": b" " * (end - start)}[act]
-        return content[:start] + word + content[end:]
-    number = draw.randrange(len(lines))
-    if act == "line cut":
-        return b"".join([*lines[:number], lines[number][: draw.randrange(len(lines[number]))], *lines[number + 1 :]])
-    if act == "bytes":
-        start = draw.randrange(len(content))
-        return content[:start] + b"\xff\xfe\x00" + content[start + 3 :]
-    return b"".join([*lines[:number], *lines[number + 1 :]])
-
-
-def test_a_mutated_output_is_no_exception_and_never_half_a_label(labeler, sample, task):
-    """`****`, NaN, lost and fused numbers, lost and cut lines: a whole label, or one of the two words for none."""
-    sample.good(task)
-    whole = Gate().read(labeler, task, sample.frame)
-    output = task / sample.output
-    content = output.read_bytes()
-    (task / "vasprun.xml").unlink(missing_ok=True)
-    draw = random.Random(11)
-    for _ in range(MUTATIONS):
-        output.write_bytes(mutated(content, draw))
-        try:
-            labels = Gate().read(labeler, task, sample.frame)
-        except (LabelRefused, OutputError):
-            continue
-        assert labels.forces.shape == whole.forces.shape
-        assert np.isfinite(labels.forces).all()
-        assert np.isfinite(labels.energy)
-        assert (labels.virial is None) == (whole.virial is None)
-
-
-@pytest.mark.parametrize("odd", ["fifo", "folder", "dangling", "loop", "endless", "binary", "empty"])
-def test_an_output_that_is_not_a_file_is_an_output_error_at_once(labeler, sample, task, odd):
-    sample.good(task)
-    (task / "vasprun.xml").unlink(missing_ok=True)
-    output = task / sample.output
-    output.unlink()
-    {
-        "fifo": lambda: os.mkfifo(output),
-        "folder": output.mkdir,
-        "dangling": lambda: output.symlink_to("nowhere"),
-        "loop": lambda: output.symlink_to(output.name),
-        "endless": lambda: (output.touch(), os.truncate(output, 1 << 33)),
-        "binary": lambda: output.write_bytes(bytes(range(256)) * 100),
-        "empty": output.touch,
-    }[odd]()
-    with pytest.raises((LabelRefused, OutputError)):
-        Gate().read(labeler, task, sample.frame)
 
 
 # ---- damaged outputs

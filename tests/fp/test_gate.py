@@ -259,6 +259,11 @@ def test_labels_that_are_judged_together_get_the_verdicts_that_each_gets_alone()
     ]  # fmt: skip
 
 
+class Unreadable:
+    def __array__(self, *arguments, **named):
+        raise RuntimeError("no array")
+
+
 # ---- shapes and types
 
 
@@ -267,6 +272,9 @@ def test_labels_that_are_judged_together_get_the_verdicts_that_each_gets_alone()
     [
         ("forces", FORCES[:, :2], "the forces: found the shape (4, 2)"),
         ("forces", FORCES.ravel(), "the forces: found the shape (12,)"),
+        ("forces", Unreadable(), "the forces: cannot be understood: RuntimeError: no array"),
+        ("energy", Unreadable(), "the energy: cannot be understood"),
+        ("virial", np.ma.masked_less(VIRIAL, 0.0), "the virial: some of the numbers are masked"),
         ("forces", FORCES[None], "the forces: found the shape (1, 4, 3)"),
         ("forces", FORCES + 0j, "the forces: not real numbers"),
         ("forces", FORCES.astype(object), "the forces: not real numbers"),

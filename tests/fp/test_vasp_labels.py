@@ -1,5 +1,7 @@
 """VASP: its inputs by hand calculation, its outputs against dpdata, and an honest stand-in that can fail as it does."""
 
+import contextlib
+import hashlib
 import os
 import subprocess
 import sys
@@ -97,6 +99,49 @@ def test_potcar_and_incar_are_there_once_and_closed_to_others(vasp, tmp_path):
         assert (first / name).is_symlink()
         assert (first / name).resolve() == (second / name).resolve()
     assert ((first / "POTCAR").resolve().stat().st_mode & 0o777) == 0o600
+
+
+def test_an_attempt_after_a_change_has_shared_files_of_its_own(vasp, tmp_path):
+    labeler, first = vasp()
+    links, text = [(first / name).readlink() for name in ("INCAR", "POTCAR")], (first / "INCAR").read_text()
+    again = first.with_name("after the change")
+    again.mkdir()
+    replace(labeler, incar=labeler.incar + "NELM = 200\n").write_inputs(ALLOY, again)
+    assert (again / "INCAR").readlink() != links[0]
+    assert (again / "POTCAR").readlink() == links[1]
+    assert (first / "INCAR").read_text() == text
+    for name in ("INCAR", "POTCAR"):
+        content = (again / name).read_bytes()
+        assert str((again / name).readlink()).endswith(f".{hashlib.sha256(content).hexdigest()[:8]}")
+
+
+@pytest.mark.parametrize("when", ["write", "fsync", "replace"])
+def test_a_shared_file_that_is_half_written_is_never_linked(vasp, tmp_path, monkeypatch, when):
+    """The driver dies in the midst of it; the next one writes the file whole, over what is left."""
+    labeler, first = vasp()
+    whole, target = (first / "INCAR").read_bytes(), (first / "INCAR").resolve()
+    target.unlink()
+    original = getattr(os, when)
+
+    def dies(*arguments):
+        if when == "write" and bytes(arguments[1]) == whole:
+            original(arguments[0], arguments[1][:5])
+        elif when == "write":
+            return original(*arguments)
+        raise KeyboardInterrupt
+
+    for number in range(2):
+        task = first.with_name(f"again.{number}")
+        task.mkdir()
+        with contextlib.ExitStack() as stack:
+            if number == 0:
+                monkeypatch.setattr(os, when, dies)
+                stack.enter_context(pytest.raises(KeyboardInterrupt))
+            labeler.write_inputs(ALLOY, task)
+        monkeypatch.undo()
+        assert target.exists() == (number == 1)
+    assert target.read_bytes() == whole
+    assert sorted(path.name for path in target.parent.iterdir() if ".tmp" in path.name or ".half" in path.name) == []
 
 
 @pytest.mark.parametrize(
