@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpgen2_hpc.errors import LockHeld, StateError
+from dpgen2_hpc.state.files import append_durable
 from dpgen2_hpc.state.ledger import BROKEN, DONE, FAILED, LOST, Ledger, Task
 from dpgen2_hpc.state.lock import Lock
 
@@ -105,7 +106,12 @@ def test_nothing_to_append_touches_no_file(ledger_of):
 def test_events_of_one_append_reach_the_disk_in_one_write(ledger_of, monkeypatch):
     ledger = ledger_of(task(0), task(1))
     written = []
-    monkeypatch.setattr("dpgen2_hpc.state.ledger.append_durable", lambda path, content: written.append(content))
+
+    def append(path, content):
+        written.append(content)
+        append_durable(path, content)
+
+    monkeypatch.setattr("dpgen2_hpc.state.ledger.append_durable", append)
     ledger.append([intent(0, (0, 1)), intent(1, (1, 1))])
     assert [content.count("\n") for content in written] == [3]  # the first one begins with who writes
 
@@ -255,6 +261,80 @@ def test_what_a_stopped_driver_adds_behind_its_successors_lines_has_no_effect(le
     assert [(entry.verdict, entry.attempt, entry.lost, entry.failed) for entry in read.tasks] == [
         (DONE, 2, 1, 0), (DONE, 1, 0, 0),
     ]  # fmt: skip
+
+
+def late_append(ledger, *events):
+    """Stop a driver between the check of its lock and its write; return what lets it wake up and write."""
+    written = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dpgen2_hpc.state.ledger.append_durable", lambda path, content: written.append(content))
+        patch.setattr(Ledger, "_check_that_it_counts", lambda *_: None)
+        ledger.append(events)
+    return lambda: append_durable(ledger.path, *written)
+
+
+def jobs_of(path):
+    return [(job.name, job.tasks) for job in Ledger.read(path).jobs]
+
+
+def test_lines_that_a_stopped_driver_adds_before_its_successors_first_line_ruin_nothing(ledger_of, lock):
+    """The successor has read the ledger without them: what it decided does not count, and it stops."""
+    old = ledger_of(task(0), task(1))
+    old.append([intent(0, (0, 1))])
+    wake = late_append(old, intent(1, (1, 1)))
+    new = Ledger.read(old.path, successor := take_over(lock))
+    wake()
+    with pytest.raises(StateError, match="added lines to it in this instant.*Run the same command again"):
+        new.append([{**intent(1, (1, 1)), "name": "another"}])
+    assert jobs_of(old.path) == [("dname0", ((0, 1),)), ("dname1", ((1, 1),))]
+    again = Ledger.read(old.path, take_over(successor))
+    again.append([submitted(0), submitted(1), verdict(0, 1, DONE)])
+    assert Ledger.read(old.path) == again
+    assert [entry.verdict for entry in again.tasks] == [DONE, None]
+
+
+def test_a_stopped_driver_whose_first_lines_come_late_does_not_depose_its_successor(ledger_of, lock):
+    """It had written nothing before, so that its line *driver* is among them."""
+    old = ledger_of(task(0), task(1))
+    wake = late_append(old, intent(0, (1, 1)))
+    new = Ledger.read(old.path, take_over(lock))
+    new.append([intent(0, (0, 1), (1, 1)), submitted(0)])
+    wake()
+    new.append([verdict(0, 1, DONE), verdict(1, 1, DONE), state(0, "gone")])
+    assert Ledger.read(old.path) == new
+    assert jobs_of(old.path) == [("dname0", ((0, 1), (1, 1)))]
+    assert new.counts()["done"] == 2
+
+
+def test_a_driver_whose_first_lines_came_too_late_is_told_that_it_lost_the_lock(ledger_of, lock, monkeypatch):
+    old = ledger_of(task(0))
+
+    def after_the_successor(path, content):
+        monkeypatch.undo()
+        Ledger.read(path, take_over(lock)).append([intent(0, (0, 1))])
+        append_durable(path, content)
+
+    monkeypatch.setattr("dpgen2_hpc.state.ledger.append_durable", after_the_successor)
+    with pytest.raises(LockHeld, match="was taken over"):
+        old.append([intent(0, (0, 1)), submitted(0)])
+    assert Ledger.read(old.path).jobs[0].id is None
+
+
+def test_a_ledger_that_has_lost_lines_still_believes_the_drivers_behind_them(ledger_of, lock):
+    ledger = ledger_of(task(0), intent(0, (0, 1)), submitted(0), state(0, "running"))
+    ledger.append([verdict(0, 1, DONE)])
+    lines = ledger.path.read_text().splitlines(keepends=True)
+    ledger.path.write_text("".join([*lines[:3], *lines[4:]]))
+    assert Ledger.read(ledger.path).tasks[0].verdict == DONE
+
+
+def test_drivers_of_the_version_that_counted_no_lines_are_believed(ledger_of, lock):
+    ledger = ledger_of(task(0))
+    ledger.append([intent(0, (0, 1))])
+    rows = [json.loads(line) for line in ledger.path.read_text().splitlines()]
+    del rows[1]["lines"]
+    old = ledger_of(*rows)
+    assert (old.driver, len(old.jobs)) == (lock.holder.token[:8], 1)
 
 
 def test_a_verdict_on_an_older_attempt_has_no_effect(ledger_of):
