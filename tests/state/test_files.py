@@ -161,6 +161,25 @@ def test_an_append_overwrites_nothing_that_was_appended_meanwhile(tmp_path, monk
     assert path.read_text() == "one\nanother driver's\ntwo\n"
 
 
+@pytest.mark.parametrize("act", ["lseek", "pread"])
+def test_an_append_cuts_off_nothing_that_was_appended_while_it_looked_for_a_torn_line(tmp_path, monkeypatch, act):
+    """A driver that a hung file server has stopped in this call, and that has lost the lock meanwhile."""
+    path = tmp_path / "batch.jsonl"
+    path.write_text("one\n")
+    real = getattr(os, act)
+
+    def other_after(*args):
+        answer = real(*args)
+        monkeypatch.undo()
+        with path.open("a") as file:
+            file.write("another driver's\n")
+        return answer
+
+    monkeypatch.setattr(files.os, act, other_after)
+    append_durable(path, "two\n")
+    assert path.read_text() == "one\nanother driver's\ntwo\n"
+
+
 @pytest.mark.parametrize("act", ["write", "fsync", "close", "ftruncate"])
 def test_a_full_disk_is_a_storage_error_for_an_append_too(old, monkeypatch, act):
     old.write_text("torn")  # so that there is something to cut off
