@@ -94,14 +94,22 @@ def _keep_edits(before: Mapping[str, str | None], old: Path, new: Path) -> list[
     edited = []
     for name, digest in before.items():
         source, target = old / name, new / name
-        if source.is_symlink() or not (source.is_file() or source.is_dir()):  # the link that was made, or deleted
-            continue
-        if digest is not None and _digest(source)[:DIGITS] == digest:
+        if _is_as_written(source, digest):
             continue
         if digest is not None:
             edited.append(name)
         _replace(source, target)
     return edited
+
+
+def _is_as_written(path: Path, digest: str | None) -> bool:
+    """Whether an input is not an edit of the user's: it has its digest, leads to a shared file, or was deleted."""
+    is_link = path.is_symlink()
+    if is_link and (digest is None or path.readlink().parts[:2] == ("..", "shared")):
+        return True
+    if not (path.is_file() or path.is_dir()):
+        return not is_link
+    return digest is not None and _digest(path)[:DIGITS] == digest
 
 
 def _digest(path: Path) -> str:
@@ -114,10 +122,10 @@ def _replace(source: Path, target: Path) -> None:
     else:
         target.unlink(missing_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
+    if source.is_dir() and not source.is_symlink():
         shutil.copytree(source, target, symlinks=True)
     else:
-        shutil.copy2(source, target)
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 def _free(path: Path) -> Path:

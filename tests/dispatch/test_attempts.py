@@ -273,6 +273,55 @@ def test_a_link_that_the_user_replaced_by_a_file_is_an_edit(bench, folder):
     assert (folder.task(0) / "conf.lmp").read_text() == "my atoms"
 
 
+@pytest.mark.parametrize("target", ["../my.lmp", "input.json", "nowhere", "folder"])
+def test_a_link_that_the_user_led_elsewhere_is_an_edit(bench, folder, caplog, target):
+    """As `ln -sf` does it, to a file or a folder of the user's own, even one that is not there yet."""
+    (folder.path / "my.lmp").write_text("my atoms")
+    (folder.task(0) / "conf.lmp").unlink()
+    (folder.task(0) / "conf.lmp").symlink_to(target)
+    with caplog.at_level(logging.INFO):
+        bench.ensure()
+    assert str((folder.task(0) / "conf.lmp").readlink()) == target
+    assert "conf.lmp was edited by hand" in caplog.text
+    bench.again()
+    bench.ensure(3)
+    assert str((folder.task(0) / "conf.lmp").readlink()) == target
+
+
+def test_a_link_of_a_plugin_to_a_place_of_its_own_is_no_edit(bench, folder, tmp_path, caplog):
+    (tmp_path / "basis").write_text("atoms")  # the content that the digest is of
+    (folder.task(0) / "conf.lmp").unlink()
+    (folder.task(0) / "conf.lmp").symlink_to(tmp_path / "basis")
+    with caplog.at_level(logging.INFO):
+        bench.ensure()
+    assert str((folder.task(0) / "conf.lmp").readlink()) == "../shared/conf"
+    assert "edited" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["input.json", "folder"])
+def test_an_input_that_the_user_replaced_by_a_link_is_an_edit(bench, folder, caplog, name):
+    (folder.path / "mine").mkdir()
+    (folder.path / "mine" / "a").write_text("my a")
+    target = "../mine" if name == "folder" else "../mine/a"
+    (folder.task(0) / name).rename(folder.path / "away")
+    (folder.task(0) / name).symlink_to(target)
+    with caplog.at_level(logging.INFO):
+        bench.ensure()
+    assert str((folder.task(0) / name).readlink()) == target
+    assert f"{name} was edited by hand" in caplog.text
+
+
+def test_a_link_to_a_shared_file_of_other_settings_is_no_edit(bench, folder, caplog):
+    """Shared files have a digest in their names: those of changed settings are others."""
+    (folder.path / "shared" / "conf.old").write_text("old atoms")
+    (folder.task(0) / "conf.lmp").unlink()
+    (folder.task(0) / "conf.lmp").symlink_to("../shared/conf.old")
+    with caplog.at_level(logging.INFO):
+        bench.ensure()
+    assert str((folder.task(0) / "conf.lmp").readlink()) == "../shared/conf"
+    assert "edited" not in caplog.text
+
+
 def test_an_edited_folder_is_an_edit_and_a_deleted_input_is_written_again(bench, folder):
     (folder.task(0) / "folder" / "b").write_text("mine")
     (folder.task(0) / "input.json").unlink()
