@@ -396,6 +396,35 @@ def test_tasks_of_one_large_job_are_looked_up_and_not_searched_for(ledger_of):
     assert Counting.searches == 0
 
 
+class Counted(int):
+    """A number that counts how often it is compared."""
+
+    comparisons = 0
+    limit = 1_000_000
+    __hash__ = int.__hash__
+
+    def __eq__(self, other):
+        Counted.comparisons += 1
+        assert Counted.comparisons < self.limit, "each task is searched for among all the others"
+        return int(self) == int(other)
+
+
+def test_the_work_of_counting_grows_with_the_tasks_of_a_job_and_not_with_their_square(ledger_of):
+    size = 100_000
+    ledger = ledger_of()
+    for number in range(size):
+        ledger.apply(task(number))
+    ledger.apply(intent(0, *((number, 1) for number in range(size))))
+    ledger.apply(submitted(0))
+    ledger.apply(state(0, "running"))
+    ledger.apply(verdict(7, 1, DONE))
+    for entry in ledger.tasks:
+        entry.index, entry.attempt = Counted(entry.index), Counted(entry.attempt)
+    ledger.jobs[0].tasks = tuple((Counted(number), Counted(attempt)) for number, attempt in ledger.jobs[0].tasks)
+    assert ledger.counts() == {"total": size, "waiting": 0, "running": size - 1, "done": 1, "failed": 0}
+    assert ledger.waiting() == []
+
+
 # ---- any history, cut anywhere
 
 
