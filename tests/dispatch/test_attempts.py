@@ -151,7 +151,7 @@ def test_what_is_carried_over_is_in_the_new_folder_and_the_old_one_keeps_its_own
 
 
 class Killed(BaseException):
-    """Stands in for SIGKILL."""
+    """What SIGKILL does."""
 
 
 ACTS = {
@@ -209,7 +209,7 @@ def test_killed_between_the_two_renames_only_the_second_one_is_done(bench, folde
 
 
 def test_the_new_folder_gets_its_number_only_when_everything_else_is_in_it(bench, folder):
-    """A folder that bears the number counts."""
+    """A folder that has the number counts."""
 
     def carry(task, old, new):
         assert read_attempt(new) is None
@@ -219,7 +219,7 @@ def test_the_new_folder_gets_its_number_only_when_everything_else_is_in_it(bench
     bench.ensure()
 
 
-def test_the_evidence_of_an_attempt_bears_the_number_of_that_attempt(bench, folder):
+def test_the_folder_that_is_kept_has_the_number_of_its_own_attempt(bench, folder):
     """An attempt whose job was never submitted has no folder: the one before it keeps its name."""
     bench.ensure(3)
     assert (folder.attempt(0, 1) / "task.log").read_text() == "what went wrong"

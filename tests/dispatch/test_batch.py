@@ -458,7 +458,7 @@ def test_the_first_look_in_vain_is_remembered_by_the_next_driver(bench):
     assert again.ledger.tasks[0].lost == 1
 
 
-def test_a_job_that_comes_back_into_view_starts_its_grace_anew(bench):
+def test_a_job_that_comes_back_into_view_starts_its_grace_again(bench):
     batch = bench.submitted(1, grace=90)
     entries = list(bench.queue.entries)
     bench.queue.vanish("dname0")

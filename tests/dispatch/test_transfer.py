@@ -109,7 +109,7 @@ def test_an_input_that_the_program_has_changed_stays_and_files_of_a_transfer_are
 
 
 class Killed(BaseException):
-    """Stands in for SIGKILL."""
+    """What SIGKILL does."""
 
 
 def test_killed_at_any_act_the_next_call_completes_it(folders, apart, monkeypatch):

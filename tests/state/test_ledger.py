@@ -143,7 +143,7 @@ def test_a_lost_attempt_waits_again_and_is_counted_as_lost(ledger_of):
     assert ledger.counts() == {"total": 1, "waiting": 1, "running": 0, "done": 0, "failed": 0}
 
 
-def test_a_broken_task_waits_for_a_person_and_a_round_gives_it_its_attempts_again(ledger_of):
+def test_a_failed_task_waits_for_the_user_and_a_round_gives_it_its_attempts_again(ledger_of):
     ledger = ledger_of(
         task(0), task(1), intent(0, (0, 1), (1, 1)), submitted(0),
         verdict(0, 1, LOST), verdict(1, 1, DONE), state(0, "gone"), intent(1, (0, 2)), submitted(1),

@@ -71,7 +71,7 @@ def test_what_comes_after_the_last_step_is_not_the_records_to_say():
         a_record(step="collect", phase="harvested").advanced()
 
 
-def test_advancing_forgets_why_a_person_was_needed():
+def test_advancing_forgets_why_user_action_was_needed():
     assert a_record(phase="finished", blocked={"reason": "r", "advice": "a"}).advanced().blocked is None
 
 
