@@ -59,6 +59,8 @@ class TaskState:
     index: int
     identity: str
     written: dict[int, Mapping[str, str | None]]
+    replaced: dict[int, list[Mapping[str, str | None]]] = field(default_factory=dict)
+    """What was written for an attempt before its inputs were written again: its folder may still have these."""
     attempt: int = 0
     first: int = 1
     """The attempt that started over: the first one, or the newest that follows an error of the task's own program."""
@@ -272,7 +274,9 @@ class Ledger:
         self.tasks.append(TaskState(event["task"], event["identity"], written, command=event.get("command")))
 
     def _inputs(self, event: Event) -> None:
-        self.tasks[_index(event["task"])].written[int(event["attempt"])] = _digests(event["inputs"])
+        task, attempt = self.tasks[_index(event["task"])], int(event["attempt"])
+        task.replaced.setdefault(attempt, []).append(task.inputs_of(attempt))
+        task.written[attempt] = _digests(event["inputs"])
 
     def _intent(self, event: Event) -> None:
         if event["job"] != len(self.jobs):

@@ -155,6 +155,8 @@ class Killed(BaseException):
 
 
 ACTS = {
+    "append": (Ledger, "append"),
+    "rmtree": (attempts.shutil, "rmtree"),
     "symlink_to": (Path, "symlink_to"),
     "copy2": (attempts.shutil, "copy2"),
     "copytree": (attempts.shutil, "copytree"),
@@ -164,8 +166,8 @@ ACTS = {
 }
 
 
-def test_killed_before_any_of_its_acts_it_is_completed_by_the_next_call(bench, folder, monkeypatch):
-    """Die before the first act, then before the second one of the next try, and so on."""
+def killed_everywhere(bench, monkeypatch, attempt=2, **more):
+    """Die before the first act, then before the second one of the next try, and so on, each time as a new driver."""
     deaths = 0
     while True:
         left = [deaths]
@@ -183,12 +185,45 @@ def test_killed_before_any_of_its_acts_it_is_completed_by_the_next_call(bench, f
             for place, name in ACTS.values():
                 patch.setattr(place, name, counting(getattr(place, name)))
             try:
-                bench.ensure()
+                bench.again()
+                bench.ensure(attempt, **more)
                 break
             except Killed:
                 deaths += 1
     assert deaths > 8
+
+
+def test_killed_before_any_of_its_acts_it_is_completed_by_the_next_call(bench, folder, monkeypatch):
+    killed_everywhere(bench, monkeypatch)
     is_second_attempt(folder)
+
+
+@pytest.mark.parametrize("changes", [False, True], ids=["same settings", "changed settings"])
+def test_an_edit_survives_every_kill_and_nothing_else_is_taken_for_one(bench, folder, monkeypatch, caplog, changes):
+    (folder.task(0) / "sub" / "deep.txt").write_text("mine")
+    if changes:
+        bench.writer.written.update({"input.json": "new", "sub/deep.txt": "new"})
+    with caplog.at_level(logging.INFO):
+        killed_everywhere(bench, monkeypatch)
+    assert contents(folder.task(0)) == {**FRESH, "sub/deep.txt": "mine", "input.json": "new" if changes else "{}"}
+    assert "input.json was edited" not in caplog.text
+
+
+def test_a_first_attempt_that_is_written_again_is_completed_after_any_kill(bench, folder, monkeypatch, caplog):
+    (folder.task(0) / "task.log").unlink()
+    (folder.task(0) / "traj.dump").unlink()
+    (folder.task(0) / "sub" / "deep.txt").write_text("mine")
+    bench.writer.written.update({"input.json": "new", "sub/deep.txt": "new"})
+    with caplog.at_level(logging.INFO):
+        killed_everywhere(bench, monkeypatch, attempt=1, refresh=True)
+    assert contents(folder.task(0)) == {**FRESH, "attempt": "1\n", "input.json": "new", "sub/deep.txt": "mine"}
+    assert "input.json was edited" not in caplog.text
+    assert sorted(path.name for path in folder.path.iterdir()) == ["batch.jsonl", "shared", "task.000000"]
+    bench.again()
+    bench.writer.written["input.json"] = "newer"
+    bench.ensure(2)
+    assert (folder.task(0) / "input.json").read_text() == "newer"
+    assert (folder.task(0) / "sub" / "deep.txt").read_text() == "mine"
 
 
 def test_killed_while_the_new_folder_is_filled_it_is_filled_again(bench, folder):
@@ -349,11 +384,17 @@ def test_an_empty_number_that_a_full_disk_left_is_no_end(bench, folder, attempt)
     assert folder.attempt(0, 1).exists() == (attempt == 2)
 
 
-def test_a_ledger_that_knows_no_digests_keeps_the_files_as_they_are(bench, folder):
+def test_a_ledger_that_knows_no_digests_keeps_the_files_as_they_are(bench, folder, caplog):
+    """The version before linked to other places, and its links are made again."""
     bench.ledger.tasks[0].written = {1: {"input.json": None, "conf.lmp": None}}
     (folder.task(0) / "input.json").write_text("of the version before")
-    bench.ensure()
+    (folder.task(0) / "conf.lmp").unlink()
+    (folder.task(0) / "conf.lmp").symlink_to("/somewhere/conf")
+    with caplog.at_level(logging.INFO):
+        bench.ensure()
     assert (folder.task(0) / "input.json").read_text() == "of the version before"
+    assert str((folder.task(0) / "conf.lmp").readlink()) == "../shared/conf"
+    assert "edited" not in caplog.text
 
 
 # ---- numbers

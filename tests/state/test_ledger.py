@@ -365,6 +365,14 @@ def test_the_inputs_of_an_attempt_are_the_last_that_were_written_before_it(ledge
     assert found == ["0123", "0123", "4567", "4567"]
 
 
+def test_what_inputs_replace_is_known_too(ledger_of):
+    """After a kill the folder may still have them."""
+    first = {"event": "inputs", "task": 0, "attempt": 1, "inputs": {"POSCAR": "45"}}
+    entry = ledger_of(task(0), first, {**first, "attempt": 2, "inputs": {}}, {**first, "inputs": {"a": "6"}}).tasks[0]
+    assert entry.written == {1: {"a": "6"}, 2: {}}
+    assert entry.replaced == {1: [{"POSCAR": "0123"}, {"POSCAR": "45"}], 2: [{"POSCAR": "45"}]}
+
+
 def test_a_task_starts_over_after_an_error_of_its_own_program_alone(ledger_of):
     ledger = ledger_of(
         task(0), intent(0, (0, 1)), verdict(0, 1, LOST), intent(1, (0, 2)), verdict(0, 2, FAILED),
