@@ -59,6 +59,7 @@ def ensure_attempt(
                 f"again: dpgen2-hpc rewind {folder.step}"
             )
         new.rename(current)
+        shutil.rmtree(old, ignore_errors=True)
         return
     _fill(ledger, folder, task, writer, new)
     if here == task.attempt or (here is None and task.attempt == 1):  # its program has not been started
@@ -76,8 +77,8 @@ def _fill(ledger: Ledger, folder: StepFolder, task: TaskState, writer: Writer, n
     here = read_attempt(current)
     fresh_folder(new)
     written = {name: digest[:DIGITS] for name, digest in writer.write(task, new).items()}
-    before = task.inputs_of(task.attempt if here is None else here)
-    for name in _keep_edits(before, current, new):
+    known = _known_digests(task, task.attempt if here is None else here)
+    for name in _keep_edits(known, current, new):
         log.info("%s/%s: %s was edited by hand; your version is used", folder.path.name, current.name, name)
     if here != task.attempt and task.attempt > 1:
         writer.carry_over(task, current, new)
@@ -86,22 +87,44 @@ def _fill(ledger: Ledger, folder: StepFolder, task: TaskState, writer: Writer, n
         ledger.append([{"event": "inputs", "task": task.index, "attempt": task.attempt, "inputs": written}])
 
 
-def _keep_edits(before: Mapping[str, str | None], old: Path, new: Path) -> list[str]:
+def _known_digests(task: TaskState, number: int) -> Mapping[str, set[str | None]]:
+    """Return the digests of what may have been written into the folder of an attempt, by name.
+
+    The digests of a new attempt's inputs are durable before its folder gets its name. If the driver was killed in
+    between, the folder still has what they replace: that is not an edit of the user's.
+    """
+    replaced = task.replaced.get(number, []) if number == task.attempt else []
+    known: dict[str, set[str | None]] = {}
+    for written in (task.inputs_of(number), *replaced):
+        for name, digest in written.items():
+            known.setdefault(name, set()).add(digest)
+    return known
+
+
+def _keep_edits(known: Mapping[str, set[str | None]], old: Path, new: Path) -> list[str]:
     """Copy the inputs that are not what was written into ``old``; return the names of those known to be edited.
 
     Of a file that an older version wrote, no digest is known: it is kept as it is.
     """
     edited = []
-    for name, digest in before.items():
+    for name, digests in known.items():
         source, target = old / name, new / name
-        if source.is_symlink() or not (source.is_file() or source.is_dir()):  # the link that was made, or deleted
+        if _is_as_written(source, digests):
             continue
-        if digest is not None and _digest(source)[:DIGITS] == digest:
-            continue
-        if digest is not None:
+        if None not in digests:
             edited.append(name)
         _replace(source, target)
     return edited
+
+
+def _is_as_written(path: Path, digests: set[str | None]) -> bool:
+    """Whether an input is not an edit of the user's: it has its digest, leads to a shared file, or was deleted."""
+    is_link = path.is_symlink()
+    if is_link and (None in digests or path.readlink().parts[:2] == ("..", "shared")):
+        return True
+    if not (path.is_file() or path.is_dir()):
+        return not is_link
+    return _digest(path)[:DIGITS] in digests
 
 
 def _digest(path: Path) -> str:
@@ -114,10 +137,10 @@ def _replace(source: Path, target: Path) -> None:
     else:
         target.unlink(missing_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
+    if source.is_dir() and not source.is_symlink():
         shutil.copytree(source, target, symlinks=True)
     else:
-        shutil.copy2(source, target)
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 def _free(path: Path) -> Path:

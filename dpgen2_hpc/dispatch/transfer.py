@@ -35,7 +35,8 @@ def _copy_whole(source: Path, target: Path, name: str) -> None:
     half, taken = target / f"{HALF}{name}", source / f"{TAKEN}{name}"
     _clear(half)
     _copy(source / name, half)
-    half.rename(target / name)
+    if os.path.lexists(half):  # a fifo or a socket was not copied
+        half.rename(target / name)
     (source / name).rename(taken)
     _clear(taken)
 

@@ -105,12 +105,14 @@ def append_durable(path: Path, text: str) -> None:
     """Append whole lines and fsync; a torn line that an earlier crash left at the end is cut off first.
 
     The lines go to the end of the file as it is then (``O_APPEND``), and overwrite nothing that was appended meanwhile.
+    For the same reason a file whose last line is whole is never cut, whatever its size is by then.
     """
     with storing(path):
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
-            end = _end_of_last_line(descriptor)
-            if end != os.fstat(descriptor).st_size:
+            size = os.lseek(descriptor, 0, os.SEEK_END)
+            end = _end_of_last_line(descriptor, size)
+            if end != size:
                 os.ftruncate(descriptor, end)
             _write_all(descriptor, text.encode())
             os.fsync(descriptor)
@@ -167,9 +169,8 @@ def _write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _end_of_last_line(descriptor: int) -> int:
-    """Return the offset behind the last newline: a ledger's lines are short, so one block nearly always shows it."""
-    end = os.lseek(descriptor, 0, os.SEEK_END)
+def _end_of_last_line(descriptor: int, end: int) -> int:
+    """Return the offset after the last newline before ``end``: lines are short, so one block nearly always shows it."""
     while end > 0:
         start = max(0, end - 65536)
         newline = os.pread(descriptor, end - start, start).rfind(b"\n")

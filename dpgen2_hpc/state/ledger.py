@@ -3,6 +3,9 @@
 Only the driver that holds the lock appends, and says so: before its first line stands a line *driver* with the lock's
 token, and each of its lines bears the token (``by``). A driver that was stopped, lost the lock to ``--take-over`` and
 wakes up in the middle of an append adds lines behind the line *driver* of its successor: these do not count.
+
+A line *driver* says how many lines its driver had read (``lines``). It counts only if no others were added meanwhile:
+what a driver decides from an outdated state has no effect, and the driver notices it right after writing.
 """
 
 import functools
@@ -16,7 +19,7 @@ from dpgen2_hpc.errors import StateError
 from dpgen2_hpc.state.clock import Moment
 from dpgen2_hpc.state.files import append_durable, write_lines
 from dpgen2_hpc.state.host import Host
-from dpgen2_hpc.state.lock import Lock
+from dpgen2_hpc.state.lock import Holder, Lock
 from dpgen2_hpc.state.workdir import StepFolder
 
 Event = dict[str, Any]
@@ -56,6 +59,8 @@ class TaskState:
     index: int
     identity: str
     written: dict[int, Mapping[str, str | None]]
+    replaced: dict[int, list[Mapping[str, str | None]]] = field(default_factory=dict)
+    """What was written for an attempt before its inputs were written again: its folder may still have these."""
     attempt: int = 0
     first: int = 1
     """The attempt that started over: the first one, or the newest that follows an error of the task's own program."""
@@ -128,6 +133,8 @@ class Ledger:
     """The token of the driver whose lines count: the newest line *driver* names it."""
     machine: Host | None = None
     """The machine of that driver: where its jobs run if they run without a queue."""
+    lines: int = field(default=0, compare=False)
+    """How many lines have been read or appended, those without effect included."""
 
     @classmethod
     def create(cls, path: Path, tasks: Sequence[Task], settings: str | None = None) -> None:
@@ -163,7 +170,9 @@ class Ledger:
         Raises
         ------
         LockHeld
-            The lock was taken over by another driver: nothing was written.
+            The lock was taken over by another driver: nothing was written that counts.
+        StateError
+            A driver that had lost the lock has added lines since the ledger was read: nothing was written that counts.
         """
         told = list(events)
         if not told:
@@ -172,12 +181,28 @@ class Ledger:
             raise ValueError(f"'{self.path}' was opened for reading only")
         self.lock.check()
         now, token = self.lock.clock.now(), self.lock.holder.token[:TOKEN]
-        if self.driver != token:
-            told = [{"event": "driver", **asdict(self.lock.holder.machine), "pid": self.lock.holder.pid}, *told]
+        begins = self.driver != token
+        if begins:
+            told = [self._introduction(self.lock.holder), *told]
         rows = [self._row(event, now, token) for event in told]
         append_durable(self.path, "".join(json.dumps(row) + "\n" for row in rows))
+        if begins:
+            self._check_that_it_counts(self.lock, token)
         for row in rows:
             self.apply(row)
+
+    def _introduction(self, holder: Holder) -> Event:
+        """Return the line *driver* of a driver that has read the lines that are known here."""
+        return {"event": "driver", **asdict(holder.machine), "pid": holder.pid, "lines": self.lines}
+
+    def _check_that_it_counts(self, lock: Lock, token: str) -> None:
+        """Make sure that no other driver has added lines between reading the ledger and the line *driver*."""
+        if Ledger.read(self.path).driver != token:
+            lock.check()
+            raise StateError(
+                f"'{self.path}': a driver that had lost the lock has added lines to it in this instant. Nothing was "
+                "overwritten. Run the same command again to go on from the file."
+            )
 
     def _row(self, event: Event, now: Moment, token: str) -> Event:
         """Return an event as it is written: with its time, that of a missing job by two clocks, and its driver."""
@@ -186,8 +211,9 @@ class Ledger:
 
     def apply(self, event: Event) -> None:
         """Fold one event into the state; one of a driver that had lost the lock by then has no effect."""
-        if event["event"] == "driver":
+        if event["event"] == "driver" and event.get("lines", self.lines) >= self.lines:
             self.driver = str(event["by"])
+        self.lines += 1
         if self.driver in (None, event.get("by", self.driver)):
             self._handlers[event["event"]](event)
 
@@ -248,7 +274,9 @@ class Ledger:
         self.tasks.append(TaskState(event["task"], event["identity"], written, command=event.get("command")))
 
     def _inputs(self, event: Event) -> None:
-        self.tasks[_index(event["task"])].written[int(event["attempt"])] = _digests(event["inputs"])
+        task, attempt = self.tasks[_index(event["task"])], int(event["attempt"])
+        task.replaced.setdefault(attempt, []).append(task.inputs_of(attempt))
+        task.written[attempt] = _digests(event["inputs"])
 
     def _intent(self, event: Event) -> None:
         if event["job"] != len(self.jobs):

@@ -54,7 +54,7 @@ def leaves(words):
         ["status", "a", "b", "c"],
     ],
 )
-def test_words_that_are_none_are_bad_usage(words, capsys):
+def test_unknown_words_are_bad_usage(words, capsys):
     assert leaves(words) == 2
     assert "usage: dpgen2-hpc" in capsys.readouterr().err
 

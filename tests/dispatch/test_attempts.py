@@ -151,10 +151,12 @@ def test_what_is_carried_over_is_in_the_new_folder_and_the_old_one_keeps_its_own
 
 
 class Killed(BaseException):
-    """Stands in for SIGKILL."""
+    """What SIGKILL does."""
 
 
 ACTS = {
+    "append": (Ledger, "append"),
+    "rmtree": (attempts.shutil, "rmtree"),
     "symlink_to": (Path, "symlink_to"),
     "copy2": (attempts.shutil, "copy2"),
     "copytree": (attempts.shutil, "copytree"),
@@ -164,8 +166,8 @@ ACTS = {
 }
 
 
-def test_killed_before_any_of_its_acts_it_is_completed_by_the_next_call(bench, folder, monkeypatch):
-    """Die before the first act, then before the second one of the next try, and so on."""
+def killed_everywhere(bench, monkeypatch, attempt=2, **more):
+    """Die before the first act, then before the second one of the next try, and so on, each time as a new driver."""
     deaths = 0
     while True:
         left = [deaths]
@@ -183,12 +185,45 @@ def test_killed_before_any_of_its_acts_it_is_completed_by_the_next_call(bench, f
             for place, name in ACTS.values():
                 patch.setattr(place, name, counting(getattr(place, name)))
             try:
-                bench.ensure()
+                bench.again()
+                bench.ensure(attempt, **more)
                 break
             except Killed:
                 deaths += 1
     assert deaths > 8
+
+
+def test_killed_before_any_of_its_acts_it_is_completed_by_the_next_call(bench, folder, monkeypatch):
+    killed_everywhere(bench, monkeypatch)
     is_second_attempt(folder)
+
+
+@pytest.mark.parametrize("changes", [False, True], ids=["same settings", "changed settings"])
+def test_an_edit_survives_every_kill_and_nothing_else_is_taken_for_one(bench, folder, monkeypatch, caplog, changes):
+    (folder.task(0) / "sub" / "deep.txt").write_text("mine")
+    if changes:
+        bench.writer.written.update({"input.json": "new", "sub/deep.txt": "new"})
+    with caplog.at_level(logging.INFO):
+        killed_everywhere(bench, monkeypatch)
+    assert contents(folder.task(0)) == {**FRESH, "sub/deep.txt": "mine", "input.json": "new" if changes else "{}"}
+    assert "input.json was edited" not in caplog.text
+
+
+def test_a_first_attempt_that_is_written_again_is_completed_after_any_kill(bench, folder, monkeypatch, caplog):
+    (folder.task(0) / "task.log").unlink()
+    (folder.task(0) / "traj.dump").unlink()
+    (folder.task(0) / "sub" / "deep.txt").write_text("mine")
+    bench.writer.written.update({"input.json": "new", "sub/deep.txt": "new"})
+    with caplog.at_level(logging.INFO):
+        killed_everywhere(bench, monkeypatch, attempt=1, refresh=True)
+    assert contents(folder.task(0)) == {**FRESH, "attempt": "1\n", "input.json": "new", "sub/deep.txt": "mine"}
+    assert "input.json was edited" not in caplog.text
+    assert sorted(path.name for path in folder.path.iterdir()) == ["batch.jsonl", "shared", "task.000000"]
+    bench.again()
+    bench.writer.written["input.json"] = "newer"
+    bench.ensure(2)
+    assert (folder.task(0) / "input.json").read_text() == "newer"
+    assert (folder.task(0) / "sub" / "deep.txt").read_text() == "mine"
 
 
 def test_killed_while_the_new_folder_is_filled_it_is_filled_again(bench, folder):
@@ -209,7 +244,7 @@ def test_killed_between_the_two_renames_only_the_second_one_is_done(bench, folde
 
 
 def test_the_new_folder_gets_its_number_only_when_everything_else_is_in_it(bench, folder):
-    """A folder that bears the number counts."""
+    """A folder that has the number counts."""
 
     def carry(task, old, new):
         assert read_attempt(new) is None
@@ -219,7 +254,7 @@ def test_the_new_folder_gets_its_number_only_when_everything_else_is_in_it(bench
     bench.ensure()
 
 
-def test_the_evidence_of_an_attempt_bears_the_number_of_that_attempt(bench, folder):
+def test_the_folder_that_is_kept_has_the_number_of_its_own_attempt(bench, folder):
     """An attempt whose job was never submitted has no folder: the one before it keeps its name."""
     bench.ensure(3)
     assert (folder.attempt(0, 1) / "task.log").read_text() == "what went wrong"
@@ -273,6 +308,55 @@ def test_a_link_that_the_user_replaced_by_a_file_is_an_edit(bench, folder):
     assert (folder.task(0) / "conf.lmp").read_text() == "my atoms"
 
 
+@pytest.mark.parametrize("target", ["../my.lmp", "input.json", "nowhere", "folder"])
+def test_a_link_that_the_user_led_elsewhere_is_an_edit(bench, folder, caplog, target):
+    """As `ln -sf` does it, to a file or a folder of the user's own, even one that is not there yet."""
+    (folder.path / "my.lmp").write_text("my atoms")
+    (folder.task(0) / "conf.lmp").unlink()
+    (folder.task(0) / "conf.lmp").symlink_to(target)
+    with caplog.at_level(logging.INFO):
+        bench.ensure()
+    assert str((folder.task(0) / "conf.lmp").readlink()) == target
+    assert "conf.lmp was edited by hand" in caplog.text
+    bench.again()
+    bench.ensure(3)
+    assert str((folder.task(0) / "conf.lmp").readlink()) == target
+
+
+def test_a_link_of_a_plugin_to_a_place_of_its_own_is_no_edit(bench, folder, tmp_path, caplog):
+    (tmp_path / "basis").write_text("atoms")  # the content that the digest is of
+    (folder.task(0) / "conf.lmp").unlink()
+    (folder.task(0) / "conf.lmp").symlink_to(tmp_path / "basis")
+    with caplog.at_level(logging.INFO):
+        bench.ensure()
+    assert str((folder.task(0) / "conf.lmp").readlink()) == "../shared/conf"
+    assert "edited" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["input.json", "folder"])
+def test_an_input_that_the_user_replaced_by_a_link_is_an_edit(bench, folder, caplog, name):
+    (folder.path / "mine").mkdir()
+    (folder.path / "mine" / "a").write_text("my a")
+    target = "../mine" if name == "folder" else "../mine/a"
+    (folder.task(0) / name).rename(folder.path / "away")
+    (folder.task(0) / name).symlink_to(target)
+    with caplog.at_level(logging.INFO):
+        bench.ensure()
+    assert str((folder.task(0) / name).readlink()) == target
+    assert f"{name} was edited by hand" in caplog.text
+
+
+def test_a_link_to_a_shared_file_of_other_settings_is_no_edit(bench, folder, caplog):
+    """Shared files have a digest in their names: those of changed settings are others."""
+    (folder.path / "shared" / "conf.old").write_text("old atoms")
+    (folder.task(0) / "conf.lmp").unlink()
+    (folder.task(0) / "conf.lmp").symlink_to("../shared/conf.old")
+    with caplog.at_level(logging.INFO):
+        bench.ensure()
+    assert str((folder.task(0) / "conf.lmp").readlink()) == "../shared/conf"
+    assert "edited" not in caplog.text
+
+
 def test_an_edited_folder_is_an_edit_and_a_deleted_input_is_written_again(bench, folder):
     (folder.task(0) / "folder" / "b").write_text("mine")
     (folder.task(0) / "input.json").unlink()
@@ -300,11 +384,17 @@ def test_an_empty_number_that_a_full_disk_left_is_no_end(bench, folder, attempt)
     assert folder.attempt(0, 1).exists() == (attempt == 2)
 
 
-def test_a_ledger_that_knows_no_digests_keeps_the_files_as_they_are(bench, folder):
+def test_a_ledger_that_knows_no_digests_keeps_the_files_as_they_are(bench, folder, caplog):
+    """The version before linked to other places, and its links are made again."""
     bench.ledger.tasks[0].written = {1: {"input.json": None, "conf.lmp": None}}
     (folder.task(0) / "input.json").write_text("of the version before")
-    bench.ensure()
+    (folder.task(0) / "conf.lmp").unlink()
+    (folder.task(0) / "conf.lmp").symlink_to("/somewhere/conf")
+    with caplog.at_level(logging.INFO):
+        bench.ensure()
     assert (folder.task(0) / "input.json").read_text() == "of the version before"
+    assert str((folder.task(0) / "conf.lmp").readlink()) == "../shared/conf"
+    assert "edited" not in caplog.text
 
 
 # ---- numbers

@@ -14,6 +14,7 @@ from dpgen2_hpc.dispatch.policy import Policy
 from dpgen2_hpc.dispatch.schedulers import Entry
 from dpgen2_hpc.dispatch.site import Claim, Ended
 from dpgen2_hpc.errors import OutputError, QueueDown, QueueFull, StateError, SubmissionRefused
+from dpgen2_hpc.state import host
 from dpgen2_hpc.state.clock import Moment
 from dpgen2_hpc.state.host import Host
 from dpgen2_hpc.state.identity import digest_file
@@ -458,7 +459,7 @@ def test_the_first_look_in_vain_is_remembered_by_the_next_driver(bench):
     assert again.ledger.tasks[0].lost == 1
 
 
-def test_a_job_that_comes_back_into_view_starts_its_grace_anew(bench):
+def test_a_job_that_comes_back_into_view_starts_its_grace_again(bench):
     batch = bench.submitted(1, grace=90)
     entries = list(bench.queue.entries)
     bench.queue.vanish("dname0")
@@ -803,6 +804,30 @@ def test_an_attempt_is_not_judged_by_the_files_of_another_one(bench):
     batch.advance()
     assert batch.ledger.tasks[0].why == "the folder 'task.0000' is not that of attempt 1"
     assert bench.worker.codes == []
+
+
+def test_an_attempt_whose_folder_was_removed_is_not_judged_either(bench):
+    batch = bench.submitted(1)
+    bench.folder.task(0).rename(bench.folder.path / "away")
+    bench.queue.end("dname0", 0)
+    with pytest.raises(StateError, match="task.0000' is missing, and its task is not done.*dpgen2-hpc rewind train"):
+        batch.advance()
+    (verdict,) = (json.loads(line) for line in bench.events("verdict"))
+    assert (verdict["state"], verdict["why"]) == ("failed", "the folder 'task.0000' is missing")
+    assert bench.worker.codes == []
+
+
+def test_jobs_of_this_machine_before_its_restart_are_not_waited_for(bench, monkeypatch):
+    """Nothing of them lives, and nobody has to say so."""
+    batch = bench.open(1, own_host=True)
+    monkeypatch.setattr(host, "_identifiers", lambda: ("boot", "pid:[1]", "hardware"))
+    before = {"host": "renamed", "boot": "the boot before", "namespace": "pid:[9]", "hardware": "hardware"}
+    batch.ledger.append([{"event": "id", "job": 0, "id": "9", **before}])
+    assert batch.elsewhere() == set()
+    batch = bench.again()
+    for _ in range(3):
+        batch.advance()
+    assert (batch.ledger.tasks[0].attempt, batch.ledger.tasks[0].lost) == (2, 1)
 
 
 def test_a_jump_of_the_wall_clock_gives_up_no_job(bench, monkeypatch):

@@ -109,7 +109,7 @@ def test_the_second_entry_leaves_before_the_sites_own_words_are_run(tmp_path):
     assert (job.folder.path / "prepended").read_text() == "1\n"
 
 
-def test_a_job_that_has_not_started_has_no_claim_and_half_a_line_is_none(job):
+def test_a_job_that_has_not_started_has_no_claim_and_half_a_line_is_not_one(job):
     assert job.site.claim(NAME) is None
     (job.folder.jobs / f"{NAME}.claim").write_text("12 nod")
     assert job.site.claim(NAME) is None

@@ -86,7 +86,7 @@ def test_a_changed_remote_root_does_not_make_a_finished_task_run_again(tmp_path)
     assert sorted(trained) == ["task.0000 1", "task.0001 1"]
 
 
-def test_a_place_that_never_had_a_job_may_be_mended(tmp_path):
+def test_a_place_that_never_had_a_job_may_be_corrected(tmp_path):
     project = elsewhere(short(tmp_path))
     (tmp_path / "a_file").touch()
     project.machine["default"]["machine"]["remote_root"] = str(tmp_path / "a_file" / "remote")

@@ -122,7 +122,7 @@ def test_torque_a_completed_job_is_over():
     assert PBS.live(Reply(0, qstat(("1.s", "done1", "C")), ""), ["done1"]) == []
 
 
-def test_pbs_no_job_at_all_is_an_empty_answer_and_a_cut_one_is_none():
+def test_pbs_no_job_at_all_is_an_empty_answer_and_a_cut_one_cannot_be_parsed():
     assert PBS.live(Reply(0, "", ""), ["done1"]) == []
     with pytest.raises(QueueDown):
         PBS.live(Reply(0, "Job Id: 1.s\n    Job_Name = done1\n    Job_Ow", ""), ["done1"])
@@ -154,7 +154,7 @@ def test_lsf_a_format_that_a_site_has_set_does_not_reach_our_question():
 
 @pytest.mark.parametrize("system", [SLURM, LSF])
 @pytest.mark.parametrize("out", ["1|R", "1|R|a\n2|", "<html>502</html>", "Welcome to the cluster"])
-def test_an_answer_that_makes_no_sense_is_none(system, out):
+def test_an_answer_that_makes_no_sense_cannot_be_parsed(system, out):
     with pytest.raises(QueueDown):
         system.live(Reply(0, out, ""), ["a"])
 

@@ -71,7 +71,7 @@ def test_anything_but_a_pid_leaves_it_open_whether_the_job_was_started(reply):
         SHELL.submitted_id(reply)
 
 
-def test_a_name_is_live_once_however_many_processes_bear_it():
+def test_a_name_is_live_once_however_many_processes_have_it():
     out = "/proc/10/environ:DPGEN2_HPC_JOB=dabc\n/proc/12/environ:DPGEN2_HPC_JOB=dabc\n/proc/9/environ:DPGEN2_HPC_JOB=dother\n"
     assert SHELL.live(Reply(0, out, ""), ["dabc", "dnone"]) == [Entry("dabc", "10", running=True)]
 

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import socket
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -72,8 +74,42 @@ def test_a_fifo_stops_nothing(folders, apart):
     assert tree(target) == WHOLE
 
 
+def test_a_fifo_that_is_a_tasks_own_output_is_left_out_where_it_cannot_be_moved(folders, apart):
+    source, target = folders
+    os.mkfifo(source / "fifo")
+    bring_back(source, target, written(source, ["sent"]))
+    assert tree(target) == WHOLE
+    assert (target / "fifo").exists() == (not apart)
+    assert sorted(path.name for path in source.iterdir()) == ["attempt", "sent"]
+
+
+def test_two_real_file_systems():
+    """No call is replaced here: what the system itself does between two disks."""
+    with TemporaryDirectory(dir="/dev/shm") as memory, TemporaryDirectory() as disk:
+        source, target = Path(memory), Path(disk)
+        if source.stat().st_dev == target.stat().st_dev:
+            pytest.skip("/dev/shm and the folder for temporary files are one file system here")
+        (source / "deep").mkdir()
+        (source / "deep" / "frame").write_text("1")
+        (source / "link").symlink_to("deep")
+        os.mkfifo(source / "fifo")
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(source / "socket"))
+            bring_back(source, target, written(source, []))
+        assert tree(target) == {"deep/frame": "1", "link": "-> deep"}
+        assert list(source.iterdir()) == []
+
+
+def test_an_input_that_the_program_has_changed_stays_and_files_of_a_transfer_are_no_outputs(folders):
+    source, _ = folders
+    (source / "sent").write_text("changed")
+    (source / f"{transfer.TAKEN}old").touch()
+    (source / f"{transfer.HALF}new").touch()
+    assert not {"sent", "attempt", f"{transfer.TAKEN}old", f"{transfer.HALF}new"} & set(written(source, ["sent"]))
+
+
 class Killed(BaseException):
-    """Stands in for SIGKILL."""
+    """What SIGKILL does."""
 
 
 def test_killed_at_any_act_the_next_call_completes_it(folders, apart, monkeypatch):

@@ -87,7 +87,7 @@ def test_an_iteration_that_the_schedule_has_left_has_its_scheduler_and_id(workdi
     assert lines(workdir, record(1, iteration=1)) == MANUAL[:16]
 
 
-def test_an_iteration_that_waits_for_a_person_has_its_block_and_no_scheduler(workdir):
+def test_a_blocked_iteration_has_its_block_and_no_scheduler(workdir):
     whole(workdir, 0)
     assert lines(workdir, record(1, step="collect", phase="harvested")) == MANUAL[:14]
 
@@ -108,7 +108,7 @@ def test_a_harvested_step_has_its_last_key_and_the_next_one_nothing_yet(workdir)
     assert lines(workdir, record(0, step="explore", phase="pending")) == MANUAL[:5]
 
 
-def test_broken_tasks_split_a_range_and_are_not_listed(workdir):
+def test_failed_tasks_split_a_range_and_are_not_listed(workdir):
     batch(workdir, 0, "train", 8, broken=(0, 3, 5))
     assert lines(workdir, record(0, phase="finished"))[3:] == [
         "3 -> 4 : iter-000000--run-train-0001 -> iter-000000--run-train-0002",
@@ -117,7 +117,7 @@ def test_broken_tasks_split_a_range_and_are_not_listed(workdir):
     ]
 
 
-def test_a_step_whose_tasks_are_all_broken_has_none(workdir):
+def test_a_step_whose_tasks_have_all_failed_has_no_keys(workdir):
     batch(workdir, 0, "train", 2, broken=(0, 1))
     assert lines(workdir, record(0, phase="finished")) == MANUAL[:3]
 

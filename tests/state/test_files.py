@@ -30,7 +30,7 @@ def fails_with(number):
 
 
 class Died(Exception):
-    """Stands in for whatever ends the writer."""
+    """Whatever ends the writer."""
 
 
 def dies(*args, **kwargs):
@@ -161,6 +161,25 @@ def test_an_append_overwrites_nothing_that_was_appended_meanwhile(tmp_path, monk
     assert path.read_text() == "one\nanother driver's\ntwo\n"
 
 
+@pytest.mark.parametrize("act", ["lseek", "pread"])
+def test_an_append_cuts_off_nothing_that_was_appended_while_it_looked_for_a_torn_line(tmp_path, monkeypatch, act):
+    """A driver that a hung file server has stopped in this call, and that has lost the lock meanwhile."""
+    path = tmp_path / "batch.jsonl"
+    path.write_text("one\n")
+    real = getattr(os, act)
+
+    def other_after(*args):
+        answer = real(*args)
+        monkeypatch.undo()
+        with path.open("a") as file:
+            file.write("another driver's\n")
+        return answer
+
+    monkeypatch.setattr(files.os, act, other_after)
+    append_durable(path, "two\n")
+    assert path.read_text() == "one\nanother driver's\ntwo\n"
+
+
 @pytest.mark.parametrize("act", ["write", "fsync", "close", "ftruncate"])
 def test_a_full_disk_is_a_storage_error_for_an_append_too(old, monkeypatch, act):
     old.write_text("torn")  # so that there is something to cut off
@@ -170,7 +189,7 @@ def test_a_full_disk_is_a_storage_error_for_an_append_too(old, monkeypatch, act)
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EBADF])
-def test_a_file_system_that_cannot_sync_a_folder_is_borne(old, monkeypatch, number):
+def test_a_file_system_that_cannot_sync_a_folder_is_no_error(old, monkeypatch, number):
     real = os.fsync
 
     def fsync(descriptor):
@@ -254,7 +273,7 @@ def test_a_broken_line_is_named_by_file_and_number(tmp_path):
 # ---- JSON
 
 
-def test_a_value_is_written_as_json_that_a_person_can_read(tmp_path):
+def test_a_value_is_written_as_indented_json(tmp_path):
     write_json(tmp_path / "value", {"a": [1, 2.5, None]})
     text = (tmp_path / "value").read_text()
     assert (json.loads(text), text.endswith("}\n"), text.count("\n") > 3) == ({"a": [1, 2.5, None]}, True, True)
@@ -302,7 +321,7 @@ def filled(tmp_path):
     return temporary
 
 
-def test_a_folder_that_was_filled_aside_gets_its_name(filled):
+def test_a_folder_that_was_filled_under_another_name_gets_its_own(filled):
     publish_folder(filled, filled.with_name("data"))
     assert (filled.with_name("data") / "deep" / "file").read_text() == "new"
     assert str((filled.with_name("data") / "link").readlink()) == "/nowhere"

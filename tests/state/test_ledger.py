@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpgen2_hpc.errors import LockHeld, StateError
+from dpgen2_hpc.state.files import append_durable
 from dpgen2_hpc.state.ledger import BROKEN, DONE, FAILED, LOST, Ledger, Task
 from dpgen2_hpc.state.lock import Lock
 
@@ -105,7 +106,12 @@ def test_nothing_to_append_touches_no_file(ledger_of):
 def test_events_of_one_append_reach_the_disk_in_one_write(ledger_of, monkeypatch):
     ledger = ledger_of(task(0), task(1))
     written = []
-    monkeypatch.setattr("dpgen2_hpc.state.ledger.append_durable", lambda path, content: written.append(content))
+
+    def append(path, content):
+        written.append(content)
+        append_durable(path, content)
+
+    monkeypatch.setattr("dpgen2_hpc.state.ledger.append_durable", append)
     ledger.append([intent(0, (0, 1)), intent(1, (1, 1))])
     assert [content.count("\n") for content in written] == [3]  # the first one begins with who writes
 
@@ -137,7 +143,7 @@ def test_a_lost_attempt_waits_again_and_is_counted_as_lost(ledger_of):
     assert ledger.counts() == {"total": 1, "waiting": 1, "running": 0, "done": 0, "failed": 0}
 
 
-def test_a_broken_task_waits_for_a_person_and_a_round_gives_it_its_attempts_again(ledger_of):
+def test_a_failed_task_waits_for_the_user_and_a_round_gives_it_its_attempts_again(ledger_of):
     ledger = ledger_of(
         task(0), task(1), intent(0, (0, 1), (1, 1)), submitted(0),
         verdict(0, 1, LOST), verdict(1, 1, DONE), state(0, "gone"), intent(1, (0, 2)), submitted(1),
@@ -257,6 +263,81 @@ def test_what_a_stopped_driver_adds_behind_its_successors_lines_has_no_effect(le
     ]  # fmt: skip
 
 
+def late_append(ledger, *events):
+    """Stop a driver between the check of its lock and its write; return what lets it wake up and write."""
+    written = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dpgen2_hpc.state.ledger.append_durable", lambda path, content: written.append(content))
+        patch.setattr(Ledger, "_check_that_it_counts", lambda *_: None)
+        ledger.append(events)
+    return lambda: append_durable(ledger.path, *written)
+
+
+def jobs_of(path):
+    return [(job.name, job.tasks) for job in Ledger.read(path).jobs]
+
+
+def test_lines_that_a_stopped_driver_adds_before_its_successors_first_line_ruin_nothing(ledger_of, lock):
+    """The successor has read the ledger without them: what it decided does not count, and it stops."""
+    old = ledger_of(task(0), task(1))
+    old.append([intent(0, (0, 1))])
+    wake = late_append(old, intent(1, (1, 1)))
+    new = Ledger.read(old.path, successor := take_over(lock))
+    wake()
+    with pytest.raises(StateError, match="added lines to it in this instant.*Run the same command again"):
+        new.append([{**intent(1, (1, 1)), "name": "another"}])
+    assert jobs_of(old.path) == [("dname0", ((0, 1),)), ("dname1", ((1, 1),))]
+    again = Ledger.read(old.path, take_over(successor))
+    again.append([submitted(0), submitted(1), verdict(0, 1, DONE)])
+    assert Ledger.read(old.path) == again
+    assert [entry.verdict for entry in again.tasks] == [DONE, None]
+
+
+def test_a_stopped_driver_whose_first_lines_come_late_does_not_depose_its_successor(ledger_of, lock):
+    """It had written nothing before, so that its line *driver* is among them."""
+    old = ledger_of(task(0), task(1))
+    wake = late_append(old, intent(0, (1, 1)))
+    new = Ledger.read(old.path, take_over(lock))
+    new.append([intent(0, (0, 1), (1, 1)), submitted(0)])
+    wake()
+    new.append([verdict(0, 1, DONE), verdict(1, 1, DONE), state(0, "gone")])
+    assert Ledger.read(old.path) == new
+    assert jobs_of(old.path) == [("dname0", ((0, 1), (1, 1)))]
+    assert new.counts()["done"] == 2
+
+
+def test_a_driver_whose_first_lines_came_too_late_is_told_that_it_lost_the_lock(ledger_of, lock, monkeypatch):
+    old = ledger_of(task(0))
+
+    def after_the_successor(path, content):
+        monkeypatch.undo()
+        Ledger.read(path, take_over(lock)).append([intent(0, (0, 1))])
+        append_durable(path, content)
+
+    monkeypatch.setattr("dpgen2_hpc.state.ledger.append_durable", after_the_successor)
+    with pytest.raises(LockHeld, match="was taken over"):
+        old.append([intent(0, (0, 1)), submitted(0)])
+    assert Ledger.read(old.path).jobs[0].id is None
+
+
+def test_a_ledger_that_has_lost_lines_still_believes_the_drivers_behind_them(ledger_of, lock):
+    first = ledger_of(task(0))
+    first.append([intent(0, (0, 1)), submitted(0), state(0, "running")])
+    Ledger.read(first.path, take_over(lock)).append([verdict(0, 1, DONE)])
+    lines = first.path.read_text().splitlines(keepends=True)
+    first.path.write_text("".join(line for line in lines if '"running"' not in line))
+    assert Ledger.read(first.path).tasks[0].verdict == DONE
+
+
+def test_drivers_of_the_version_that_counted_no_lines_are_believed(ledger_of, lock):
+    ledger = ledger_of(task(0))
+    ledger.append([intent(0, (0, 1))])
+    rows = [json.loads(line) for line in ledger.path.read_text().splitlines()]
+    del rows[1]["lines"]
+    old = ledger_of(*rows)
+    assert (old.driver, len(old.jobs)) == (lock.holder.token[:8], 1)
+
+
 def test_a_verdict_on_an_older_attempt_has_no_effect(ledger_of):
     ledger = ledger_of(
         task(0), intent(0, (0, 1)), verdict(0, 1, LOST), intent(1, (0, 2)), verdict(0, 1, BROKEN, "late")
@@ -282,6 +363,14 @@ def test_the_inputs_of_an_attempt_are_the_last_that_were_written_before_it(ledge
     ledger = ledger_of(task(0), intent(0, (0, 1)), verdict(0, 1, FAILED), intent(1, (0, 2)), written)
     found = [ledger.tasks[0].inputs_of(attempt)["POSCAR"] for attempt in (0, 1, 2, 3)]
     assert found == ["0123", "0123", "4567", "4567"]
+
+
+def test_what_inputs_replace_is_known_too(ledger_of):
+    """After a kill the folder may still have them."""
+    first = {"event": "inputs", "task": 0, "attempt": 1, "inputs": {"POSCAR": "45"}}
+    entry = ledger_of(task(0), first, {**first, "attempt": 2, "inputs": {}}, {**first, "inputs": {"a": "6"}}).tasks[0]
+    assert entry.written == {1: {"a": "6"}, 2: {}}
+    assert entry.replaced == {1: [{"POSCAR": "0123"}, {"POSCAR": "45"}], 2: [{"POSCAR": "45"}]}
 
 
 def test_a_task_starts_over_after_an_error_of_its_own_program_alone(ledger_of):
@@ -313,6 +402,35 @@ def test_tasks_of_one_large_job_are_looked_up_and_not_searched_for(ledger_of):
     ledger.jobs[0].tasks = Counting(ledger.jobs[0].tasks)
     assert ledger.waiting() == []
     assert Counting.searches == 0
+
+
+class Counted(int):
+    """A number that counts how often it is compared."""
+
+    comparisons = 0
+    limit = 1_000_000
+    __hash__ = int.__hash__
+
+    def __eq__(self, other):
+        Counted.comparisons += 1
+        assert Counted.comparisons < self.limit, "each task is searched for among all the others"
+        return int(self) == int(other)
+
+
+def test_the_work_of_counting_grows_with_the_tasks_of_a_job_and_not_with_their_square(ledger_of):
+    size = 100_000
+    ledger = ledger_of()
+    for number in range(size):
+        ledger.apply(task(number))
+    ledger.apply(intent(0, *((number, 1) for number in range(size))))
+    ledger.apply(submitted(0))
+    ledger.apply(state(0, "running"))
+    ledger.apply(verdict(7, 1, DONE))
+    for entry in ledger.tasks:
+        entry.index, entry.attempt = Counted(entry.index), Counted(entry.attempt)
+    ledger.jobs[0].tasks = tuple((Counted(number), Counted(attempt)) for number, attempt in ledger.jobs[0].tasks)
+    assert ledger.counts() == {"total": size, "waiting": 0, "running": size - 1, "done": 1, "failed": 0}
+    assert ledger.waiting() == []
 
 
 # ---- any history, cut anywhere

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from dpgen2_hpc.errors import LockHeld, StateError
+from dpgen2_hpc.state import host
 from dpgen2_hpc.state import lock as module
 from dpgen2_hpc.state.lock import Holder, Lock, holder_of, process_start
 
@@ -99,6 +100,43 @@ def test_another_hosts_lock_is_refused_until_the_user_says_take_over(path):
     with pytest.raises(LockHeld, match="on login2 .* with --take-over"):
         Lock.acquire(path)
     assert Lock.acquire(path, take_over=True).holder.host != "login2"
+
+
+@pytest.mark.parametrize("change", [{"namespace": "pid:[1]"}, {"boot": "another boot", "hardware": "another"}])
+@pytest.mark.parametrize("pid", ["living", "dead"])
+def test_a_holder_in_a_container_or_on_a_clone_of_this_name_is_another_machine(path, other, change, pid):
+    """Whether a process of that number lives here says nothing about it."""
+    holder = held_by(path, pid=other.pid if pid == "living" else a_pid_that_is_free(), **change)
+    described = rf"on {holder.host} \(another machine or container of that name\) .*--take-over"
+    with pytest.raises(LockHeld, match=described):
+        Lock.acquire(path)
+    assert Holder.read(path) == holder
+    assert Lock.acquire(path, take_over=True).holder.pid == os.getpid()
+
+
+def test_after_a_restart_of_this_machine_its_lock_is_taken(path, other, monkeypatch):
+    """The process that has the holder's number now was started after it."""
+    monkeypatch.setattr(host, "_identifiers", lambda: ("boot", "pid:[1]", "hardware"))
+    held_by(path, pid=other.pid, boot="the boot before", namespace="pid:[9]")
+    assert holder_of(path) is None
+    assert Lock.acquire(path).holder.pid == os.getpid()
+
+
+@pytest.mark.parametrize("name", ["this", "another"])
+def test_a_lock_of_the_version_before_names_a_host_alone(path, other, name):
+    held_by(path, pid=other.pid)
+    fields = json.loads(path.read_text())
+    for new in ("boot", "namespace", "hardware"):
+        del fields[new]
+    path.write_text(json.dumps({**fields, "host": fields["host"] if name == "this" else "login2"}))
+    with pytest.raises(LockHeld, match="dpgen2-hpc stop" if name == "this" else "--take-over"):
+        Lock.acquire(path)
+    other.kill()
+    other.wait()
+    if name == "this":
+        assert Lock.acquire(path).holder.pid == os.getpid()
+    else:
+        assert Lock.acquire(path, take_over=True).holder.pid == os.getpid()
 
 
 def test_a_file_that_is_no_lock_is_not_removed(path):

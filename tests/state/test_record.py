@@ -1,5 +1,6 @@
 """The record: where a run is, its one legal way on, and the file that says so."""
 
+import errno
 import itertools
 import json
 import os
@@ -8,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from dpgen2_hpc.errors import LockHeld, StateError
+from dpgen2_hpc.state import files
 from dpgen2_hpc.state.lock import Lock
-from dpgen2_hpc.state.record import PHASES, Home, Record, RecordFile, is_moved, read_record
+from dpgen2_hpc.state.record import PHASES, Home, Record, RecordFile, is_moved, read_record, refuse_contradictions
 from dpgen2_hpc.state.workdir import STEPS
 
 HOME = Home("login1", "/home/user/run", 17)
@@ -69,7 +71,7 @@ def test_what_comes_after_the_last_step_is_not_the_records_to_say():
         a_record(step="collect", phase="harvested").advanced()
 
 
-def test_advancing_forgets_why_a_person_was_needed():
+def test_advancing_forgets_why_user_action_was_needed():
     assert a_record(phase="finished", blocked={"reason": "r", "advice": "a"}).advanced().blocked is None
 
 
@@ -126,6 +128,22 @@ def test_an_unknown_schema_is_refused_and_named(edited):
             edited(schema=schema)
 
 
+def test_a_record_of_schema_1_is_read_with_what_it_did_not_know_yet(edited):
+    added = ("tasks", "lists", "rewinds", "began")
+    assert edited(*added, schema=1) == replace(SECOND, tasks=None, lists=None, rewinds=0, began=None)
+    with pytest.raises(StateError, match="has no field 'tasks'"):
+        edited(*added, schema=2)
+    with pytest.raises(StateError, match="has no field 'seed'"):
+        edited(*added, "seed", schema=1)
+
+
+def test_a_record_of_schema_1_is_written_as_one_of_today(edited, path):
+    read = edited("tasks", "lists", "rewinds", "began", schema=1)
+    path.write_text(read.text())
+    assert json.loads(path.read_text())["schema"] == 2
+    assert read_record(path) == read
+
+
 def test_a_file_that_holds_no_object_is_refused(path):
     path.write_text("[]")
     with pytest.raises(StateError, match="does not hold an object"):
@@ -158,6 +176,10 @@ def test_a_field_that_is_missing_is_named(edited, name):
         *(("phase", value) for value in ("done", "", None, 0, {})),
         *(("blocked", value) for value in (True, "because", [], 0, {}, {"reason": 5})),
         *(("complete", value) for value in (True, "because", [], 0, {}, {"reason": 5})),
+        *(("tasks", value) for value in (-1, True, "3", 2.0)),
+        *(("lists", value) for value in ([], "a", {"init_data.jsonl": 5}, {"init_data.jsonl": None})),
+        *(("rewinds", value) for value in (-1, None, True, "1")),
+        *(("began", value) for value in (0, True, [])),
         *(("iterations", value) for value in (None, {}, "", [1], [None])),
     ],
 )
@@ -183,6 +205,22 @@ def test_a_report_of_an_iteration_with_an_impossible_value_is_refused_by_its_nam
             edited(iterations=[{**ROW, **change}])
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"explored": 11}, r"explored is 11, but accurate \+ candidate \+ failed \+ invalid is 10"),
+        ({"invalid": 0}, "explored is 10, but .* is 9"),
+        ({"candidate": 6, "accurate": 1}, r"candidate is 6, but selected \+ filtered \+ duplicate \+ not_drawn is 5"),
+        ({"selected": 4, "not_drawn": 1}, r"selected is 4, but labelled \+ dropped is 3"),
+        ({"dropped": 1}, "selected is 3, but .* is 4"),
+    ],
+)
+def test_a_report_whose_numbers_do_not_add_up_is_refused_with_the_sum(edited, changes, says):
+    with pytest.raises(StateError, match=rf"iterations\[0\]: {says}") as error:
+        edited(iterations=[{**ROW, **changes}])
+    assert error.value.path.name == "record.json"
+
+
 @pytest.mark.parametrize(("iteration", "rows"), [(0, 1), (1, 0), (1, 2), (5, 1)])
 def test_a_record_that_disagrees_with_its_own_reports_is_refused(edited, iteration, rows):
     with pytest.raises(
@@ -195,6 +233,36 @@ def test_a_collected_iteration_has_its_report(edited):
     assert edited(step="collect", phase="harvested", iterations=[ROW, {**ROW, "index": 1}]).iteration == 1
     with pytest.raises(StateError, match="1 iterations are reported"):
         edited(step="collect", phase="harvested")
+
+
+LATER = {**ROW, "index": 1, "index_in_stage": 1}
+
+
+@pytest.mark.parametrize(
+    ("rows", "iteration", "legal", "says"),
+    [
+        ((), 0, [(0, 0)], "0 and 0"),
+        ((ROW,), 1, [(0, 1), (1, 0)], "0 and 1 or 1 and 0"),
+        ((ROW,), 0, [(0, 0)], "0 and 0"),  # its last iteration is collected, and the next has not begun
+        ((ROW, {**LATER, "stage": 1, "index_in_stage": 0}), 2, [(1, 1), (2, 0)], "1 and 1 or 2 and 0"),
+    ],
+)
+def test_a_stage_that_does_not_follow_from_the_reports_is_refused_with_what_would(path, rows, iteration, legal, says):
+    for stage in range(4):
+        for index in range(4):
+            record = a_record(iterations=rows, iteration=iteration, stage=stage, index_in_stage=index)
+            if (stage, index) in legal:
+                refuse_contradictions(record, path)
+                continue
+            with pytest.raises(StateError, match=f"stage and index_in_stage are {stage} and {index}; .* be {says}"):
+                refuse_contradictions(record, path)
+
+
+def test_reports_in_another_order_are_refused_by_their_index(path):
+    for rows in ((LATER, ROW), (ROW, ROW), ({**ROW, "index": 5}, LATER)):
+        record = a_record(iterations=rows, iteration=2, index_in_stage=2)
+        with pytest.raises(StateError, match=r"iterations\[[01]\].index must be [01], found [015]\."):
+            refuse_contradictions(record, path)
 
 
 # ---- the file
@@ -241,6 +309,51 @@ def test_a_commit_without_the_lock_is_refused_and_writes_nothing(file):
     with pytest.raises(LockHeld):
         file.commit(record.advanced())
     assert file.path.read_text() == text
+
+
+def fail_fsync(monkeypatch, fails):
+    """Let the file server restart at the fsync that ``fails`` says, by its number."""
+    calls, real = itertools.count(1), os.fsync
+
+    def fsync(descriptor):
+        if next(calls) == fails:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        real(descriptor)
+
+    monkeypatch.setattr(files.os, "fsync", fsync)
+
+
+@pytest.mark.parametrize(("fails", "holds"), [(1, "old"), (2, "new")], ids=["of the file", "of the folder"])
+def test_after_an_interrupted_commit_the_record_is_the_one_that_is_on_the_disk(file, monkeypatch, fails, holds):
+    """The file's fsync comes before the rename, that of its folder after it: the new record is there already."""
+    old = file.commit(a_record(sequence=0))
+    with monkeypatch.context() as patch:
+        fail_fsync(patch, fails)
+        with pytest.raises(OSError, match="Stale"):
+            file.commit(old.advanced())
+    record = file.after_interruption(old)
+    assert record == (old if holds == "old" else replace(old.advanced(), sequence=2))
+    assert record == read_record(file.path)
+    assert file.commit(record.advanced()).sequence == record.sequence + 1
+
+
+def test_an_interrupted_first_commit_leaves_a_run_that_has_not_begun(file, monkeypatch):
+    new = a_record(sequence=0)
+    with monkeypatch.context() as patch:
+        fail_fsync(patch, 1)
+        with pytest.raises(OSError, match="Stale"):
+            file.commit(new)
+    assert file.after_interruption(new) == new
+    assert file.commit(new).sequence == 1
+
+
+def test_a_record_that_another_has_written_is_not_taken_up_after_an_interruption(file):
+    """Else an edit by hand, or a successor's record, would pass for this driver's own."""
+    old = file.commit(a_record(sequence=0))
+    file.path.write_text(replace(old.advanced(), sequence=2).text())
+    assert file.after_interruption(old) == old
+    with pytest.raises(StateError, match="has sequence 2, this driver wrote 1"):
+        file.commit(old.advanced())
 
 
 # ---- moved, or copied
