@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import jobs
@@ -40,6 +42,7 @@ for number in (5, 25):
 """
 
 
+@pytest.mark.slow
 def test_an_iteration_opens_three_files_more_for_each_that_came_before(tmp_path):
     """A result for the training data, a result and the digests for the duplicates; everything else is its own."""
     benchmarks = Path(__file__).resolve().parents[1] / "benchmarks"

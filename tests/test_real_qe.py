@@ -147,7 +147,10 @@ def _collected(project: Run, row: dict) -> dict[str, np.ndarray]:
 def test_labels_that_did_not_converge_blocked_the_run_and_why_says_so(finished):
     assert finished.blocked == 4, finished.said
     assert "cause: pw.x says that convergence was not achieved" in finished.card
-    assert "fix: raise electron_maxstep, or lower mixing_beta, in the task's input" in finished.card
+    assert (
+        "fix: raise electron_maxstep or lower mixing_beta in fp.inputs_config; the run follows this change"
+        in finished.card
+    )
     assert f"dpgen2-hpc retry {DROPPED}" in finished.card
 
 

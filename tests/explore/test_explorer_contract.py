@@ -249,6 +249,7 @@ def cut_out(text, rng):
     return text[:begin] + text[begin + rng.randrange(1, 400) :]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutate", [spoil_a_number, remove_a_line, repeat_a_line, cut])
 def test_a_mutated_output_is_read_as_it_was_or_not_at_all(explorer, sample, good, mutate):
     """A number that is not one, a line too few or too many, an end anywhere: never another frame, never an exception."""

@@ -51,6 +51,23 @@ def task(labeler, sample, tmp_path):
     return prepared(labeler, sample.frame, tmp_path / "03.fp" / "task.000000")
 
 
+@pytest.fixture(scope="session")
+def outputs(tmp_path_factory):
+    return tmp_path_factory.mktemp("outputs")
+
+
+@pytest.fixture
+def good(kind, sample, task, outputs):
+    """Let the task's program go well: it runs once in all, because it does the same for each test."""
+    once = outputs / kind
+    if once.exists():
+        shutil.rmtree(task)
+        shutil.copytree(once, task, symlinks=True)
+    else:
+        sample.good(task)
+        shutil.copytree(task, once, symlinks=True)
+
+
 def test_good_settings_have_no_problems(labeler, sample):
     assert list(labeler.checks(context(*sample.type_map))) == []
 
@@ -91,8 +108,8 @@ def test_what_tells_inputs_apart_differs_for_another_frame(labeler, sample, tmp_
     assert told[0] != told[1]
 
 
+@pytest.mark.usefixtures("good")
 def test_the_good_output_is_a_label_of_the_frame(labeler, sample, task):
-    sample.good(task)
     labels = Gate().read(labeler, task, sample.frame)
     assert labels.frame is sample.frame
     assert labels.forces.shape == sample.frame.coords.shape
@@ -102,8 +119,8 @@ def test_the_good_output_is_a_label_of_the_frame(labeler, sample, task):
         np.testing.assert_allclose(labels.virial, labels.virial.T, atol=1e-3)
 
 
+@pytest.mark.usefixtures("good")
 def test_the_good_output_is_no_label_of_another_frame(labeler, sample, task):
-    sample.good(task)
     with pytest.raises(LabelRefused, match="from where it was asked to be"):
         Gate().read(labeler, task, moved(sample.frame))
 
@@ -119,9 +136,9 @@ def test_a_task_that_wrote_nothing_has_no_output(labeler, sample, task):
         Gate().read(labeler, task, sample.frame)
 
 
+@pytest.mark.usefixtures("good")
 def test_a_cut_output_is_the_whole_label_or_none(labeler, sample, task):
     """A file that ends anywhere: never a label without stress, with fewer atoms, or with other numbers."""
-    sample.good(task)
     whole = Gate().read(labeler, task, sample.frame)
     output = task / sample.output
     content = output.read_bytes()
@@ -142,9 +159,10 @@ def test_a_cut_output_is_the_whole_label_or_none(labeler, sample, task):
     assert accepted < CUTS - 1
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("good")
 def test_an_output_cut_in_its_last_lines_is_the_whole_label_or_none(labeler, sample, task):
     """At each byte: a number that was cut in its middle is another number."""
-    sample.good(task)
     whole = Gate().read(labeler, task, sample.frame)
     output = task / sample.output
     content = output.read_bytes()
@@ -219,9 +237,10 @@ def difference(old, new):
     return next(((one, other) for one, other in lines if one != other), ())
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("good")
 def test_a_damaged_output_is_the_whole_label_or_none(labeler, sample, task):
     """Columns that are too narrow, lost lines, cut lines: no other label, none with fewer numbers, no exception."""
-    sample.good(task)
     whole = Gate().read(labeler, task, sample.frame)
     (task / "vasprun.xml").unlink(missing_ok=True)
     output = task / sample.output
@@ -309,9 +328,9 @@ ODD = {
 
 
 @pytest.mark.parametrize("what", ODD)
+@pytest.mark.usefixtures("good")
 def test_whatever_a_task_leaves_under_a_name_that_is_read_is_rejected_in_time(labeler, sample, task, what):
     """Of every file in a task's folder, its inputs too: a job can write anything there."""
-    sample.good(task)
     (task / "vasprun.xml").unlink(missing_ok=True)
     whole = Gate().read(labeler, task, sample.frame)
     kept = task.with_name("kept")

@@ -161,6 +161,7 @@ def labelled(tmp_path):
     return labeler, [first, second]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ODD)
 def test_an_odd_file_in_a_system_fails_its_own_task_alone_and_in_time(labelled, what):
     labeler, tasks = labelled
@@ -180,6 +181,7 @@ def test_an_odd_file_in_a_system_fails_its_own_task_alone_and_in_time(labelled, 
         shutil.copytree(kept, tasks[1], symlinks=True)
 
 
+@pytest.mark.slow
 def test_a_damaged_system_raises_nothing_unforeseen(labelled):
     labeler, (_, second) = labelled
     for path in [found for found in sorted((second / "label").rglob("*")) if found.is_file()]:

@@ -144,7 +144,8 @@ def six_runs(project) -> None:
     project.env["FAKE_DEVIATIONS"] = "0.01"
 
 
-@pytest.mark.parametrize("mode", ["start", pytest.param("start-tee", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["start", "start-tee"])
 def test_a_stage_does_not_converge_when_every_run_crashes_at_its_start(project, mode):
     six_runs(project)
     project.env["FAKE_LMP_MODE"] = mode

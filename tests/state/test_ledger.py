@@ -418,7 +418,7 @@ class Counted(int):
 
 
 def test_the_work_of_counting_grows_with_the_tasks_of_a_job_and_not_with_their_square(ledger_of):
-    size = 100_000
+    size = 20_000
     ledger = ledger_of()
     for number in range(size):
         ledger.apply(task(number))

@@ -157,6 +157,7 @@ def test_a_model_that_is_cut_at_any_byte_fails_the_attempt(trainer, finished):
             trainer.finish(finished)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killing", [False, True])
 def test_whatever_happens_to_a_file_only_an_output_error_is_raised(trainer, sample, task, tmp_path, killing):
     """Of a training that ended, and of one that was killed and went on; it is neither waited for nor read whole."""
