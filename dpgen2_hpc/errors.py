@@ -90,7 +90,14 @@ class QueueFull(Exception):
 
 
 class SubmissionRefused(Exception):
-    """The queue will never take this job as it is: a person is needed, who mends ``machine.json``."""
+    """The queue has not taken a job, in words that are no known outage.
+
+    ``certain``: the scheduler documents these words as a refusal, so that the job surely does not exist.
+    """
+
+    def __init__(self, words: str, *, certain: bool = True) -> None:
+        super().__init__(words)
+        self.certain = certain
 
 
 class OutputError(Exception):

@@ -69,6 +69,17 @@ def read_output_end(path: Path, length: int) -> bytes:
         return file.read(length)
 
 
+def read_output_ends(path: Path, length: int) -> bytes:
+    """Return at most the first and the last ``length`` bytes of a file that a task wrote, of any size."""
+    with open_output(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= 2 * length:
+            return file.read(2 * length)
+        head = file.read(length)
+        file.seek(size - length)
+        return head + b"\n" + file.read(length)
+
+
 def blamed(error: OSError, path: Path) -> OutputError | OSError:
     """Return the error to raise in the place of ``error``: the task's fault, or still the disk's."""
     if error.errno == errno.ENOENT and not path.is_symlink():

@@ -16,7 +16,7 @@ from dpgen2_hpc.dispatch.verdicts import Judge, Worker, not_begun
 from dpgen2_hpc.errors import QueueDown, QueueFull, StateError, SubmissionRefused
 from dpgen2_hpc.state.clock import Moment
 from dpgen2_hpc.state.host import Host
-from dpgen2_hpc.state.ledger import ANSWERS, DOWN, FULL, LOST, Event, JobState, Ledger, TaskState
+from dpgen2_hpc.state.ledger import ANSWERS, DOWN, FULL, LOST, REFUSED, Event, JobState, Ledger, TaskState
 from dpgen2_hpc.state.lock import Lock
 
 LOOKS = 2
@@ -64,11 +64,18 @@ class Batch:
         return self.site.scheduler.grace if self.policy.grace is None else self.policy.grace
 
     @property
+    def in_doubt(self) -> bool:
+        """Whether there are jobs of which nobody knows yet whether the queue has accepted them."""
+        return bool(self._doubts)
+
+    @property
     def unsure(self) -> bool:
-        """Whether the very next look decides something by itself: a job is missing, or might have been submitted."""
+        """Whether the very next look decides something by itself: a job is missing, was rejected, or is in doubt."""
         now, soon = self.clock.now(), self.grace - self.site.scheduler.minimum_wait
         missing = [job.missing for job in self.ledger.open_jobs() if job.missing is not None]
-        return bool(self._doubts) or any(now.since(moment) >= soon for moment in missing)
+        trouble = self.ledger.trouble
+        rejected = trouble is not None and trouble.state == REFUSED
+        return self.in_doubt or rejected or any(now.since(moment) >= soon for moment in missing)
 
     def open(self) -> None:
         """Write the intents of all tasks that wait for a job: one write, one fsync."""
@@ -95,7 +102,7 @@ class Batch:
         QueueDown
             The queue did not answer: nothing is concluded from that.
         SubmissionRefused
-            The queue will never take a job as it is.
+            The queue has rejected a job twice, with the same words.
         """
         before = self._shape()
         try:
@@ -107,7 +114,7 @@ class Batch:
         except QueueDown as error:
             self._in_trouble(DOWN, str(error))
             raise
-        if self.ledger.trouble is not None and self.ledger.trouble.state == DOWN:
+        if self.ledger.trouble is not None and self.ledger.trouble.state == DOWN and not self.in_doubt:
             self.ledger.append([_ANSWERS])
         return before != self._shape()
 
@@ -149,15 +156,29 @@ class Batch:
                 self.before_submission()
                 try:
                     self._submit_one(job)
-                except SubmissionRefused:
-                    del self._doubts[job.index]
-                    self.site.withdraw(job)
-                    raise
+                except SubmissionRefused as error:
+                    self._refused(job, error)
+                    return
                 except QueueFull as error:
                     del self._doubts[job.index]
                     self._in_trouble(FULL, str(error))
                     return
                 free -= 1
+
+    def _refused(self, job: JobState, error: SubmissionRefused) -> None:
+        """Note a rejected job; one that may exist all the same is looked for before it is submitted again.
+
+        Raises
+        ------
+        SubmissionRefused
+            The same words for the second time: only the user can help.
+        """
+        if error.certain:
+            del self._doubts[job.index]
+            self.site.withdraw(job)
+        if self.ledger.was_refused(str(error)):
+            raise error
+        self.ledger.append([{"event": "queue", "state": REFUSED, "words": str(error)}])
 
     def _submit_one(self, job: JobState) -> None:
         tasks = [self.ledger.tasks[task] for task, _ in job.tasks]
@@ -192,8 +213,8 @@ class Batch:
         A look does not count while the submit command of a dead driver still lives: it may yet be heard.
         """
         doubtful = [job for job in self.ledger.open_jobs() if job.index in self._doubts]
-        underway = self.site.submitting([job.name for job in doubtful])
-        entries = {entry.name: entry for entry in self.site.live([job.name for job in doubtful])}
+        underway = self.site.queue.submitting([job.name for job in doubtful])
+        entries = {entry.name: entry for entry in self.site.queue.live([job.name for job in doubtful])}
         adopted: list[Event] = []
         for job in doubtful:
             claim, entry = self.site.claim(job.name), entries.get(job.name)
@@ -216,8 +237,9 @@ class Batch:
         claims = {job.index: self.site.claim(job.name) for job in jobs}
         self._judge(jobs, claims)
         silent = [job for job in jobs if job.state != "gone" and not self._elsewhere(job)]
-        entries = {entry.name: entry for entry in self.site.live([job.name for job in silent])}
+        entries = {entry.name: entry for entry in self.site.queue.live([job.name for job in silent])}
         events: list[Event] = []
+        over: list[JobState] = []
         now: Moment = self.clock.now()
         for job in silent:
             if job.name in entries:
@@ -225,11 +247,14 @@ class Batch:
                 state = "running" if running else "submitted"
                 if job.state != state or job.missing is not None:
                     events.append({"event": "state", "job": job.index, "state": state})
+            elif self.site.queue.is_over(job.name):
+                over.append(job)
             elif job.missing is None:
                 events.append(_missing_event(job))
             elif now.since(job.missing) >= self._grace(job, claims[job.index]):
-                events += self._given_up(job)
+                over.append(job)
         self.ledger.append(events)
+        self._give_up(over)
 
     def _grace(self, job: JobState, claim: Claim | None) -> float:
         """Return how long a job must be missing, s: one that was cancelled before it began leaves no late words."""
@@ -259,6 +284,12 @@ class Batch:
             if (number, attempt) in claim.ended and self._is_open(number, attempt):
                 yield self.judge.verdict(job, self.ledger.tasks[number], claim.ended[number, attempt])
 
+    def _give_up(self, jobs: list[JobState]) -> None:
+        """Ask the queue how these jobs have ended, as far as it remembers, and judge what they have left."""
+        told = self.site.queue.history(jobs) if jobs else {}
+        self.ledger.append({"event": "history", "job": job, "words": words} for job, words in told.items())
+        self.ledger.append(event for job in jobs for event in self._given_up(job))
+
     def _given_up(self, job: JobState) -> list[Event]:
         """Return the events of a job that is believed to be gone; its last words are read after the queue's answer."""
         claim = self.site.claim(job.name)
@@ -273,7 +304,7 @@ class Batch:
     def _shape(self) -> tuple[object, ...]:
         """Return what a change would change."""
         jobs = tuple((job.id, job.state, job.missing) for job in self.ledger.jobs)
-        return jobs, tuple(self.ledger.counts().values())
+        return jobs, tuple(self.ledger.counts().values()), len(self.ledger.refusals)
 
 
 def cancel(site: Site, ledger: Ledger, why: str, *, waiting_only: bool = False) -> list[Entry]:
@@ -289,14 +320,13 @@ def cancel(site: Site, ledger: Ledger, why: str, *, waiting_only: bool = False) 
     jobs = {job.name: job for job in ledger.open_jobs()}
     entries = [
         entry
-        for entry in site.live(list(jobs))
+        for entry in site.queue.live(list(jobs))
         if not waiting_only or not (entry.running or site.claim(entry.name) is not None)
     ]
     named = {entry.name: entry for entry in entries}
     adopted = [_id_event(jobs[name], entry.id, Host.me()) for name, entry in named.items() if jobs[name].id is None]
     ledger.append([*adopted, *({"event": "cancel", "job": jobs[name].index, "why": why} for name in named)])
-    if entries:
-        site.call(site.scheduler.cancel(entries))
+    site.queue.cancel(entries)
     return entries
 
 

@@ -6,22 +6,21 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from dpgen2_hpc.data.outputs import read_output_text, tail
+from dpgen2_hpc.data.outputs import read_output_text
 from dpgen2_hpc.dispatch import machine as layer
 from dpgen2_hpc.dispatch.attempts import read_attempt, write_attempt
+from dpgen2_hpc.dispatch.command import nothing
 from dpgen2_hpc.dispatch.machine import StepMachine
 from dpgen2_hpc.dispatch.policy import Policy
-from dpgen2_hpc.dispatch.schedulers import Entry, Reply, ending_of
+from dpgen2_hpc.dispatch.queue import Queue
 from dpgen2_hpc.dispatch.transfer import bring_back, written
-from dpgen2_hpc.errors import InputError, OutputError, UserError
-from dpgen2_hpc.state import stops
+from dpgen2_hpc.errors import OutputError
 from dpgen2_hpc.state.host import Host
 from dpgen2_hpc.state.ledger import JobState, TaskState
 from dpgen2_hpc.state.workdir import StepFolder
@@ -44,18 +43,11 @@ class Ended(NamedTuple):
     seconds: int
 
 
-NOT_FOUND = (126, 127)
-"""Exit codes of a shell that did not find a command, or may not run it."""
-
 CLAIM_LIMIT = 1 << 26
 """Bytes of a claim that are read: more than two million tasks of one job."""
 
 _LINE = re.compile(r"[0-9]{1,9} [0-9]{1,9} [0-9]{1,3} -?[0-9]{1,12}")
 """Task, attempt, exit code, seconds. Anything else was mangled by a full disk, and is as good as no word."""
-
-
-SUBMITS = "DPGEN2_HPC_SUBMIT"
-"""Marks the environment of a submit command with the job's name: one that outlives its driver is seen by the next."""
 
 
 def _ended(line: str) -> tuple[tuple[int, int], Ended]:
@@ -66,14 +58,25 @@ def _ended(line: str) -> tuple[tuple[int, int], Ended]:
 class Site:
     """One batch folder and the machine that runs its jobs."""
 
-    def __init__(self, machine: StepMachine, folder: StepFolder, root: Path, remote_name: str) -> None:
-        """Bind ``machine`` to a batch ``folder`` of the work directory ``root``."""
+    def __init__(
+        self,
+        machine: StepMachine,
+        folder: StepFolder,
+        root: Path,
+        remote_name: str,
+        check: Callable[[], None] = nothing,
+    ) -> None:
+        """Bind ``machine`` to a batch ``folder`` of the work directory ``root``.
+
+        ``check`` is called while a command of the scheduler runs, and may raise ``Interrupted``.
+        """
         self.machine, self.folder, self.scheduler = machine, folder, machine.scheduler
         self._local_root, self._work_base = str(root), str(folder.path.relative_to(root))
         self._remote_name = remote_name
         self._context = layer.bound_context(machine, self._local_root, self._work_base, remote_name)
         self.root = Path(self._context.remote_root)
         self.forwards = self.root != folder.path
+        self.queue = Queue(self.scheduler, self.root, check)
 
     def submit(self, job: JobState, tasks: Sequence[TaskState], policy: Policy) -> str:
         """Send a job's files and its script, hand it to the queue, and return its id.
@@ -88,25 +91,15 @@ class Site:
             It will never take it.
         """
         script = f"jobs/{job.name}.sub"
-        self._make_root()
+        self.queue.make_root()
         (self.root / "jobs").mkdir(exist_ok=True)
         self._put(tasks)
         _write_script(self.root / script, self.script(job, tasks, policy))
-        return self.scheduler.submitted_id(self.call(f"{SUBMITS}={job.name} {self.scheduler.submit(job.name, script)}"))
+        return self.queue.submit(job.name, script)
 
     def withdraw(self, job: JobState) -> None:
         """Remove the script of a job that the scheduler has rejected: it was not sent anywhere."""
         (self.root / "jobs" / f"{job.name}.sub").unlink(missing_ok=True)
-
-    def submitting(self, names: Sequence[str]) -> set[str]:
-        """Return those of these jobs that a process of this host is still handing to the queue: its driver died."""
-        marks = {f"{SUBMITS}={name}".encode(): name for name in names}
-        found: set[str] = set()
-        for name in os.listdir("/proc") if marks else ():  # noqa: PTH208  (names are all that is needed)
-            with suppress(OSError):  # it is not a process, has ended meanwhile, or is another user's
-                words = Path(f"/proc/{name}/environ").read_bytes().split(b"\0") if name.isdigit() else ()
-                found |= {marks[word] for word in words if word in marks}
-        return found
 
     def script(self, job: JobState, tasks: Sequence[TaskState], policy: Policy) -> str:
         """Return the script of a job: the site's header, the guard, the site's modules, the tasks."""
@@ -143,40 +136,6 @@ class Site:
     def began(self, task: TaskState) -> bool:
         """Whether a task's program was started: it has a log."""
         return (self.root / self.folder.task_name(task.index) / "task.log").exists()
-
-    def ending(self, name: str) -> str | None:
-        """Return how the queue ended a job, if the job's output says that it did."""
-        found = ending_of(self.scheduler.endings, tail(self.root / "jobs" / f"{name}.out"))
-        return found[0] if found else None
-
-    def live(self, names: Sequence[str]) -> list[Entry]:
-        """Ask the queue, once, which of these names it knows.
-
-        Raises
-        ------
-        QueueDown
-            It did not answer.
-        UserError
-            Its commands are not installed here.
-        """
-        return self.scheduler.live(self.call(self.scheduler.list_live(names)), names) if names else []
-
-    def call(self, command: str) -> Reply:
-        """Run a command on the queue's host, in the batch's folder there."""
-        self._make_root()
-        code, _, out, err = self._context.block_call(command)
-        reply = Reply(code, out.read().decode(errors="replace"), err.read().decode(errors="replace"))
-        if code in NOT_FOUND:
-            words = reply.err.strip() or f"exit code {code}"
-            raise UserError(f"a scheduler command does not run on this host: {words}. {stops.advice('no-scheduler')}")
-        return reply
-
-    def _make_root(self) -> None:
-        """Make the folder in which the jobs run."""
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise InputError(f"machine.json: remote_root: '{self.root}' cannot be made: {error.strerror}") from error
 
     def fetch(self, tasks: Sequence[TaskState]) -> None:
         """Bring back everything that these tasks wrote; what was sent stays where it is."""

@@ -91,13 +91,13 @@ class Judge:
         """Return who else ended an attempt, if not its own program, and whether it counts as lost to the queue."""
         if ended is None:
             unknown = "no exit code was reported: job cancelled, killed, or node failure"
-            return self.site.ending(job.name) or unknown, True
+            return self.site.queue.ending(job) or unknown, True
         timeout = self.policy.timeout
         if timeout and ended.exit_code in TIMED_OUT and ended.seconds + 1 >= timeout:
             return f"it took longer than its timeout of {timeout:g} s", self.policy.timeout_is_transient
         if ended.exit_code in ENDERS:
             number = ended.exit_code - 128
-            return self.site.ending(job.name) or f"killed by signal {number}: by the user, or out of memory", True
+            return self.site.queue.ending(job) or f"killed by signal {number}: by the user, or out of memory", True
         return None, False
 
 

@@ -72,13 +72,13 @@ def cancel_jobs(workdir: WorkDir, lock: Lock | None) -> list[str]:
     try:
         ledger = Ledger.read(site.folder.ledger, lock)
     except StateError:  # lost or broken: the jobs' names can be told without it, and nothing can be noted
-        entries = site.live(job_names(workdir, record))
+        entries = site.queue.live(job_names(workdir, record))
         if entries and lock is not None:
-            site.call(site.scheduler.cancel(entries))
+            site.queue.cancel(entries)
     else:
         open_names = [job.name for job in ledger.open_jobs()]
         why = "job cancelled by the user (stop --jobs)"
-        entries = site.live(open_names) if lock is None else cancel(site, ledger, why)
+        entries = site.queue.live(open_names) if lock is None else cancel(site, ledger, why)
     return [f"{entry.name} ({entry.id})" for entry in entries]
 
 

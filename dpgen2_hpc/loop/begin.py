@@ -136,7 +136,7 @@ def _has_jobs(workdir: WorkDir, record: Record) -> bool:
     section = read_json(workdir.machine)[record.step]
     site = site_of(StepMachine(section["machine"], section["resources"]), workdir, record)
     with _answered():
-        return bool(site.live([job.name for job in sent]))
+        return bool(site.queue.live([job.name for job in sent]))
 
 
 def _was_sent(workdir: WorkDir, record: Record, job: JobState) -> bool:
@@ -200,7 +200,7 @@ def _refuse_live_jobs(workdir: WorkDir, plan: Plan, record: Record, file: Record
     _cancel_waiting(workdir, plan, record, file, "its directory was moved while it waited")
     jobs = Ledger.read(workdir.step(record.iteration, record.step).ledger).open_jobs()
     with _answered():
-        live = plan.site(workdir, record).live([job.name for job in jobs if job.cancelled is None])
+        live = plan.site(workdir, record).queue.live([job.name for job in jobs if job.cancelled is None])
     if live:
         names = ", ".join(f"{entry.name} ({entry.id})" for entry in live)
         raise UserError(

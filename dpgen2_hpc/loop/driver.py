@@ -23,7 +23,7 @@ from dpgen2_hpc.loop.signals import Signals
 from dpgen2_hpc.loop.step import Step
 from dpgen2_hpc.state import results, stops
 from dpgen2_hpc.state.files import sync_folder
-from dpgen2_hpc.state.ledger import BROKEN, Ledger, read_ledger
+from dpgen2_hpc.state.ledger import BROKEN, DOWN, TROUBLES, Ledger, read_ledger
 from dpgen2_hpc.state.record import Record, RecordFile, utc_now
 from dpgen2_hpc.state.results import TrainResult
 from dpgen2_hpc.state.workdir import Place, StepFolder, WorkDir
@@ -231,7 +231,7 @@ class Driver:
     def _batch(self) -> Batch:
         record = self.record
         return Batch(
-            self.plan.site(self.workdir, record),
+            self.plan.site(self.workdir, record, self.signals.check),
             StepWorker(
                 self.step, self.place, self.plan.settings_digest(record.step), self.plan.forward_files(record.step)
             ),
@@ -278,10 +278,11 @@ class Driver:
             return False
         except SubmissionRefused as error:
             self._block(advice.refused(self.where, str(error)))
-        outage.over()
+        if not batch.in_doubt:
+            outage.over()
         trouble = batch.ledger.trouble
-        if trouble is not None and trouble != known:
-            log.warning("%s: the queue takes no more jobs for now: %s", self.where, trouble.words)
+        if trouble is not None and trouble != known and trouble.state != DOWN:
+            log.warning("%s: %s: %s", self.where, TROUBLES[trouble.state], trouble.words)
         return changed
 
     # ---- blocked

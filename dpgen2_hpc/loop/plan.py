@@ -1,12 +1,13 @@
 """The user's two files, understood: what the driver follows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dpgen2_hpc.collect.step import CollectStep
 from dpgen2_hpc.dispatch import machine as layer
+from dpgen2_hpc.dispatch.command import nothing
 from dpgen2_hpc.dispatch.machine import StepMachine
 from dpgen2_hpc.dispatch.policy import Policy
 from dpgen2_hpc.dispatch.site import Site
@@ -63,9 +64,9 @@ class Plan:
         files = [(str(path), *_size_and_time(Path(path))) for path in self.forward_files(step)]
         return identity(settings=self.param.value.get(step), forward=files)[:DIGITS]
 
-    def site(self, workdir: WorkDir, record: Record) -> Site:
-        """Return the machine of the step that the run stands in, bound to the step's folder."""
-        return site_of(self.machines[record.step], workdir, record)
+    def site(self, workdir: WorkDir, record: Record, check: Callable[[], None] = nothing) -> Site:
+        """Return the machine of the run's present step, bound to the step's folder; ``check`` as in :class:`Site`."""
+        return site_of(self.machines[record.step], workdir, record, check)
 
     def steps(self) -> dict[str, Step]:
         """Return the five steps."""
@@ -87,10 +88,10 @@ def _size_and_time(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def site_of(machine: StepMachine, workdir: WorkDir, record: Record) -> Site:
-    """Return ``machine`` bound to the folder of the step that the run stands in."""
+def site_of(machine: StepMachine, workdir: WorkDir, record: Record, check: Callable[[], None] = nothing) -> Site:
+    """Return ``machine`` bound to the folder of the run's present step."""
     folder = workdir.step(record.iteration, record.step)
-    return Site(machine, folder, workdir.root, remote_name(workdir, record))
+    return Site(machine, folder, workdir.root, remote_name(workdir, record), check)
 
 
 def remote_name(workdir: WorkDir, record: Record) -> str:

@@ -79,7 +79,7 @@ def _refuse_live_jobs(workdir: WorkDir, record: Record) -> None:
         return
     site = site_of(StepMachine(section["machine"], section["resources"]), workdir, record)
     try:
-        live = site.live(job_names(workdir, record))
+        live = site.queue.live(job_names(workdir, record))
     except QueueDown as error:
         raise UserError(f"the queue does not answer, nothing was changed: {error}. Try again later.") from error
     if live:

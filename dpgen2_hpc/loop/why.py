@@ -9,7 +9,7 @@ from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.loop.acts import TaskPlace, is_refused, place_of
 from dpgen2_hpc.loop.logs import causes, logs
 from dpgen2_hpc.state.files import read_json
-from dpgen2_hpc.state.ledger import BROKEN, DONE, Event, JobState, Ledger, TaskState, events
+from dpgen2_hpc.state.ledger import BROKEN, DONE, TROUBLES, Event, JobState, Ledger, TaskState, events
 from dpgen2_hpc.state.record import Record, read_record
 from dpgen2_hpc.state.workdir import STEPS, StepFolder, WorkDir
 
@@ -138,7 +138,7 @@ def _event_in_words(event: Event, index: int, mine: Mapping[int, int]) -> str | 
             "skip": lambda: "skipped by the user",
         }.get(kind, lambda: None)()
     if kind == "queue":
-        return f"the queue is {event['state']}: {event['words']}" if "words" in event else "the queue answers again"
+        return f"{TROUBLES[event['state']]}: {event['words']}" if "words" in event else "the queue answers again"
     if job not in mine:
         return None
     return {
@@ -147,6 +147,7 @@ def _event_in_words(event: Event, index: int, mine: Mapping[int, int]) -> str | 
         "id": lambda: f"the job is in the queue as {event['id']} (submitted from {event['host']})",
         "state": lambda: f"the job is {event['state']}",
         "cancel": lambda: f"the job is cancelled: {event['why']}",
+        "history": lambda: f"the queue says of its end: {' | '.join(event['words'].splitlines())}",
     }.get(kind, lambda: None)()
 
 

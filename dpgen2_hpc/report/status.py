@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dpgen2_hpc.state.files import read_json
-from dpgen2_hpc.state.ledger import BROKEN, DOWN, JobState, Ledger, Trouble, read_ledger
+from dpgen2_hpc.state.ledger import BROKEN, TROUBLES, JobState, Ledger, Trouble, read_ledger
 from dpgen2_hpc.state.lock import Holder, describe, holder_of
 from dpgen2_hpc.state.record import Record, read_record
 from dpgen2_hpc.state.results import endings_in_words
@@ -227,8 +227,7 @@ def _counted(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _in_words(trouble: Trouble) -> str:
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(trouble.since))
-    what = "degraded, the queue does not answer" if trouble.state == DOWN else "the queue takes no more jobs for now"
-    return f"{what} since {since}: {trouble.words}"
+    return f"{TROUBLES[trouble.state]} since {since}: {trouble.words}"
 
 
 def _row(row: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ what a driver decides from an outdated state has no effect, and the driver notic
 
 import functools
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,7 +37,12 @@ TOKEN = 8
 DIGITS = 16
 """Digits of an input's digest that a ledger keeps: enough to see that somebody has edited the file."""
 
-QUEUE = DOWN, FULL, ANSWERS = "down", "full", "answers"
+QUEUE = DOWN, FULL, REFUSED, ANSWERS = "down", "full", "refused", "answers"
+TROUBLES = {
+    DOWN: "degraded, the queue does not answer",
+    FULL: "the queue takes no more jobs for now",
+    REFUSED: "the scheduler rejects a job, which is submitted once more",
+}
 """What a batch may notice of its queue: it does not answer; it takes no more jobs for now; all is well again."""
 
 
@@ -93,7 +99,8 @@ class JobState:
 
     ``state`` is *intended* before the queue has accepted it, then *submitted*, *running*, *gone*. ``missing`` is set
     while looks at the queue do not find it: "gone" is believed when said twice. ``cancelled`` says why we asked the
-    queue to end it, if we did. ``attempts`` has the attempt of each task.
+    queue to end it, if we did. ``history`` is what the queue said of its end, ``attempts``
+    has the attempt of each task.
     """
 
     index: int
@@ -105,12 +112,13 @@ class JobState:
     state: str = "intended"
     missing: Moment | None = None
     cancelled: str | None = None
+    history: str | None = None
     attempts: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """A queue that does not answer (*down*) or takes no more jobs (*full*), since when (s), in its own words."""
+    """A queue that does not answer (*down*), takes no more jobs (*full*) or rejects one (*refused*), and its reply."""
 
     state: str
     since: float
@@ -127,6 +135,8 @@ class Ledger:
     jobs: list[JobState] = field(default_factory=list)
     rounds: int = 1
     trouble: Trouble | None = None
+    refusals: set[str] = field(default_factory=set)
+    """With what words, numbers left out, the queue has rejected jobs since it accepted the last one."""
     settings: set[str] = field(default_factory=set)
     """Digests of the settings that the tasks were prepared with, and of those that later drivers followed."""
     driver: str | None = None
@@ -232,6 +242,7 @@ class Ledger:
             "round": self._round,
             "skip": self._skip,
             "cancel": self._cancel,
+            "history": self._history,
             "queue": self._queue,
         }
 
@@ -295,6 +306,7 @@ class Ledger:
     def _id(self, event: Event) -> None:
         job = self._job(event)
         job.id, job.missing = str(event["id"]), None
+        self.refusals.clear()
         known = self.machine if self.machine is not None and "boot" not in event else None
         job.host = known or Host(event["host"], *(event.get(name, "") for name in ("boot", "namespace", "hardware")))
         job.state = "submitted" if job.state == "intended" else job.state
@@ -333,14 +345,28 @@ class Ledger:
     def _cancel(self, event: Event) -> None:
         self._job(event).cancelled = str(event["why"])
 
+    def _history(self, event: Event) -> None:
+        self._job(event).history = str(event["words"])
+
     def _queue(self, event: Event) -> None:
         if event["state"] not in QUEUE:
             raise ValueError(f"unknown state of the queue {event['state']!r}")
         over = event["state"] == ANSWERS
         self.trouble = None if over else Trouble(event["state"], float(event["at"]), str(event["words"]))
+        if event["state"] == REFUSED:
+            self.refusals.add(_without_numbers(str(event["words"])))
+
+    def was_refused(self, words: str) -> bool:
+        """Whether the queue has rejected jobs with these words before, since it accepted the last one."""
+        return _without_numbers(words) in self.refusals
 
     def _job(self, event: Event) -> JobState:
         return self.jobs[_index(event["job"])]
+
+
+def _without_numbers(words: str) -> str:
+    """Return a reply without its numbers: times and ids differ each time."""
+    return re.sub(r"\d+", "#", words)
 
 
 def _index(number: int) -> int:

@@ -18,7 +18,7 @@ from dpgen2_hpc.state import host
 from dpgen2_hpc.state.clock import Moment
 from dpgen2_hpc.state.host import Host
 from dpgen2_hpc.state.identity import digest_file
-from dpgen2_hpc.state.ledger import Ledger, Task
+from dpgen2_hpc.state.ledger import DOWN, REFUSED, Ledger, Task, events
 from dpgen2_hpc.state.lock import Lock
 from dpgen2_hpc.state.workdir import StepFolder
 
@@ -29,10 +29,10 @@ INPUT = hashlib.sha256(b"input").hexdigest()
 
 
 class Queue:
-    """Stands in for a Site: what was submitted, what lives, and what jobs said of themselves."""
+    """Stands in for a Site and its queue: what was submitted, what lives, and what jobs said of themselves."""
 
     def __init__(self, folder, group_size=1, grace=0.0, own_host=False):
-        self.folder = folder
+        self.folder, self.queue = folder, self
         self.machine = SimpleNamespace(group_size=group_size, cpu_per_node=1)
         self.scheduler = SimpleNamespace(grace=grace, own_host=own_host, minimum_wait=0.2)
         self.submissions: list[str] = []
@@ -47,6 +47,9 @@ class Queue:
         self.idle: set[int] = set()
         self.underway: set[str] = set()
         self.words: dict[str, str] = {}
+        self.over: set[str] = set()
+        self.remembered: dict[str, str] = {}
+        self.recalled: list[list[str]] = []
         self.seconds = 1
 
     def submit(self, job, tasks, policy):
@@ -77,8 +80,15 @@ class Queue:
     def submitting(self, names):
         return self.underway & set(names)
 
-    def ending(self, name):
-        return self.words.get(name)
+    def is_over(self, name):
+        return name in self.over
+
+    def ending(self, job):
+        return self.words.get(job.name)
+
+    def history(self, jobs):
+        self.recalled.append([job.name for job in jobs])
+        return {job.index: self.remembered[job.name] for job in jobs if job.name in self.remembered}
 
     def began(self, task):
         return task.index not in self.idle
@@ -778,13 +788,150 @@ def test_a_job_gets_the_command_of_the_moment_of_its_submission(bench):
     assert Ledger.read(bench.folder.ledger).jobs[-1].command == "corrected"
 
 
-def test_a_rejected_job_is_not_in_doubt_and_its_script_is_withdrawn(bench, monkeypatch):
+# ---- a queue that rejects a job
+
+
+def replies(bench, monkeypatch, *answers):
+    """Let the next submissions be answered so; later ones are accepted."""
+    coming, accept = list(answers), bench.queue.submit
+    asked = []
+
+    def submit(*arguments):
+        asked.append(arguments[0].name)
+        if coming:
+            raise coming.pop(0)
+        return accept(*arguments)
+
+    monkeypatch.setattr(bench.queue, "submit", submit)
+    return asked
+
+
+def test_a_job_is_submitted_once_more_and_the_same_words_again_are_an_answer(bench, monkeypatch):
+    batch = bench.open(2)
+    asked = replies(bench, monkeypatch, *[SubmissionRefused("invalid qos")] * 3)
+    assert batch.advance()
+    assert batch.unsure
+    assert bench.queue.withdrawn == "dname0"
+    with pytest.raises(SubmissionRefused, match="invalid qos"):
+        batch.advance()
+    assert asked == ["dname0", "dname0"]
+    assert bench.queue.questions == []  # a rejected job is not looked for as one in doubt would be
+
+
+def test_a_rejection_that_passes_costs_nothing(bench, monkeypatch):
     batch = bench.open(1)
-    monkeypatch.setattr(bench.queue, "submit", lambda *_: (_ for _ in ()).throw(SubmissionRefused("invalid qos")))
-    for _ in range(2):  # twice: the rejected job is not looked for as one in doubt would be
-        with pytest.raises(SubmissionRefused):
+    replies(bench, monkeypatch, SubmissionRefused("invalid account"))
+    batch.advance()
+    assert batch.ledger.trouble.state == REFUSED
+    batch.advance()
+    assert (bench.queue.submissions, batch.ledger.trouble, batch.ledger.refusals) == (["dname0"], None, set())
+
+
+def test_times_and_numbers_in_the_words_do_not_make_them_others(bench, monkeypatch):
+    batch = bench.open(1)
+    replies(bench, monkeypatch, SubmissionRefused("12:03 job 17: no"), SubmissionRefused("12:04 job 18: no"))
+    batch.advance()
+    with pytest.raises(SubmissionRefused):
+        batch.advance()
+
+
+def test_words_in_turn_are_an_answer_too(bench, monkeypatch):
+    batch = bench.open(1)
+    replies(bench, monkeypatch, *[SubmissionRefused(word) for word in ("a", "b", "a")])
+    batch.advance()
+    batch.advance()
+    with pytest.raises(SubmissionRefused, match="a"):
+        batch.advance()
+
+
+def test_an_outage_in_between_does_not_make_a_rejection_forgotten(bench, monkeypatch):
+    batch = bench.open(1)
+    replies(bench, monkeypatch, SubmissionRefused("no"), QueueDown("timeout"), SubmissionRefused("no"))
+    batch.advance()
+    with pytest.raises(QueueDown):
+        batch.advance()
+    batch.advance()
+    with pytest.raises(SubmissionRefused):
+        batch.advance()
+
+
+def test_a_rejection_that_nobody_documents_is_looked_for_by_name_before_it_is_tried_again(bench, monkeypatch):
+    batch = bench.open(1)
+    odd = SubmissionRefused("Zut alors", certain=False)
+    asked = replies(bench, monkeypatch, odd, odd)
+    batch.advance()
+    assert batch.unsure
+    batch.advance()
+    assert asked == ["dname0"]
+    assert bench.queue.questions == [["dname0"]]
+    with pytest.raises(SubmissionRefused):
+        batch.advance()
+    assert asked == ["dname0", "dname0"]
+    assert not hasattr(bench.queue, "withdrawn")
+
+
+def test_a_job_that_was_accepted_with_odd_words_is_found(bench, monkeypatch):
+    batch = bench.open(1)
+    replies(bench, monkeypatch, SubmissionRefused("Zut alors", certain=False))
+    batch.advance()
+    bench.queue.entries.append(Entry("dname0", "77", running=False))
+    batch.advance()
+    assert batch.ledger.jobs[0].id == "77"
+    assert not batch.in_doubt
+
+
+def test_a_rejection_is_remembered_by_the_next_driver(bench, monkeypatch):
+    batch = bench.open(1)
+    replies(bench, monkeypatch, SubmissionRefused("no"))
+    batch.advance()
+    again = bench.again()
+    replies(bench, monkeypatch, SubmissionRefused("no"))
+    again.advance()
+    with pytest.raises(SubmissionRefused):
+        again.advance()
+
+
+def test_a_queue_that_lists_but_does_not_accept_is_not_said_to_answer_again(bench, monkeypatch):
+    batch = bench.open(1)
+    replies(bench, monkeypatch, *[QueueDown("no connection")] * 2)
+    for _ in range(2):
+        with pytest.raises(QueueDown):
             batch.advance()
-    assert bench.queue.withdrawn == batch.ledger.jobs[0].name
+        batch.advance()
+        assert batch.ledger.trouble.state == DOWN
+    states = [event["state"] for event in events(bench.folder.ledger) if event["event"] == "queue"]
+    assert states == [DOWN]
+
+
+# ---- how jobs have ended
+
+
+def test_the_queues_last_words_in_the_output_need_no_second_look(bench):
+    batch = bench.submitted(1, grace=90.0)
+    bench.queue.over.add("dname0")
+    batch.advance()
+    assert batch.ledger.tasks[0].lost == 0  # the queue still lists it
+    bench.queue.vanish("dname0")
+    batch.advance()
+    assert batch.ledger.tasks[0].lost == 1
+
+
+def test_the_queue_is_asked_once_how_all_jobs_of_a_look_have_ended(bench):
+    batch = bench.submitted(3)
+    for name in ("dname0", "dname1"):
+        bench.queue.vanish(name)
+    bench.queue.remembered["dname1"] = "JobState=NODE_FAIL"
+    batch.advance()
+    batch.advance()
+    assert bench.queue.recalled == [["dname0", "dname1"]]
+    assert [job.history for job in Ledger.read(bench.folder.ledger).jobs[:3]] == [None, "JobState=NODE_FAIL", None]
+
+
+def test_the_queue_is_not_asked_about_jobs_that_have_said_everything(bench):
+    batch = bench.submitted(1)
+    bench.queue.end("dname0", 0)
+    batch.advance()
+    assert bench.queue.recalled == []
 
 
 def test_jobs_of_a_dead_host_are_given_up_when_the_user_says_so(bench):

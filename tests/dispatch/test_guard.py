@@ -95,6 +95,66 @@ def test_an_entry_that_comes_when_all_is_over_leaves_at_once_and_changes_nothing
     assert (job.folder.jobs / f"{NAME}.claim").read_text() == before
 
 
+def test_an_entry_that_leaves_says_why_in_its_output(job):
+    job.run("true")
+    first = job.site.claim(NAME).id
+    job.run("true")
+    assert f"dpgen2-hpc: claimed by another queue entry ({first} ".encode() in job.said
+    (job.folder.jobs / f"{NAME}.sub").rename(job.folder.path / "elsewhere.sub")
+    process = job.start(job.folder.path / "elsewhere.sub")
+    assert b"the step was rewound" in process.communicate(timeout=20)[0]
+
+
+def link_fails(tmp_path, monkeypatch, text):
+    """Put another ``ln`` first in PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "ln").write_text(f"#!/bin/bash\n{text}\n")
+    (folder / "ln").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+NO_LINKS = 'echo "ln: failed to create hard link: Operation not permitted" >&2; exit 1'
+
+
+def test_where_there_are_no_hard_links_one_of_two_entries_runs_all_the_same(job, tmp_path, monkeypatch):
+    link_fails(tmp_path, monkeypatch, NO_LINKS)
+    script = job.write("echo $$ >> ran; sleep 0.5")
+    entries = [job.start(script) for _ in range(4)]
+    said = [entry.communicate(timeout=20)[0] for entry in entries]
+    assert len(job.file(0, "ran").splitlines()) == 1
+    assert list(job.site.claim(NAME).ended) == [(0, 1)]
+    assert sum(b"claimed by another" in text for text in said) == 3
+
+
+def test_a_link_that_nfs_made_and_calls_failed_is_the_entrys_own(job, tmp_path, monkeypatch):
+    link_fails(tmp_path, monkeypatch, '/bin/ln "$@"; echo "ln: failed: File exists" >&2; exit 1')
+    assert codes(job.run("true")) == {(0, 1): 0}
+
+
+def test_a_job_that_cannot_write_its_claim_says_so_and_the_cause_is_known(job):
+    (job.folder.jobs / f"{NAME}.claim").symlink_to("/nowhere/claim")
+    script = job.write("touch ran")
+    process = job.start(script)
+    said = process.communicate(timeout=20)[0]
+    assert process.returncode == 1
+    assert said.startswith(b"dpgen2-hpc: cannot write the claim '")
+    assert not (job.folder.task(0) / "ran").exists()
+    (job.folder.jobs / f"{NAME}.out").write_bytes(said)
+    assert "could not write into the jobs folder" in job.site.queue.ending(JobState(0, NAME, ((0, 1),), id="1"))
+
+
+def test_a_job_that_does_not_find_the_work_directory_says_where(job):
+    script = job.write("true")
+    moved = job.folder.path.parent / "moved"
+    job.folder.path.rename(moved)
+    done = subprocess.run(["bash", str(moved / "jobs" / script.name)], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout) == (
+        1,
+        f"dpgen2-hpc: cannot enter the folder '{job.folder.path}' on {os.uname().nodename}\n",
+    )
+
+
 def test_the_claim_names_the_process_and_the_host_and_leaves_no_litter(job):
     process = job.start(job.write("true"))
     process.wait(20)

@@ -168,7 +168,7 @@ class Elsewhere:
     def end(self, name, number, attempt=1):
         """Wait for the end of a task, and bring back what it wrote; return its exit code."""
         site, end = self.site(), time.monotonic() + 20
-        while not ((claim := site.claim(name)) and claim.ended) or site.live([name]):
+        while not ((claim := site.claim(name)) and claim.ended) or site.queue.live([name]):
             assert time.monotonic() < end, "the job does not end"
             time.sleep(0.02)
         site.fetch([self.task(number, attempt)])
@@ -185,7 +185,7 @@ def elsewhere_batch(tmp_path, request):
 
 
 def test_the_queue_can_be_asked_before_anything_was_sent(elsewhere_batch):
-    assert elsewhere_batch.site().live(["dtest0x1"]) == []
+    assert elsewhere_batch.site().queue.live(["dtest0x1"]) == []
 
 
 def test_a_task_finds_its_inputs_and_everything_that_it_wrote_comes_back(elsewhere_batch):
@@ -279,7 +279,7 @@ def test_a_late_job_of_the_first_attempt_finds_another_number_and_leaves(elsewhe
     (elsewhere_batch.there / "jobs" / "dlate.sub").write_text(
         site.script(elsewhere_batch.job("dlate", 0), [elsewhere_batch.task(0)], Policy())
     )
-    assert site.call("bash jobs/dlate.sub").code == 0
+    assert site.queue.call("bash jobs/dlate.sub").code == 0
     assert site.claim("dlate").ended == {}
     assert not (elsewhere_batch.there / "task.000000" / "touched").exists()
 

@@ -148,10 +148,6 @@ def test_lsf_no_job_is_an_empty_answer_although_bjobs_calls_it_an_error():
         LSF.live(Reply(255, "", "LSF is down. Please wait ...\n"), ["j"])
 
 
-def test_lsf_a_format_that_a_site_has_set_does_not_reach_our_question():
-    assert LSF.list_live(["j"]).startswith("env -u LSB_BJOBS_FORMAT ")
-
-
 @pytest.mark.parametrize("system", [SLURM, LSF])
 @pytest.mark.parametrize("out", ["1|R", "1|R|a\n2|", "<html>502</html>", "Welcome to the cluster"])
 def test_an_answer_that_makes_no_sense_cannot_be_parsed(system, out):
@@ -189,7 +185,7 @@ def test_all_entries_are_cancelled_by_one_command(system, program):
         (
             SLURM,
             "slurmstepd: error: Detected 1 oom_kill event in StepId=9.batch. Some of the step tasks have been OOM Killed.",
-            "the queue ended it for want of memory",
+            "the queue ended it because it was out of memory",
         ),
         (
             SLURM,
@@ -198,7 +194,11 @@ def test_all_entries_are_cancelled_by_one_command(system, program):
         ),
         (SLURM, "slurmstepd: error: *** JOB 1 ON n1 CANCELLED AT 2026-01-22T15:48:05 ***", "its job was cancelled"),
         (PBS, "=>> PBS: job killed: walltime 3620 exceeded limit 3600", "the queue ended its job at the walltime"),
-        (PBS, "=>> PBS: job killed: mem 4194304kb exceeded limit 2097152kb", "the queue ended it for want of memory"),
+        (
+            PBS,
+            "=>> PBS: job killed: mem 4194304kb exceeded limit 2097152kb",
+            "the queue ended it because it was out of memory",
+        ),
         (
             PBS,
             "=>> PBS: job killed: node 1 (n2) requested job terminate, 'EOF' (code 1099)",
@@ -212,7 +212,7 @@ def test_all_entries_are_cancelled_by_one_command(system, program):
         (
             LSF,
             "TERM_MEMLIMIT: job killed after reaching LSF memory usage limit.",
-            "the queue ended it for want of memory",
+            "the queue ended it because it was out of memory",
         ),
         (LSF, "TERM_OWNER: job killed by owner.", "its job was cancelled"),
     ],

@@ -43,7 +43,7 @@ class Place:
         this = job(name) if command is None else job(name, command)
         self.site.submit(this, [TASK], Policy())
         end = time.monotonic() + 20
-        while not ((claim := self.site.claim(name)) and claim.ended) or self.site.live([name]):
+        while not ((claim := self.site.claim(name)) and claim.ended) or self.site.queue.live([name]):
             assert time.monotonic() < end, self.said(name)
             time.sleep(0.02)
         self.site.fetch([TASK])

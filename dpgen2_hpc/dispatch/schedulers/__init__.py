@@ -17,7 +17,7 @@ SCHEDULERS: Mapping[str, str] = {
     "Shell": "dpgen2_hpc.dispatch.schedulers.shell:SHELL",
     "Slurm": "dpgen2_hpc.dispatch.schedulers.slurm:SLURM",
     "PBS": "dpgen2_hpc.dispatch.schedulers.pbs:PBS",
-    "Torque": "dpgen2_hpc.dispatch.schedulers.pbs:PBS",
+    "Torque": "dpgen2_hpc.dispatch.schedulers.pbs:TORQUE",
     "LSF": "dpgen2_hpc.dispatch.schedulers.lsf:LSF",
 }
 """By dpdispatcher's ``batch_type``."""
@@ -63,7 +63,16 @@ class Scheduler(Protocol):
     """What such a line begins with; empty where there are none."""
 
     endings: Sequence[tuple[str, str, str]]
-    """How a queue that ends a job says so in the job's output: (pattern, sentence, remedy), as a kind's ``causes``."""
+    """How a queue that ends a job says so, in the job's output or in its history: (pattern, sentence, remedy)."""
+
+    over: str
+    """What the queue writes into a job's output only when the job has ended: pattern. It is believed at once."""
+
+    hidden: str
+    """Pattern of the user's variables that the commands must not see: they hide jobs, wait, or print nothing."""
+
+    variables: Mapping[str, str]
+    """Variables that the commands get: limits of their own patience."""
 
     def submit(self, name: str, script: str) -> str:
         """Return the command that submits ``script`` under ``name``, never to be requeued."""
@@ -94,18 +103,40 @@ class Scheduler(Protocol):
         """
 
     def cancel(self, entries: Sequence[Entry]) -> str:
-        """Return the command that ends these jobs; those that have ended meanwhile are nobody's loss."""
+        """Return the command that ends these jobs; those that have ended meanwhile do not matter."""
+
+    def history(self, ids: Sequence[str]) -> str:
+        """Return the command that asks how these jobs have ended; empty if there is none."""
+
+    def ended(self, reply: Reply) -> dict[str, str]:
+        """Return what the answer to ``history`` says, in a line for each job id; an answer without sense is empty."""
 
 
 LONGER = "Give the step's jobs more walltime in machine.json (custom_flags), or fewer tasks (group_size)."
 MORE_MEMORY = "Give the step's jobs more memory in machine.json (custom_flags), or run fewer tasks at once (para_deg)."
 NOTHING = "Nothing is wrong with the task: it is tried again by itself."
+MORE_CORES = "Ask for as many cores as the programs use (cpu_per_node), or set OMP_NUM_THREADS in envs."
 """Remedies that all batch systems share."""
+
+BY_THE_GUARD = (
+    (
+        r"^dpgen2-hpc: cannot write the claim",
+        "its job could not write into the jobs folder of the work directory",
+        "Make the work directory writable on the compute nodes (quota, mounts); the job's output has the error.",
+    ),
+    (
+        r"^dpgen2-hpc: cannot enter the folder",
+        "its job did not find the work directory on the node where it ran",
+        "Keep the work directory where all compute nodes see it, or use LocalContext with such a remote_root.",
+    ),
+)
+"""What a job's own first lines say in its output when it cannot begin (``guard.sh``)."""
 
 
 def ending_of(known: Sequence[tuple[str, str, str]], text: str) -> tuple[str, str] | None:
     """Return sentence and remedy of the first pattern that ``text`` shows, or ``None``."""
-    return next(((sentence, remedy) for pattern, sentence, remedy in known if re.search(pattern, text)), None)
+    found = (row for row in known if re.search(row[0], text, re.MULTILINE))
+    return next(((sentence, remedy) for _, sentence, remedy in found), None)
 
 
 def quoted(word: str) -> str:

@@ -1,10 +1,19 @@
 """PBS (OpenPBS, PBS Professional) and Torque: ``qsub``, ``qselect``, ``qstat``, ``qdel``."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from dpgen2_hpc.dispatch.schedulers import LONGER, MORE_MEMORY, NOTHING, Entry, Reply, quoted
+from dpgen2_hpc.dispatch.schedulers import (
+    BY_THE_GUARD,
+    LONGER,
+    MORE_CORES,
+    MORE_MEMORY,
+    NOTHING,
+    Entry,
+    Reply,
+    quoted,
+)
 from dpgen2_hpc.errors import QueueDown, QueueFull, SubmissionRefused
 
 _ID = re.compile(r"^(\d+(?:\.\S+)?)$", re.MULTILINE)
@@ -23,13 +32,22 @@ _FULL = re.compile(
 
 _JOB = re.compile(r"^Job Id: (\S+)$(.*?)(?=^Job Id: |\Z)", re.MULTILINE | re.DOTALL)
 _FIELD = re.compile(r"^\s+(Job_Name|job_state) = (\S+)", re.MULTILINE)
+_SAID = re.compile(
+    r"^\s+([Ee]xit_status|comment|(?:resources_used|Resource_List)\.(?:walltime|mem)) = (.*)$",
+    re.MULTILINE,
+)
 _ENDED = {"C", "F", "X"}
 """Completed (Torque), finished (PBS), subjob ended. ``E`` is exiting: the job still lives."""
 
 _PENDING = {"Q", "H", "W", "T"}
 
-_GONE = {0, 35, 153, 170, 271}
-"""Exit codes of a ``qstat`` that answered, of jobs that ended meanwhile included."""
+_ENDED_MEANWHILE = re.compile(r"^qstat: (Unknown Job Id|.*Job has finished)", re.MULTILINE | re.IGNORECASE)
+_OTHERWISE = re.compile(r"cannot connect|connection|end of file|busy|timed? ?out|pbs_iff|communication", re.IGNORECASE)
+
+
+def _answers(reply: Reply) -> bool:
+    """Whether ``qstat`` has answered: a job that ended between the two questions makes it fail, and nothing else."""
+    return reply.code == 0 or bool(_ENDED_MEANWHILE.search(reply.err) and not _OTHERWISE.search(reply.err))
 
 
 @dataclass(frozen=True)
@@ -42,20 +60,40 @@ class Pbs:
     own_id: str = '"$PBS_JOBID"'
     forbidden: str = r"-[NJtr]"
     directive: str = "#PBS"
+    hidden: str = r"PBS_DPREFIX|PBS_QSTAT_\w+|PBSDEBUG"
+    variables: Mapping[str, str] = field(default_factory=dict)
+    over: str = r"^=>> PBS: job killed: "
     endings: tuple[tuple[str, str, str], ...] = (
-        (r"job killed: (walltime|cput)", "the queue ended its job at the walltime", LONGER),
+        (r"job killed: walltime|^Exit_status = -29\b", "the queue ended its job at the walltime", LONGER),
+        (r"job killed: p?cput|^Exit_status = -28\b", "the queue ended its job at the limit of CPU time", LONGER),
         (
-            r"job killed: (v?mem|pv?mem|rss)|[Oo]ut [Oo]f [Mm]emory",
-            "the queue ended it for want of memory",
+            r"job killed: (p?v?mem|rss)|Cgroup mem(sw)? limit exceeded|[Oo]ut [Oo]f [Mm]emory|^Exit_status = -2[67]\b",
+            "the queue ended it because it was out of memory",
             MORE_MEMORY,
         ),
+        (
+            r"job killed: ncpus|^Exit_status = -2[45]\b",
+            "the queue ended it because it used more cores than it had asked for",
+            MORE_CORES,
+        ),
         (r"job killed: node \d+|node failure", "the node of its job failed", NOTHING),
-        (r"job killed|[Jj]ob deleted|aborted by PBS", "its job was cancelled", NOTHING),
+        (
+            r"^Exit_status = -(1|2|3)\b",
+            "the queue could not begin its job on the node",
+            "See the job's output and the site's help: a file or the queue's own preparation failed there.",
+        ),
+        (r"job killed|[Jj]ob deleted|aborted by PBS|^Exit_status = 271\b", "its job was cancelled", NOTHING),
+        *BY_THE_GUARD,
     )
+    switches: str = "-f "
+    """OpenPBS: no background process, which would live on with the first job's environment."""
+
+    remembers: str = "-x "
+    """OpenPBS: how ``qstat`` is asked for jobs that have ended."""
 
     def submit(self, name: str, script: str) -> str:
         """Return the command; what stands on the command line comes before the script's own lines."""
-        return f"qsub -N {name} -r n -j oe -o jobs/{name}.out {quoted(script)}"
+        return f"qsub {self.switches}-N {name} -r n -j oe -o jobs/{name}.out {quoted(script)}"
 
     def submitted_id(self, reply: Reply) -> str:
         """Return the id: the last line that is one, since sites print banners."""
@@ -70,13 +108,13 @@ class Pbs:
         raise QueueDown(words)
 
     def list_live(self, names: Sequence[str]) -> str:
-        """Return the command: the user's jobs, then all that is known of them; two calls, however many jobs."""
-        return 'ids=$(qselect -u "$(id -un)") || exit; [ -z "$ids" ] || qstat -f $ids'
+        """Return the command: the user's jobs, then all that is known of them; a call for each thousand jobs."""
+        return 'ids=$(qselect -u "$(id -un)") || exit; [ -z "$ids" ] || echo "$ids" | xargs -n 1000 qstat -f'
 
     def live(self, reply: Reply, names: Sequence[str]) -> list[Entry]:
         """Return the entries of these names that are not over."""
         jobs = [(identifier, dict(_FIELD.findall(text))) for identifier, text in _JOB.findall(reply.out)]
-        if reply.code not in _GONE or (reply.out.strip() and not jobs):
+        if not _answers(reply) or (reply.out.strip() and not jobs):
             raise QueueDown(reply.err.strip() or reply.out.strip() or f"qstat ended with exit code {reply.code}")
         if any(set(fields) != {"Job_Name", "job_state"} for _, fields in jobs):
             raise QueueDown("the answer of qstat was cut")
@@ -92,5 +130,22 @@ class Pbs:
         """Return the command that ends these jobs."""
         return f"qdel {' '.join(quoted(entry.id) for entry in entries)}"
 
+    def history(self, ids: Sequence[str]) -> str:
+        """Return the command; Torque remembers ended jobs for a few minutes, OpenPBS as long as the site wants."""
+        return f"qstat {self.remembers}-f {' '.join(map(quoted, ids))}"
+
+    def ended(self, reply: Reply) -> dict[str, str]:
+        """Return exit status, comment and what was used, of each job."""
+        return {
+            identifier: "\n".join(f"{name.capitalize()} = {value}" for name, value in _SAID.findall(_unfolded(text)))
+            for identifier, text in _JOB.findall(reply.out)
+        }
+
+
+def _unfolded(text: str) -> str:
+    """Return the fields of a job with their continued lines joined."""
+    return re.sub(r"\n\t", "", text)
+
 
 PBS = Pbs()
+TORQUE = Pbs(switches="", remembers="")

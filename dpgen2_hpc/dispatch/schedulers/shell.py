@@ -6,10 +6,10 @@ goes on after its script was killed still counts as alive, and a pid that was us
 
 import re
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from dpgen2_hpc.dispatch.schedulers import Entry, Reply
+from dpgen2_hpc.dispatch.schedulers import BY_THE_GUARD, Entry, Reply
 from dpgen2_hpc.errors import QueueDown
 
 _MARK = re.compile(r"/proc/(\d+)/environ:DPGEN2_HPC_JOB=(\w+)")
@@ -25,7 +25,10 @@ class Shell:
     own_id: str = "$$"
     forbidden: str = r"(?!)"
     directive: str = ""
-    endings: tuple[tuple[str, str, str], ...] = ()
+    hidden: str = r"(?!)"
+    variables: Mapping[str, str] = field(default_factory=dict)
+    over: str = ""
+    endings: tuple[tuple[str, str, str], ...] = BY_THE_GUARD
 
     def submit(self, name: str, script: str) -> str:
         """Return the command: the shell that prints its pid becomes the leader of the job's session."""
@@ -57,6 +60,14 @@ class Shell:
         names = "|".join(entry.name for entry in entries)
         find = f"grep -lzsE '^DPGEN2_HPC_JOB=({names})$' /proc/[0-9]*/environ | cut -d/ -f3"
         return f"kill -TERM $({find}) 2> /dev/null; true"
+
+    def history(self, ids: Sequence[str]) -> str:
+        """Return no command: nothing remembers processes that have ended."""
+        return ""
+
+    def ended(self, reply: Reply) -> dict[str, str]:
+        """Return nothing: nobody was asked."""
+        return {}
 
 
 SHELL = Shell()

@@ -1,10 +1,19 @@
 """Slurm: ``sbatch``, ``squeue``, ``scancel``."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from dpgen2_hpc.dispatch.schedulers import LONGER, MORE_MEMORY, NOTHING, Entry, Reply, quoted, rows_of
+from dpgen2_hpc.dispatch.schedulers import (
+    BY_THE_GUARD,
+    LONGER,
+    MORE_MEMORY,
+    NOTHING,
+    Entry,
+    Reply,
+    quoted,
+    rows_of,
+)
 from dpgen2_hpc.errors import QueueDown, QueueFull, SubmissionRefused
 
 _ID = re.compile(r"^(\d+)(;\S+)?$", re.MULTILINE)
@@ -24,6 +33,12 @@ _ENDED = {"CA", "CD", "F", "TO", "NF", "OOM", "BF", "DL", "PR"}
 
 _PENDING = {"PD", "CF", "RQ", "RH", "SE"}
 
+_ASKED = ("JobState", "ExitCode", "Reason", "NodeList", "RunTime", "TimeLimit")
+"""What is shown of an ended job, in the controller's words; ``sacct`` has other names for it, in this order."""
+
+_TOLD_ID = re.compile(r"JobId=(\d+)\b")
+_TOLD = re.compile(r"(\w+)=(\S*)")
+
 
 @dataclass(frozen=True)
 class Slurm:
@@ -35,24 +50,37 @@ class Slurm:
     own_id: str = '"$SLURM_JOB_ID"'
     forbidden: str = r"--(array|job-name|requeue|chdir)\b|-[aJD]"
     directive: str = "#SBATCH"
+    hidden: str = (
+        r"(SQUEUE|SCANCEL|SACCT)_\w+|"
+        r"SBATCH_(ARRAY_INX|ERROR|INPUT|JOB_NAME|NO_REQUEUE|OUTPUT|REQUEUE|TEST_ONLY|WAIT)|SLURM_TIME_FORMAT"
+    )
+    variables: Mapping[str, str] = field(default_factory=dict)
+    over: str = r"^(slurmstepd|slurmd)\S*: error: \*\*\* JOB \d+ ON \S+ CANCELLED AT "
     endings: tuple[tuple[str, str, str], ...] = (
-        (r"DUE TO TIME LIMIT", "the queue ended its job at the walltime", LONGER),
         (
-            r"oom_kill event|oom-kill event|[Ee]xceeded (job|step) memory limit|OUT_OF_MEMORY",
-            "the queue ended it for want of memory",
+            r"DUE TO TIME LIMIT|^JobState=(TIMEOUT|DEADLINE)\b",
+            "the queue ended its job at the walltime",
+            LONGER,
+        ),
+        (
+            r"oom_kill event|oom-kill event|[Ee]xceeded (job|step) memory limit|^JobState=OUT_OF_MEMORY\b",
+            "the queue ended it because it was out of memory",
             MORE_MEMORY,
         ),
-        (r"DUE TO NODE FAILURE|NODE_FAIL", "the node of its job failed", NOTHING),
-        (r"DUE TO PREEMPTION", "its job was preempted by another", NOTHING),
-        (r"CANCELLED AT", "its job was cancelled", NOTHING),
+        (
+            r"DUE TO NODE FAILURE|^JobState=(NODE_FAIL|BOOT_FAIL|LAUNCH_FAILED|RECONFIG_FAIL)\b",
+            "the node of its job failed",
+            NOTHING,
+        ),
+        (r"DUE TO PREEMPTION|^JobState=PREEMPTED\b", "its job was preempted by another", NOTHING),
+        (r"\*\*\* (JOB|STEP) \S+ ON \S+ CANCELLED AT|^JobState=CANCELLED\b", "its job was cancelled", NOTHING),
+        *BY_THE_GUARD,
     )
 
     def submit(self, name: str, script: str) -> str:
         """Return the command; what stands on the command line comes before the script's own lines."""
-        return (
-            f"env -u SBATCH_ARRAY_INX -u SBATCH_REQUEUE sbatch --parsable --no-requeue --job-name={name} "
-            f"--output=jobs/{name}.out {quoted(script)}"
-        )
+        files = f'--chdir="$PWD" --output=jobs/{name}.out --error=jobs/{name}.out'
+        return f"sbatch --parsable --no-requeue --job-name={name} {files} {quoted(script)}"
 
     def submitted_id(self, reply: Reply) -> str:
         """Return the id: the last line that is one, since sites print banners."""
@@ -68,8 +96,11 @@ class Slurm:
         raise QueueDown(words)
 
     def list_live(self, names: Sequence[str]) -> str:
-        """Return the command: all jobs of this user, since a list of names may be longer than a command line."""
-        return 'squeue --noheader --user="$(id -un)" --format="%i|%t|%j"'
+        """Return the command: all jobs of this user, since a list of names may be longer than a command line.
+
+        Without ``--all`` the jobs of hidden partitions are left out.
+        """
+        return 'squeue --all --noheader --user="$(id -un)" --format="%i|%t|%j"'
 
     def live(self, reply: Reply, names: Sequence[str]) -> list[Entry]:
         """Return the entries of these names that are not over."""
@@ -82,6 +113,28 @@ class Slurm:
     def cancel(self, entries: Sequence[Entry]) -> str:
         """Return the command that ends these jobs."""
         return f"scancel {' '.join(quoted(entry.id) for entry in entries)}"
+
+    def history(self, ids: Sequence[str]) -> str:
+        """Return the command: the accounting's answer, or without accounting what the controller still remembers."""
+        numbers = [quoted(identifier) for identifier in ids]
+        fields = "JobID,State,ExitCode,Reason,NodeList,Elapsed,Timelimit"
+        accounting = f"sacct -X -n -P -o {fields} -j {','.join(numbers)}"
+        controller = f'for id in {" ".join(numbers)}; do scontrol -o show job "$id"; done'
+        return f'told=$({accounting}) && [ -n "$told" ] && echo "$told" || {{ {controller}; }}'
+
+    def ended(self, reply: Reply) -> dict[str, str]:
+        """Return state, exit code, reason and node of each job, in the controller's words for both answers."""
+        rows = [line.split("|") for line in reply.out.splitlines()]
+        found = {row[0]: _as_the_controller(row) for row in rows if len(row) == len(_ASKED) + 1}
+        for line in reply.out.splitlines():
+            if identifier := _TOLD_ID.match(line):
+                told = dict(_TOLD.findall(line))
+                found[identifier[1]] = " ".join(f"{name}={told[name]}" for name in _ASKED if name in told)
+        return found
+
+
+def _as_the_controller(row: Sequence[str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in zip(_ASKED, row[1:], strict=True))
 
 
 SLURM = Slurm()
