@@ -125,13 +125,17 @@ class Queue:
 
         A queue that does not answer, or has no history, says nothing: nothing depends on it.
         """
-        known = {_number(str(job.id)): job.index for job in jobs if job.id}
+        by_cluster: dict[str, list[JobState]] = {}
+        for job in jobs:
+            if job.id:
+                by_cluster.setdefault(job.id.partition(";")[2], []).append(job)
         words: dict[int, str] = {}
-        for some in portions(sorted(known)):
+        for some in (part for together in by_cluster.values() for part in portions(together)):
+            known = {_number(str(job.id)): job.index for job in some}
             with suppress(QueueDown, UserError):
-                for identifier, text in self._ended(some).items():
-                    words |= {known[_number(identifier)]: text} if _number(identifier) in known else {}
-        return {job: _short(text) for job, text in words.items() if text}
+                told = self._ended([str(job.id) for job in some])
+                words |= {known[_number(key)]: _short(text) for key, text in told.items() if _number(key) in known}
+        return {job: text for job, text in words.items() if text}
 
     def _ended(self, ids: Sequence[str]) -> dict[str, str]:
         command = self.scheduler.history(ids)

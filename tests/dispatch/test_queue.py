@@ -1,13 +1,14 @@
 """The conversation with a scheduler: environment, portions, reports and history; on stand-ins of its commands."""
 
 import os
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from dpgen2_hpc.dispatch.queue import PORTION, REPORT, Queue, portions
 from dpgen2_hpc.dispatch.schedulers import SCHEDULERS, Entry, scheduler
-from dpgen2_hpc.errors import UserError
+from dpgen2_hpc.errors import QueueDown, UserError
 from dpgen2_hpc.state.ledger import JobState
 
 
@@ -80,6 +81,49 @@ def test_bsub_is_told_not_to_wait_for_a_place_in_the_queue(tmp_path, monkeypatch
 def test_a_command_that_is_not_installed_is_named(tmp_path):
     with pytest.raises(UserError, match="no-such-command"):
         queue(tmp_path).call("no-such-command")
+
+
+# ---- several clusters
+
+SQUEUE = """case $1 in
+--clusters=c1) echo "7|R|dname0"; echo "8|PD|another";;
+--clusters=c2) echo "CLUSTER: c2"; echo "7|PD|dname1";;
+--clusters=c3) echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1;;
+*) echo "9|R|dname0";;
+esac"""
+
+
+def of_clusters(tmp_path, clusters):
+    return Queue(replace(scheduler("Slurm"), clusters=clusters), tmp_path)
+
+
+def test_jobs_of_several_clusters_are_found_cancelled_and_asked_about_on_their_own(tmp_path, programs):
+    programs("squeue", SQUEUE)
+    programs("scancel", f'echo "$@" >> {tmp_path}/cancelled')
+    programs("sacct", f'echo "$1 ${{@: -1}}" >> {tmp_path}/asked; echo "7|TIMEOUT|0:0|None|$1|1|1"')
+    queue = of_clusters(tmp_path, "c1,c2")
+    entries = queue.live(["dname0", "dname1"])
+    assert entries == [Entry("dname0", "7;c1", running=True), Entry("dname1", "7;c2", running=False)]
+    queue.cancel(entries)
+    assert (tmp_path / "cancelled").read_text() == "--clusters=c1 7\n--clusters=c2 7\n"
+    queue.history([job(0, "7;c1")])
+    assert (tmp_path / "asked").read_text() == "--clusters=c1 7\n"
+
+
+def test_a_cluster_that_does_not_answer_makes_the_whole_answer_none(tmp_path, programs):
+    programs("squeue", SQUEUE)
+    with pytest.raises(QueueDown, match="Unable to contact"):
+        of_clusters(tmp_path, "c3,c1").live(["dname0"])
+    with pytest.raises(QueueDown, match="Unable to contact"):
+        of_clusters(tmp_path, "c1,c3").live(["dname0"])
+
+
+@pytest.mark.parametrize("name", ["SLURM_CLUSTERS", "SBATCH_CLUSTERS"])
+def test_clusters_of_the_environment_are_not_followed_since_the_next_driver_may_not_have_them(
+    tmp_path, monkeypatch, name
+):
+    monkeypatch.setenv(name, "c9")
+    assert f"\n{name}=" not in queue(tmp_path).call("env").out
 
 
 # ---- many jobs

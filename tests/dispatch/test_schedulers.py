@@ -168,7 +168,7 @@ def test_name_and_no_requeue_stand_on_the_command_line(system, said):
 
 @pytest.mark.parametrize(("system", "program"), [(SLURM, "scancel"), (PBS, "qdel"), (LSF, "bkill")])
 def test_all_entries_are_cancelled_by_one_command(system, program):
-    assert system.cancel([Entry("a", "7", True), Entry("a", "8; rm", False)]) == f"{program} 7 '8; rm'"
+    assert system.cancel([Entry("a", "7", True), Entry("a", "8 $x", False)]) == f"{program} 7 '8 $x'"
 
 
 # ---- who ended a job

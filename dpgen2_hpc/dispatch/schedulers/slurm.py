@@ -1,7 +1,7 @@
 """Slurm: ``sbatch``, ``squeue``, ``scancel``."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dpgen2_hpc.dispatch.schedulers import (
@@ -50,9 +50,12 @@ class Slurm:
     own_id: str = '"$SLURM_JOB_ID"'
     forbidden: str = r"--(array|job-name|requeue|chdir)\b|-[aJD]"
     directive: str = "#SBATCH"
+    clusters: str = ""
+    """The clusters that the user's ``--clusters`` names, with commas; empty: the one of this host."""
+
     hidden: str = (
         r"(SQUEUE|SCANCEL|SACCT)_\w+|"
-        r"SBATCH_(ARRAY_INX|ERROR|INPUT|JOB_NAME|NO_REQUEUE|OUTPUT|REQUEUE|TEST_ONLY|WAIT)|SLURM_TIME_FORMAT"
+        r"SBATCH_(ARRAY_INX|ERROR|INPUT|JOB_NAME|NO_REQUEUE|OUTPUT|REQUEUE|TEST_ONLY|WAIT)|SLURM_TIME_FORMAT|(SLURM|SBATCH)_CLUSTERS"
     )
     variables: Mapping[str, str] = field(default_factory=dict)
     over: str = r"^(slurmstepd|slurmd)\S*: error: \*\*\* JOB \d+ ON \S+ CANCELLED AT "
@@ -100,27 +103,30 @@ class Slurm:
 
         Without ``--all`` the jobs of hidden partitions are left out.
         """
-        return 'squeue --all --noheader --user="$(id -un)" --format="%i|%t|%j"'
+        ask = 'squeue {}--all --noheader --user="$(id -un)" --format="%i|%t|%j"'
+        parts = (f"echo 'CLUSTER: {name}' && {ask.format(_at(name))}" for name in self.clusters.split(","))
+        return " && ".join(parts) if self.clusters else ask.format("")
 
     def live(self, reply: Reply, names: Sequence[str]) -> list[Entry]:
         """Return the entries of these names that are not over."""
         if reply.code != 0:
             raise QueueDown(reply.err.strip() or f"squeue ended with exit code {reply.code}")
         wanted = set(names)
-        rows = [row for row in rows_of(reply.out, 3) if row[2] in wanted and row[1] not in _ENDED]
-        return [Entry(name, identifier, running=state not in _PENDING) for identifier, state, name in rows]
+        return [
+            Entry(name, _with_cluster(identifier, cluster), running=state not in _PENDING)
+            for cluster, part in _by_cluster(reply.out)
+            for identifier, state, name in rows_of(part, 3)
+            if name in wanted and state not in _ENDED
+        ]
 
     def cancel(self, entries: Sequence[Entry]) -> str:
         """Return the command that ends these jobs."""
-        return f"scancel {' '.join(quoted(entry.id) for entry in entries)}"
+        parts = self._parts([entry.id for entry in entries])
+        return "; ".join(f"scancel {_at(cluster)}{' '.join(ids)}" for cluster, ids in parts.items())
 
     def history(self, ids: Sequence[str]) -> str:
         """Return the command: the accounting's answer, or without accounting what the controller still remembers."""
-        numbers = [quoted(identifier) for identifier in ids]
-        fields = "JobID,State,ExitCode,Reason,NodeList,Elapsed,Timelimit"
-        accounting = f"sacct -X -n -P -o {fields} -j {','.join(numbers)}"
-        controller = f'for id in {" ".join(numbers)}; do scontrol -o show job "$id"; done'
-        return f'told=$({accounting}) && [ -n "$told" ] && echo "$told" || {{ {controller}; }}'
+        return "; ".join(_history(cluster, numbers) for cluster, numbers in self._parts(ids).items())
 
     def ended(self, reply: Reply) -> dict[str, str]:
         """Return state, exit code, reason and node of each job, in the controller's words for both answers."""
@@ -131,6 +137,36 @@ class Slurm:
                 told = dict(_TOLD.findall(line))
                 found[identifier[1]] = " ".join(f"{name}={told[name]}" for name in _ASKED if name in told)
         return found
+
+    def _parts(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Return the numbers of jobs by their cluster: ``4242;c1`` is a job of c1."""
+        found: dict[str, list[str]] = {}
+        for identifier in ids:
+            number, _, cluster = identifier.partition(";")
+            found.setdefault(cluster or self.clusters, []).append(quoted(number))
+        return found
+
+
+def _at(clusters: str) -> str:
+    return f"--clusters={quoted(clusters)} " if clusters else ""
+
+
+def _with_cluster(number: str, cluster: str) -> str:
+    return f"{number};{cluster}" if cluster else number
+
+
+def _by_cluster(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the parts of an answer about several clusters, each with the name of its cluster from the line above it."""
+    first, *others = re.split(r"^CLUSTER: (\S+)$", text, flags=re.MULTILINE)
+    yield "", first
+    yield from zip(others[::2], others[1::2], strict=True)
+
+
+def _history(cluster: str, numbers: Sequence[str]) -> str:
+    fields = "JobID,State,ExitCode,Reason,NodeList,Elapsed,Timelimit"
+    accounting = f"sacct {_at(cluster)}-X -n -P -o {fields} -j {','.join(numbers)}"
+    controller = f'for id in {" ".join(numbers)}; do scontrol {_at(cluster)}-o show job "$id"; done'
+    return f'told=$({accounting}) && [ -n "$told" ] && echo "$told" || {{ {controller}; }}'
 
 
 def _as_the_controller(row: Sequence[str]) -> str:
