@@ -15,15 +15,9 @@ from dpgen2_hpc.dispatch.schedulers import (
     quoted,
     rows_of,
 )
-from dpgen2_hpc.errors import QueueDown, QueueFull, SubmissionRefused
-
-_ID = re.compile(r"^Job <(\d+)> is submitted", re.MULTILINE)
-_REFUSED = re.compile(
-    r"job not submitted|bad (queue|host|resource|user)|no such queue|illegal|cannot use", re.IGNORECASE
-)
-_PASSING = re.compile(r"lsf is down|try later|timed? ?out|please wait|slave lim|communication|retry", re.IGNORECASE)
-_FULL = re.compile(r"pending job threshold|pending job slot|(job|jobs) (slot )?limit|PEND_JOBS|MAX_JOBS", re.IGNORECASE)
-"""Words of a queue that has enough jobs of this user for now."""
+from dpgen2_hpc.dispatch.schedulers import replies as answers
+from dpgen2_hpc.dispatch.schedulers.replies import Replies
+from dpgen2_hpc.errors import QueueDown
 
 _NOTHING = re.compile(r"no (unfinished )?job found|no matching job found", re.IGNORECASE)
 _ENDED = {"DONE", "EXIT"}
@@ -38,6 +32,7 @@ _END = re.compile(r"\b(TERM_\w+(?:: [^;\n]*)?|Exited [^;\n]*|Done successfully[^
 class Lsf:
     """LSF; see :class:`dpgen2_hpc.dispatch.schedulers.Scheduler`."""
 
+    replies: Replies = answers.LSF
     minimum_wait: float = 2.0
     grace: float = 90.0
     own_host: bool = False
@@ -84,16 +79,8 @@ class Lsf:
         return f"bsub -J {name} -rn -o {output} -e {output} < {quoted(script)}"
 
     def submitted_id(self, reply: Reply) -> str:
-        """Return the id, wherever a site's own lines stand."""
-        found = _ID.findall(reply.out)
-        if reply.code == 0 and found:
-            return str(found[-1])
-        words = reply.err.strip() or reply.out.strip() or f"bsub ended with exit code {reply.code}"
-        if reply.code != 0 and _FULL.search(words):
-            raise QueueFull(words)
-        if reply.code != 0 and _REFUSED.search(words) and not _PASSING.search(words):
-            raise SubmissionRefused(words)
-        raise QueueDown(words)
+        """Return the id from the answer to ``submit``; raises what :meth:`Replies.submitted_id` does."""
+        return self.replies.submitted_id(reply)
 
     def list_live(self, names: Sequence[str]) -> str:
         """Return the command, in a format of our own: a site may have set another one as the default."""

@@ -14,21 +14,9 @@ from dpgen2_hpc.dispatch.schedulers import (
     Reply,
     quoted,
 )
-from dpgen2_hpc.errors import QueueDown, QueueFull, SubmissionRefused
-
-_ID = re.compile(r"^(\d+(?:\.\S+)?)$", re.MULTILINE)
-_REFUSED = re.compile(
-    r"unknown queue|invalid|illegal|unauthorized|not allowed|cannot exceed|exceeds|bad uid|unknown resource|"
-    r"cannot be satisfied|no default queue|requested|violates queue",
-    re.IGNORECASE,
-)
-_PASSING = re.compile(r"cannot connect|timed? ?out|busy|communication|pbs_iff|end of file", re.IGNORECASE)
-_FULL = re.compile(
-    r"(per-user|per-group|user's|generic|overall) limit|queue limit|maximum number of jobs|job limit|"
-    r"limit on (number of )?(queued )?jobs",
-    re.IGNORECASE,
-)
-"""Words of a queue that has enough jobs of this user for now."""
+from dpgen2_hpc.dispatch.schedulers import replies as answers
+from dpgen2_hpc.dispatch.schedulers.replies import Replies
+from dpgen2_hpc.errors import QueueDown
 
 _JOB = re.compile(r"^Job Id: (\S+)$(.*?)(?=^Job Id: |\Z)", re.MULTILINE | re.DOTALL)
 _FIELD = re.compile(r"^\s+(Job_Name|job_state) = (\S+)", re.MULTILINE)
@@ -54,6 +42,7 @@ def _answers(reply: Reply) -> bool:
 class Pbs:
     """PBS and Torque; see :class:`dpgen2_hpc.dispatch.schedulers.Scheduler`."""
 
+    replies: Replies = answers.PBS
     minimum_wait: float = 2.0
     grace: float = 90.0
     own_host: bool = False
@@ -96,16 +85,8 @@ class Pbs:
         return f"qsub {self.switches}-N {name} -r n -j oe -o jobs/{name}.out {quoted(script)}"
 
     def submitted_id(self, reply: Reply) -> str:
-        """Return the id: the last line that is one, since sites print banners."""
-        found = _ID.findall(reply.out)
-        if reply.code == 0 and found:
-            return str(found[-1])
-        words = reply.err.strip() or reply.out.strip() or f"qsub ended with exit code {reply.code}"
-        if reply.code != 0 and _FULL.search(words):
-            raise QueueFull(words)
-        if reply.code != 0 and _REFUSED.search(words) and not _PASSING.search(words):
-            raise SubmissionRefused(words)
-        raise QueueDown(words)
+        """Return the id from the answer to ``submit``; raises what :meth:`Replies.submitted_id` does."""
+        return self.replies.submitted_id(reply)
 
     def list_live(self, names: Sequence[str]) -> str:
         """Return the command: the user's jobs, then all that is known of them; a call for each thousand jobs."""
@@ -148,4 +129,4 @@ def _unfolded(text: str) -> str:
 
 
 PBS = Pbs()
-TORQUE = Pbs(switches="", remembers="")
+TORQUE = Pbs(replies=answers.TORQUE, switches="", remembers="")

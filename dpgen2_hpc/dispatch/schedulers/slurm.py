@@ -14,19 +14,9 @@ from dpgen2_hpc.dispatch.schedulers import (
     quoted,
     rows_of,
 )
-from dpgen2_hpc.errors import QueueDown, QueueFull, SubmissionRefused
-
-_ID = re.compile(r"^(\d+)(;\S+)?$", re.MULTILINE)
-_REFUSED = re.compile(r"(?:Batch job submission failed|sbatch: error): (.*)")
-_PASSING = re.compile(
-    r"socket timed out|unable to contact|zero bytes|connection (refused|reset|timed out)|temporarily|"
-    r"receive failure|send failure|authentication|communication|transport endpoint|i/o error|slurmctld",
-    re.IGNORECASE,
-)
-"""Words of answers that say nothing about the job itself: it may have been accepted, or will be later."""
-
-_FULL = re.compile(r"job submit limit|(QOS|Assoc)\w*(Submit|Jobs)\w*Limit|MaxJobCount", re.IGNORECASE)
-"""Words of a queue that has enough jobs of this user for now."""
+from dpgen2_hpc.dispatch.schedulers import replies as answers
+from dpgen2_hpc.dispatch.schedulers.replies import Replies
+from dpgen2_hpc.errors import QueueDown
 
 _ENDED = {"CA", "CD", "F", "TO", "NF", "OOM", "BF", "DL", "PR"}
 """States that ``squeue`` may show of jobs that are over; every other one is alive, unknown ones too."""
@@ -44,6 +34,7 @@ _TOLD = re.compile(r"(\w+)=(\S*)")
 class Slurm:
     """Slurm; see :class:`dpgen2_hpc.dispatch.schedulers.Scheduler`."""
 
+    replies: Replies = answers.SLURM
     minimum_wait: float = 2.0
     grace: float = 90.0
     own_host: bool = False
@@ -86,17 +77,8 @@ class Slurm:
         return f"sbatch --parsable --no-requeue --job-name={name} {files} {quoted(script)}"
 
     def submitted_id(self, reply: Reply) -> str:
-        """Return the id: the last line that is one, since sites print banners."""
-        found = _ID.findall(reply.out)
-        if reply.code == 0 and found:
-            return str(found[-1][0])
-        words = reply.err.strip() or reply.out.strip() or f"sbatch ended with exit code {reply.code}"
-        reason = _REFUSED.search(reply.err)
-        if reply.code != 0 and _FULL.search(words):
-            raise QueueFull(words)
-        if reply.code != 0 and reason and not _PASSING.search(words):
-            raise SubmissionRefused(words)
-        raise QueueDown(words)
+        """Return the id from the answer to ``submit``; raises what :meth:`Replies.submitted_id` does."""
+        return self.replies.submitted_id(reply)
 
     def list_live(self, names: Sequence[str]) -> str:
         """Return the command: all jobs of this user, since a list of names may be longer than a command line.
