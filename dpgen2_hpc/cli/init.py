@@ -1,6 +1,7 @@
 """``init``: input files to begin with."""
 
 import argparse
+import os
 
 from dpgen2_hpc.errors import DONE, InputError
 
@@ -10,7 +11,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dpgen2_hpc.inputs.starting import starting_files  # noqa: PLC0415  (`-h` stays quick)
     from dpgen2_hpc.inputs.tree import TO_FILL  # noqa: PLC0415
 
-    texts = starting_files(arguments.fp, arguments.scheduler)
+    texts = starting_files(arguments.fp, arguments.scheduler, os.environ.get("VIRTUAL_ENV"))
     there = [name for name in texts if (arguments.directory / name).exists()]
     if there:
         raise InputError(f"'{arguments.directory}' has {', '.join(there)} already; nothing was written")

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from dpgen2_hpc.dispatch import head
 from dpgen2_hpc.dispatch.resources import bound, resource_faults
 from dpgen2_hpc.dispatch.schedulers import SCHEDULERS, Scheduler, canonical, scheduler
 from dpgen2_hpc.kinds import Key
@@ -56,7 +57,13 @@ class StepMachine:
         found = scheduler(self.machine["batch_type"])
         if found is None:
             raise KeyError(self.machine["batch_type"])
-        return found
+        return found.configured(head.user_lines(self.resources))
+
+    @property
+    def names_clusters(self) -> bool:
+        """Whether a directive says on which clusters of Slurm the jobs run."""
+        lines, options = head.user_lines(self.resources), self.scheduler.options
+        return any(given.option == "--clusters" for line in lines for given in options.given(line))
 
     @property
     def group_size(self) -> int:
@@ -128,6 +135,11 @@ def faults(machine: Mapping[str, Any], resources: Mapping[str, Any]) -> list[tup
     return found
 
 
+def notices(machine: StepMachine) -> list[tuple[tuple[str, ...], str]]:
+    """Return what of a step's machine is not followed, and what may be missing: (path, sentence)."""
+    return head.notices(machine.scheduler, str(machine.machine["batch_type"]), machine.resources)
+
+
 def _not_yet(name: str, known: Iterable[str], theirs: Iterable[str]) -> str:
     """Return the sentence for a word that is none of ``known``: dpdispatcher's, or a slip."""
     if name.lower() in map(str.lower, theirs):
@@ -189,8 +201,9 @@ def script_parts(machine: StepMachine, context: Any, name: str, tasks: int) -> S
     job.job_hash, job.script_file_name = f"jobs/{name}", f"jobs/{name}.sub"
     flag = f'echo 0 > "$REMOTE_ROOT"/{job.job_hash}_flag_if_job_task_fail\n'  # our claim file says more
     pairs = [(batch.gen_command_env_cuda_devices(resources), batch.gen_script_wait(resources)) for _ in range(tasks)]
+    own, custom = batch.gen_script_header(job).lstrip(), batch.gen_script_custom_flags_lines(job)
     return ScriptParts(
-        header=batch.gen_script_header(job).lstrip() + "\n" + batch.gen_script_custom_flags_lines(job),
+        header=head.header(machine.scheduler, own.splitlines(), custom.splitlines()),
         environment=batch.gen_script_env(job).replace(flag, ""),
         ending="\n".join(resources.append_script),
         gpu_prefixes=tuple(prefix for prefix, _ in pairs),

@@ -88,20 +88,23 @@ def _faults(scheduler: Scheduler, batch_type: str, resources: Mapping[str, Any])
 
 def _flag_faults(scheduler: Scheduler, batch_type: str, lines: str) -> Iterator[str]:
     """Yield what is wrong with lines that go into the head of a job's script."""
-    own = scheduler.directive
+    own = scheduler.options.prefix
     for line in lines.splitlines():
         if line.strip().startswith("-"):
             begin = f"begin it with {own}" if own else "remove it"
             yield f"'{line}' would run as a command: {begin}"
         elif own and _DIRECTIVE.match(line.strip()) and not re.match(rf"{own}\s", line):
             yield f"'{line}' is not for {batch_type}, whose lines begin with '{own} '"
-        elif own and line.startswith(own) and any(re.match(scheduler.forbidden, word) for word in line.split()[1:]):
-            yield f"'{line}' gives the job another name, or makes it several: that is this program's to say"
+        elif not _splits(line) and own and line.startswith(own):
+            yield f"'{line}' has a quote that is not closed"
+        else:
+            yield from scheduler.options.refusals(line)
 
 
 def _command_faults(scheduler: Scheduler, lines: str) -> Iterator[str]:
     """Yield the lines of a script's head that are commands: they would run before the job has claimed its tasks."""
-    what = f"is not a {scheduler.directive} line and would" if scheduler.directive else "would"
+    own = scheduler.options.prefix
+    what = f"is not a {own} line and would" if own else "would"
     for line in lines.splitlines():
         if line.strip() and not line.strip().startswith(("#", "-")):
             yield f"'{line}' {what} run as a command: move it to prepend_script"

@@ -1,25 +1,19 @@
 """What can be known before anything is submitted, beyond the inputs themselves: data, geometry, programs, numbers."""
 
-import re
-import shlex
-import shutil
 from collections.abc import Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass, replace
-from itertools import dropwhile
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.masses import MASSES
-from dpgen2_hpc.dispatch.schedulers import Entry
 from dpgen2_hpc.errors import Fault, InputError, spelled
 from dpgen2_hpc.explore.configurations.geometry import density, nearest_distance
-from dpgen2_hpc.inputs.param import COMMANDS
 from dpgen2_hpc.inputs.read import KeyPath
 from dpgen2_hpc.inputs.systems import Pattern
 from dpgen2_hpc.loop.follow import starting_frames
+from dpgen2_hpc.loop.machines import machine_findings
 from dpgen2_hpc.loop.plan import Plan
 from dpgen2_hpc.state.files import read_json
 from dpgen2_hpc.state.workdir import WorkDir
@@ -37,41 +31,6 @@ FILES = {"train": 20, "explore": 9, "fp": 9}
 """Files in the folder of a task, roughly."""
 
 FILES_OF_JOB = 3
-
-KEYWORDS = {"if", "then", "else", "elif", "fi", "do", "done", "while", "for", "!", "{", "}", "(", ")", "time", "exec"}
-BUILTINS = {
-    "source",
-    ".",
-    "[",
-    "[[",
-    "test",
-    "export",
-    "cd",
-    "set",
-    "ulimit",
-    "module",
-    "eval",
-    "echo",
-    "true",
-    "umask",
-    "exit",
-}
-LAUNCHERS = {"mpirun", "mpiexec", "srun", "aprun", "jsrun", "ibrun", "env", "nice", "nohup", "timeout", "numactl"}
-"""What starts the program whose name comes later in the line."""
-
-VALUED = {
-    "-u",
-    "-x",
-    "--bind-to",
-    "--map-by",
-    "--rank-by",
-    "--host",
-    "-host",
-    "--hostfile",
-    "-hostfile",
-    "-machinefile",
-}
-"""Options of launchers whose next word is no program; numbers are none anyway."""
 
 Finding = tuple[str, bool]
 """A sentence, and whether it is a fault (else a notice)."""
@@ -112,7 +71,7 @@ def survey(plan: Plan, workdir: WorkDir | None = None) -> Survey:
                 notices.append(f"{spelled(plan.param.document.written(path))}: {text}")
     notices += _strange_masses(plan)
     notices += _oversampled(plan, pools)
-    for fault, is_fault in dict.fromkeys(_program_findings(plan)):
+    for fault, is_fault in dict.fromkeys(machine_findings(plan)):
         if is_fault:
             faults.append(fault)
         else:
@@ -238,94 +197,6 @@ class Look:
 
 
 # ---- programs -------------------------------------------------------------------------------------------------------
-
-
-def _program_findings(plan: Plan) -> Iterator[tuple[Fault, bool]]:
-    """Yield the programs that this host does not have, those of the scheduler and those of the tasks."""
-    settings = plan.param.settings
-    commands = {
-        "train": settings.trainer.command,
-        "explore": settings.explorer.command,
-        "fp": settings.labeler.command,
-    }
-    for step, machine in plan.machines.items():
-        for program in _scheduler_programs(machine):
-            if shutil.which(program) is None:
-                text = f"there is no program '{program}' on this host: jobs cannot be submitted from here"
-                yield replace(plan.places[step](("machine", "batch_type")), message=text), True
-        for program, sure in sorted(set(programs(commands[step]))):
-            if shutil.which(program) is None:
-                text, is_fault = _missing(program, machine, sure=sure)
-                yield _at_command(plan, step, text), is_fault
-
-
-def _at_command(plan: Plan, step: str, text: str) -> Fault:
-    """Return a fault where a step's command stands: that of ``machine.json`` comes first."""
-    if plan.machine_value[step]["command"] is not None:
-        return replace(plan.places[step](("command",)), message=text)
-    return plan.param.document.fault((step, COMMANDS[step], "command"), text)
-
-
-def _scheduler_programs(machine: Any) -> list[str]:
-    found = machine.scheduler
-    if found.own_host:
-        return []
-    lines = (
-        found.submit("name", "script"),
-        found.list_live(["name"]),
-        found.cancel([Entry("name", "1", running=False)]),
-    )
-    return sorted({program for line in lines for program, _ in programs(line)})
-
-
-def _missing(program: str, machine: Any, *, sure: bool) -> Finding:
-    """Return what a missing program means: a fault only where nothing could bring it."""
-    if any(machine.resources.get(name) for name in ("module_list", "source_list", "envs", "prepend_script")):
-        return f"'{program}' is not on this host's PATH; the modules and scripts of resources must bring it", False
-    if machine.scheduler.own_host and sure:
-        return f"there is no program '{program}' on this host, and resources names no module or script", True
-    return f"'{program}' is not on this host's PATH, and resources names no module: do the nodes have it?", False
-
-
-def programs(command: str) -> Iterator[tuple[str, bool]]:
-    """Yield the programs that a shell command starts, and whether the word is surely one.
-
-    What a launcher such as mpirun starts is a guess: the first word that is no option, number or assignment.
-    """
-    for part in _parts(command):
-        words = list(dropwhile(lambda word: word in KEYWORDS or "=" in word, part))
-        if not words or words[0] in BUILTINS or any(letter in words[0] for letter in "$`*"):
-            continue
-        yield words[0], True
-        if Path(words[0]).name in LAUNCHERS:
-            yield from ((word, False) for word in _launched(words[1:]))
-
-
-def _parts(command: str) -> Iterator[list[str]]:
-    """Yield the words of each simple command of a line."""
-    lexer = shlex.shlex(command.replace("\n", ";"), posix=True, punctuation_chars=";|&()")
-    lexer.whitespace_split = True
-    words: list[str] = []
-    try:
-        for word in lexer:
-            if set(word) <= set(";|&()"):
-                yield words
-                words = []
-            else:
-                words.append(word)
-    except ValueError:  # a quote that is never closed: the shell will say so
-        return
-    yield words
-
-
-def _launched(words: Sequence[str]) -> list[str]:
-    """Return the word that a launcher starts, if one can be told."""
-    pairs = zip(["", *words], words, strict=False)
-    plain = [word for before, word in pairs if before not in VALUED and not re.match(r"-|\d|\w+=", word)]
-    return plain[:1]
-
-
-# ---- numbers --------------------------------------------------------------------------------------------------------
 
 
 def _numbers(plan: Plan, pools: Sequence[Sized]) -> Iterator[str]:

@@ -256,6 +256,18 @@ def test_a_starting_point_passes_check_once_its_places_are_filled_in(host, capsy
     assert found.lines[2].startswith("explore.configurations[0]: 5 configurations of 4 atoms, nearest two 2.69 Å apart")
 
 
+def test_a_queue_whose_jobs_inherit_nothing_gets_the_active_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIRTUAL_ENV", "/home/a/dp")
+    for scheduler, expected in (
+        ("PBS", ["/home/a/dp/bin/activate"]),
+        ("Torque", ["/home/a/dp/bin/activate"]),
+        ("LSF", []),
+    ):
+        folder = tmp_path / scheduler
+        assert main(["init", "-C", str(folder), "--scheduler", scheduler]) == 0
+        assert json.loads((folder / "machine.json").read_text())["default"]["resources"]["source_list"] == expected
+
+
 def test_there_is_a_starting_point_for_each_labeler():
     assert set(FILLED) == set(kinds.OWN["fp"])
 

@@ -11,8 +11,9 @@ from project import FAKES, write_initial_data
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.explore.configurations.geometry import density, nearest_distance
+from dpgen2_hpc.loop.machines import programs
 from dpgen2_hpc.loop.plan import load_plan
-from dpgen2_hpc.loop.survey import programs, survey
+from dpgen2_hpc.loop.survey import survey
 
 pytestmark = pytest.mark.slow
 
@@ -135,6 +136,62 @@ def test_a_host_that_cannot_submit_is_told_once_for_each_command(look, project, 
     assert [str(fault).partition(": jobs")[0] for fault in look().faults] == [
         "machine.json:4:4: default.machine.batch_type: there is no program 'scancel' on this host"
     ]
+
+
+@pytest.fixture
+def queue(project, monkeypatch, tmp_path):
+    """A project on a host with the commands of all queues; its default section is changed by the test."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sbatch", "squeue", "scancel", "qsub", "qselect", "qstat", "qdel", "bsub", "bjobs", "bkill", "xargs"):
+        (tools / name).symlink_to(shutil.which("true"))
+    monkeypatch.setenv("PATH", f"{FAKES}:{tools}:/usr/bin:/bin")
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX", "SLURM_CLUSTERS", "SBATCH_CLUSTERS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def of(batch_type, **resources):
+        machine = {"batch_type": batch_type, "context_type": "LazyLocalContext"}
+        project.machine = {"default": {"machine": machine, "resources": {"group_size": 3, **resources}}}
+        project.machine["fp"] = {"command": "label"}
+        project.write()
+        monkeypatch.chdir(project.folder)
+        return survey(load_plan(Path("param.json"), Path("machine.json")))
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("batch_type", "flag", "told"),
+    [
+        ("Slurm", "#SBATCH -J md", "--job-name md is not followed"),
+        ("Slurm", "#SBATCH --requeue", "--requeue is not followed"),
+        ("PBS", "#PBS -N md", "-N md is not followed"),
+        ("LSF", "#BSUB -J md", "-J md is not followed"),
+    ],
+)
+def test_a_name_or_requeue_of_the_users_is_told_once_for_all_sections(queue, batch_type, flag, told):
+    found = queue(batch_type, custom_flags=[flag])
+    assert found.faults == []
+    assert [notice for notice in found.notices if told in notice] == [
+        notice for notice in found.notices if "is not followed" in notice
+    ]
+    [notice] = [notice for notice in found.notices if told in notice]
+    assert notice.startswith("default.resources.custom_flags: '")
+
+
+def test_an_environment_that_jobs_do_not_get_is_told(queue, monkeypatch):
+    monkeypatch.setenv("VIRTUAL_ENV", "/home/a/dp")
+    assert any("source_list" in notice for notice in queue("PBS").notices)
+    assert not any("source_list" in notice for notice in queue("Slurm").notices)
+
+
+@pytest.mark.parametrize("name", ["SLURM_CLUSTERS", "SBATCH_CLUSTERS"])
+def test_clusters_that_only_this_shell_knows_are_a_fault_that_says_what_to_write(queue, monkeypatch, name):
+    monkeypatch.setenv(name, "c1,c2")
+    found = queue("Slurm")
+    assert any(f"{name}=c1,c2 is set here: add '#SBATCH --clusters=c1,c2'" in str(fault) for fault in found.faults)
+    assert queue("Slurm", custom_flags=["#SBATCH -M c1"]).faults == []
+    assert queue("PBS").faults == []
 
 
 # ---- configurations, data, numbers

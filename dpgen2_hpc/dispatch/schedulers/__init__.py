@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+from dpgen2_hpc.dispatch.directives import Grammar
 from dpgen2_hpc.errors import QueueDown
 
 SCHEDULERS: Mapping[str, str] = {
@@ -56,11 +57,11 @@ class Scheduler(Protocol):
     own_id: str
     """The shell expression that is a job's id inside of the job."""
 
-    forbidden: str
-    """Pattern of words that a user's directives must not begin with: names and arrays, which are ours to say."""
+    options: Grammar
+    """How the directives of a user are read, and what becomes of them."""
 
-    directive: str
-    """What such a line begins with; empty where there are none."""
+    inherits: bool
+    """Whether jobs get the environment of the driver."""
 
     endings: Sequence[tuple[str, str, str]]
     """How a queue that ends a job says so, in the job's output or in its history: (pattern, sentence, remedy)."""
@@ -73,6 +74,9 @@ class Scheduler(Protocol):
 
     variables: Mapping[str, str]
     """Variables that the commands get: limits of their own patience."""
+
+    def configured(self, lines: Sequence[str]) -> "Scheduler":
+        """Return the scheduler for jobs with these lines in their head: they may name the clusters to ask."""
 
     def submit(self, name: str, script: str) -> str:
         """Return the command that submits ``script`` under ``name``, never to be requeued."""

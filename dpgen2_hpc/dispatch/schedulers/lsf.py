@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dpgen2_hpc.dispatch.directives import Grammar
 from dpgen2_hpc.dispatch.schedulers import (
     BY_THE_GUARD,
     LONGER,
@@ -12,6 +13,7 @@ from dpgen2_hpc.dispatch.schedulers import (
     NOTHING,
     Entry,
     Reply,
+    options,
     quoted,
     rows_of,
 )
@@ -37,8 +39,8 @@ class Lsf:
     grace: float = 90.0
     own_host: bool = False
     own_id: str = '"$LSB_JOBID"'
-    forbidden: str = r"-J|-r$"
-    directive: str = "#BSUB"
+    options: Grammar = options.LSF
+    inherits: bool = True
     hidden: str = r"BSUB_(QUIET2?|BLOCK|CHK_RESREQ|STDERR)|LSB_(BJOBS_\w+|JOB_CWD|BSUB_ERR_RETRY|BSUB_MODE)"
     variables: Mapping[str, str] = field(default_factory=lambda: {"LSB_NTRIES": "1"})
     over: str = r"^Subject: Job \d+: "
@@ -72,6 +74,10 @@ class Lsf:
         ),
         *BY_THE_GUARD,
     )
+
+    def configured(self, lines: Sequence[str]) -> "Lsf":
+        """Return itself: there is one server to ask."""
+        return self
 
     def submit(self, name: str, script: str) -> str:
         """Return the command; what stands on the command line comes before the script's own lines."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dpgen2_hpc.dispatch.directives import Grammar
 from dpgen2_hpc.dispatch.schedulers import (
     BY_THE_GUARD,
     LONGER,
@@ -12,6 +13,7 @@ from dpgen2_hpc.dispatch.schedulers import (
     NOTHING,
     Entry,
     Reply,
+    options,
     quoted,
 )
 from dpgen2_hpc.dispatch.schedulers import replies as answers
@@ -47,8 +49,8 @@ class Pbs:
     grace: float = 90.0
     own_host: bool = False
     own_id: str = '"$PBS_JOBID"'
-    forbidden: str = r"-[NJtr]"
-    directive: str = "#PBS"
+    options: Grammar = options.PBS
+    inherits: bool = False
     hidden: str = r"PBS_DPREFIX|PBS_QSTAT_\w+|PBSDEBUG"
     variables: Mapping[str, str] = field(default_factory=dict)
     over: str = r"^=>> PBS: job killed: "
@@ -79,6 +81,10 @@ class Pbs:
 
     remembers: str = "-x "
     """OpenPBS: how ``qstat`` is asked for jobs that have ended."""
+
+    def configured(self, lines: Sequence[str]) -> "Pbs":
+        """Return itself: there is one server to ask."""
+        return self
 
     def submit(self, name: str, script: str) -> str:
         """Return the command; what stands on the command line comes before the script's own lines."""
@@ -129,4 +135,4 @@ def _unfolded(text: str) -> str:
 
 
 PBS = Pbs()
-TORQUE = Pbs(replies=answers.TORQUE, switches="", remembers="")
+TORQUE = Pbs(replies=answers.TORQUE, options=options.TORQUE, switches="", remembers="")

@@ -9,7 +9,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dpgen2_hpc.dispatch.schedulers import BY_THE_GUARD, Entry, Reply
+from dpgen2_hpc.dispatch.directives import Grammar
+from dpgen2_hpc.dispatch.schedulers import BY_THE_GUARD, Entry, Reply, options
 from dpgen2_hpc.errors import QueueDown
 
 _MARK = re.compile(r"/proc/(\d+)/environ:DPGEN2_HPC_JOB=(\w+)")
@@ -23,12 +24,16 @@ class Shell:
     grace: float = 0.0
     own_host: bool = True
     own_id: str = "$$"
-    forbidden: str = r"(?!)"
-    directive: str = ""
+    options: Grammar = options.NONE
+    inherits: bool = True
     hidden: str = r"(?!)"
     variables: Mapping[str, str] = field(default_factory=dict)
     over: str = ""
     endings: tuple[tuple[str, str, str], ...] = BY_THE_GUARD
+
+    def configured(self, lines: Sequence[str]) -> "Shell":
+        """Return itself: there is one server to ask."""
+        return self
 
     def submit(self, name: str, script: str) -> str:
         """Return the command: the shell that prints its pid becomes the leader of the job's session."""

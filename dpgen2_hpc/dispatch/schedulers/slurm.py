@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from dpgen2_hpc.dispatch.directives import Grammar
 from dpgen2_hpc.dispatch.schedulers import (
     BY_THE_GUARD,
     LONGER,
@@ -11,6 +12,7 @@ from dpgen2_hpc.dispatch.schedulers import (
     NOTHING,
     Entry,
     Reply,
+    options,
     quoted,
     rows_of,
 )
@@ -39,8 +41,8 @@ class Slurm:
     grace: float = 90.0
     own_host: bool = False
     own_id: str = '"$SLURM_JOB_ID"'
-    forbidden: str = r"--(array|job-name|requeue|chdir)\b|-[aJD]"
-    directive: str = "#SBATCH"
+    options: Grammar = options.SLURM
+    inherits: bool = True
     clusters: str = ""
     """The clusters that the user's ``--clusters`` names, with commas; empty: the one of this host."""
 
@@ -70,6 +72,11 @@ class Slurm:
         (r"\*\*\* (JOB|STEP) \S+ ON \S+ CANCELLED AT|^JobState=CANCELLED\b", "its job was cancelled", NOTHING),
         *BY_THE_GUARD,
     )
+
+    def configured(self, lines: Sequence[str]) -> "Slurm":
+        """Return the scheduler that asks the clusters of the last ``--clusters`` in these lines."""
+        named = [given.value for line in lines for given in self.options.given(line) if given.option == "--clusters"]
+        return replace(self, clusters=named[-1] or "") if named else self
 
     def submit(self, name: str, script: str) -> str:
         """Return the command; what stands on the command line comes before the script's own lines."""
