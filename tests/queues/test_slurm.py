@@ -190,6 +190,56 @@ def test_a_requeue_by_an_admin_is_refused_by_the_scheduler(project):
     exactly_once(project)
 
 
+@pytest.mark.parametrize("faults", [["refuse"], ["odd"], ["ok", "oddly"], ["refuse", "odd", "ok", "refuse"]])
+def test_a_rejection_that_passes_costs_no_entry_and_no_task(project, faults):
+    project.will("sbatch", *faults)
+    complete(project, project.run())
+    exactly_once(project)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [("refuse", "Invalid partition name"), ("odd", "The moon is in the wrong")]
+)
+def test_the_same_rejection_twice_blocks_with_the_schedulers_words_from_cron_too(project, fault, words):
+    project.will("sbatch", fault, fault)
+    done = project.run("--once")
+    assert done.returncode == 4
+    assert f"its reply: sbatch: error: Batch job submission failed: {words}" in done.stdout or words in done.stdout
+    assert "jobs are running" not in done.stdout
+    assert (project.faults / "calls").read_text().split().count("sbatch") == 2
+    complete(project, project.run())
+    exactly_once(project)
+
+
+@pytest.mark.parametrize("program", ["squeue", "sbatch"])
+def test_a_driver_leaves_at_the_first_signal_while_a_command_hangs(project, program):
+    project.will(program, "hang")
+    driver = project.start()
+    wait_for(lambda: (project.faults / "calls").exists() and program in (project.faults / "calls").read_text())
+    driver.send_signal(signal.SIGTERM)
+    driver.communicate(timeout=30)
+    assert driver.returncode == 128 + signal.SIGTERM
+    complete(project, project.run())
+    exactly_once(project)
+
+
+def test_a_cancelled_job_is_noticed_without_waiting_for_its_grace(project):
+    project.machine["default"]["grace"] = 600
+    project.hold()
+    driver = project.start()
+    wait_for(lambda: len(project.calls()) >= 4)
+    victim = next(identifier for identifier, name, _ in project.cluster.queue() if name in project.names())
+    subprocess.run(["scancel", victim], env=project.env, check=True)
+    wait_for(lambda: len(project.calls()) >= 5)  # the next attempt has begun
+    project.release()
+    driver.communicate(timeout=100)
+    assert driver.returncode == 0
+    whys = [project.verb("why", "-C", str(project.work), f"iter-000000--run-train-{n:04d}").stdout for n in range(4)]
+    [why] = [text for text in whys if "was lost" in text]
+    assert "attempt 1 was lost: its job was cancelled" in why
+    assert "the queue says of its end: JobState=CANCELLED" in why
+
+
 def test_a_job_that_the_queue_refuses_blocks_with_its_own_words_and_goes_on_when_mended(project):
     project.machine["default"]["resources"]["queue_name"] = "nowhere"
     done = project.run()
