@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dpgen2_hpc.dispatch.attempts import write_attempt
@@ -20,6 +21,7 @@ from dpgen2_hpc.dispatch.machine import StepMachine
 from dpgen2_hpc.dispatch.names import job_name
 from dpgen2_hpc.dispatch.policy import Policy
 from dpgen2_hpc.dispatch.poll import Pace
+from dpgen2_hpc.dispatch.queue import Queue
 from dpgen2_hpc.dispatch.site import Site
 from dpgen2_hpc.state.ledger import Ledger, Task
 from dpgen2_hpc.state.lock import Lock
@@ -45,7 +47,7 @@ class Judge:
 
 
 class Counts:
-    """How often a function was called."""
+    """How often something was called."""
 
     def __init__(self):
         self.number = 0
@@ -56,6 +58,17 @@ class Counts:
             return function(*words, **more)
 
         return counted
+
+
+@dataclass(frozen=True)
+class CountedQueue(Queue):
+    """A queue that counts its commands."""
+
+    counts: Counts = field(default_factory=Counts)
+
+    def call(self, *words, **more):
+        self.counts.number += 1
+        return super().call(*words, **more)
 
 
 def batch_of(root, tasks, batch_type, group_size):
@@ -69,13 +82,13 @@ def batch_of(root, tasks, batch_type, group_size):
     machine = StepMachine(
         {"batch_type": batch_type, "context_type": "LazyLocalContext"}, {**RESOURCES, "group_size": group_size}
     )
-    site, calls = Site(machine, folder, root, "here"), Counts()
-    site.call = calls.of(site.call)
+    site = Site(machine, folder, root, "here")
+    site.queue = CountedQueue(site.queue.scheduler, site.queue.root)
     lock = Lock.acquire(root / "lock")
     batch = Batch(
         site, Judge(), Policy(parallelism=10**6), lambda job: job_name("run", 0, "fp", job), lambda: None, lock=lock
     )
-    return batch, calls
+    return batch, site.queue.counts
 
 
 def ours(root, tasks):

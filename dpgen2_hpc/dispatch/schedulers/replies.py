@@ -92,7 +92,7 @@ SYSTEM = Known(
 
 SLURM = Replies(
     accepted=r"^(?:Submitted batch job )?(\d+)(?:;(\S+)| on cluster (\S+))?\s*$",
-    prefix=r"sbatch: (?:error: |fatal: )?|Batch job submission failed: ",
+    prefix=r"sbatch: (?:error: |fatal: )?|slurm_\w+ error: |Batch job submission failed: ",
     refused=(
         Known(
             "Slurm 22.05, slurm_errno.c",
