@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from project import wait_for
 
 from dpgen2_hpc.dispatch import command
 from dpgen2_hpc.dispatch.command import run_command
@@ -47,7 +48,7 @@ def test_nothing_is_read_from_the_terminal(tmp_path):
 def test_a_command_that_hangs_is_ended_with_all_its_processes_and_named(tmp_path):
     with pytest.raises(QueueDown, match=r"^'sleep' did not answer within 0.3 s and was ended$"):
         run("A=b sleep 43.217 | sleep 43.217", tmp_path, limit=0.3)
-    assert not still_runs("43.217")
+    wait_for(lambda: not still_runs("43.217"))
 
 
 def test_a_process_that_a_command_leaves_behind_does_not_hold_the_driver_up(tmp_path, monkeypatch):
@@ -66,7 +67,7 @@ def test_a_driver_that_must_leave_does_not_wait_for_a_command_that_hangs(tmp_pat
     monkeypatch.setattr(command, "PARTING", 0.3)
     with pytest.raises(Interrupted):
         run("sleep 43.219", tmp_path, check=leave)
-    assert not still_runs("43.219")
+    wait_for(lambda: not still_runs("43.219"))
 
 
 def test_a_command_that_ends_soon_after_the_signal_has_answered(tmp_path):

@@ -327,6 +327,7 @@ ODD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ODD)
 @pytest.mark.usefixtures("good")
 def test_whatever_a_task_leaves_under_a_name_that_is_read_is_rejected_in_time(labeler, sample, task, what):

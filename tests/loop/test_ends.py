@@ -10,6 +10,7 @@ def explore(project) -> dict:
     return project.param["explore"]
 
 
+@pytest.mark.slow
 def test_a_converged_stage_completes_the_run_and_names_the_models(project):
     done = project.run()
     assert done.returncode == 0, done.stdout + done.stderr
