@@ -90,7 +90,15 @@ class QueueFull(Exception):
 
 
 class SubmissionRefused(Exception):
-    """The queue will never take this job as it is: a person is needed, who mends ``machine.json``."""
+    """The scheduler has rejected a job as it is: stop, for the user to fix ``machine.json``.
+
+    ``certain`` says whether the scheduler documents the answer as a refusal, so that the job surely does not exist. If
+    it is false, look for the job by its name before you submit it again.
+    """
+
+    def __init__(self, words: str, certain: bool = True) -> None:
+        super().__init__(words)
+        self.certain = certain
 
 
 class OutputError(Exception):

@@ -37,8 +37,8 @@ def test_the_id_is_found_wherever_a_site_prints_its_own_lines(system, out, ident
         (SLURM, FAILED + "Unable to contact slurm controller (connect failure)", QueueDown),
         (SLURM, FAILED + "Zero Bytes were transmitted or received", QueueDown),
         (SLURM, FAILED + "Resource temporarily unavailable", QueueDown),
-        (SLURM, "sbatch: command was killed", QueueDown),
-        (SLURM, "", QueueDown),
+        (SLURM, "sbatch: command was killed", SubmissionRefused),
+        (SLURM, "", SubmissionRefused),
         (SLURM, FAILED + "Invalid partition name specified", SubmissionRefused),
         (SLURM, FAILED + "Invalid account or account/partition combination specified", SubmissionRefused),
         (SLURM, FAILED + "Requested time limit is invalid (missing or exceeds some limit)", SubmissionRefused),
@@ -80,9 +80,24 @@ def test_a_job_that_was_not_taken_is_refused_for_good_or_for_now_or_nobody_knows
 
 
 @pytest.mark.parametrize("system", [SLURM, PBS, LSF])
-def test_an_answer_without_an_id_is_no_answer(system):
-    with pytest.raises(QueueDown):
+def test_an_unknown_answer_without_an_id_is_a_refusal_that_the_caller_must_verify(system):
+    with pytest.raises(SubmissionRefused) as caught:
         system.submitted_id(Reply(0, "Welcome to the cluster\n", ""))
+    assert not caught.value.certain
+
+
+@pytest.mark.parametrize("system", [SLURM, PBS, LSF])
+def test_a_quiet_command_may_have_submitted_the_job(system):
+    with pytest.raises(QueueDown):
+        system.submitted_id(Reply(0, "", ""))
+
+
+def test_torque_has_answers_of_its_own_where_its_exit_codes_mean_something_else():
+    words = Reply(32, "", "qsub: Queue is not enabled")
+    with pytest.raises(SubmissionRefused):
+        PBS.submitted_id(words)
+    with pytest.raises(QueueDown):
+        scheduler("Torque").submitted_id(words)
 
 
 # ---- what lives

@@ -17,7 +17,7 @@ SCHEDULERS: Mapping[str, str] = {
     "Shell": "dpgen2_hpc.dispatch.schedulers.shell:SHELL",
     "Slurm": "dpgen2_hpc.dispatch.schedulers.slurm:SLURM",
     "PBS": "dpgen2_hpc.dispatch.schedulers.pbs:PBS",
-    "Torque": "dpgen2_hpc.dispatch.schedulers.pbs:PBS",
+    "Torque": "dpgen2_hpc.dispatch.schedulers.pbs:TORQUE",
     "LSF": "dpgen2_hpc.dispatch.schedulers.lsf:LSF",
 }
 """By dpdispatcher's ``batch_type``."""
@@ -78,7 +78,8 @@ class Scheduler(Protocol):
         QueueFull
             It was not, and will be later.
         SubmissionRefused
-            It was not, and asking again will not help.
+            It was not as far as the answer tells; ``certain`` says whether the scheduler documents the answer.
+            If it does not, look for the job by its name before submitting it again.
         """
 
     def list_live(self, names: Sequence[str]) -> str:

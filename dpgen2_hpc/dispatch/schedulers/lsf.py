@@ -5,15 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dpgen2_hpc.dispatch.schedulers import LONGER, MORE_MEMORY, NOTHING, Entry, Reply, quoted, rows_of
-from dpgen2_hpc.errors import QueueDown, QueueFull, SubmissionRefused
-
-_ID = re.compile(r"^Job <(\d+)> is submitted", re.MULTILINE)
-_REFUSED = re.compile(
-    r"job not submitted|bad (queue|host|resource|user)|no such queue|illegal|cannot use", re.IGNORECASE
-)
-_PASSING = re.compile(r"lsf is down|try later|timed? ?out|please wait|slave lim|communication|retry", re.IGNORECASE)
-_FULL = re.compile(r"pending job threshold|pending job slot|(job|jobs) (slot )?limit|PEND_JOBS|MAX_JOBS", re.IGNORECASE)
-"""Words of a queue that has enough jobs of this user for now."""
+from dpgen2_hpc.dispatch.schedulers.lsf_replies import LSF_REPLIES
+from dpgen2_hpc.dispatch.schedulers.replies import submitted_id
+from dpgen2_hpc.errors import QueueDown
 
 _NOTHING = re.compile(r"no (unfinished )?job found|no matching job found", re.IGNORECASE)
 _ENDED = {"DONE", "EXIT"}
@@ -46,16 +40,8 @@ class Lsf:
         return f"bsub -J {name} -rn -o jobs/{name}.out -e jobs/{name}.out < {quoted(script)}"
 
     def submitted_id(self, reply: Reply) -> str:
-        """Return the id, wherever a site's own lines stand."""
-        found = _ID.findall(reply.out)
-        if reply.code == 0 and found:
-            return str(found[-1])
-        words = reply.err.strip() or reply.out.strip() or f"bsub ended with exit code {reply.code}"
-        if reply.code != 0 and _FULL.search(words):
-            raise QueueFull(words)
-        if reply.code != 0 and _REFUSED.search(words) and not _PASSING.search(words):
-            raise SubmissionRefused(words)
-        raise QueueDown(words)
+        """Return the id from the answer of ``bsub``; see :mod:`.lsf_replies`."""
+        return submitted_id(reply, LSF_REPLIES)
 
     def list_live(self, names: Sequence[str]) -> str:
         """Return the command, in a format of our own: a site may have set another one as the default."""

@@ -5,21 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dpgen2_hpc.dispatch.schedulers import LONGER, MORE_MEMORY, NOTHING, Entry, Reply, quoted
-from dpgen2_hpc.errors import QueueDown, QueueFull, SubmissionRefused
-
-_ID = re.compile(r"^(\d+(?:\.\S+)?)$", re.MULTILINE)
-_REFUSED = re.compile(
-    r"unknown queue|invalid|illegal|unauthorized|not allowed|cannot exceed|exceeds|bad uid|unknown resource|"
-    r"cannot be satisfied|no default queue|requested|violates queue",
-    re.IGNORECASE,
-)
-_PASSING = re.compile(r"cannot connect|timed? ?out|busy|communication|pbs_iff|end of file", re.IGNORECASE)
-_FULL = re.compile(
-    r"(per-user|per-group|user's|generic|overall) limit|queue limit|maximum number of jobs|job limit|"
-    r"limit on (number of )?(queued )?jobs",
-    re.IGNORECASE,
-)
-"""Words of a queue that has enough jobs of this user for now."""
+from dpgen2_hpc.dispatch.schedulers.pbs_replies import PBS_REPLIES, TORQUE_REPLIES
+from dpgen2_hpc.dispatch.schedulers.replies import Replies, submitted_id
+from dpgen2_hpc.errors import QueueDown
 
 _JOB = re.compile(r"^Job Id: (\S+)$(.*?)(?=^Job Id: |\Z)", re.MULTILINE | re.DOTALL)
 _FIELD = re.compile(r"^\s+(Job_Name|job_state) = (\S+)", re.MULTILINE)
@@ -52,22 +40,16 @@ class Pbs:
         (r"job killed: node \d+|node failure", "the node of its job failed", NOTHING),
         (r"job killed|[Jj]ob deleted|aborted by PBS", "its job was cancelled", NOTHING),
     )
+    replies: Replies = PBS_REPLIES
+    """What ``qsub`` answers: OpenPBS and Torque differ."""
 
     def submit(self, name: str, script: str) -> str:
         """Return the command; what stands on the command line comes before the script's own lines."""
         return f"qsub -N {name} -r n -j oe -o jobs/{name}.out {quoted(script)}"
 
     def submitted_id(self, reply: Reply) -> str:
-        """Return the id: the last line that is one, since sites print banners."""
-        found = _ID.findall(reply.out)
-        if reply.code == 0 and found:
-            return str(found[-1])
-        words = reply.err.strip() or reply.out.strip() or f"qsub ended with exit code {reply.code}"
-        if reply.code != 0 and _FULL.search(words):
-            raise QueueFull(words)
-        if reply.code != 0 and _REFUSED.search(words) and not _PASSING.search(words):
-            raise SubmissionRefused(words)
-        raise QueueDown(words)
+        """Return the id from the answer of ``qsub``; see :mod:`.pbs_replies`."""
+        return submitted_id(reply, self.replies)
 
     def list_live(self, names: Sequence[str]) -> str:
         """Return the command: the user's jobs, then all that is known of them; two calls, however many jobs."""
@@ -94,3 +76,4 @@ class Pbs:
 
 
 PBS = Pbs()
+TORQUE = Pbs(replies=TORQUE_REPLIES)

@@ -1,23 +1,12 @@
 """Slurm: ``sbatch``, ``squeue``, ``scancel``."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dpgen2_hpc.dispatch.schedulers import LONGER, MORE_MEMORY, NOTHING, Entry, Reply, quoted, rows_of
-from dpgen2_hpc.errors import QueueDown, QueueFull, SubmissionRefused
-
-_ID = re.compile(r"^(\d+)(;\S+)?$", re.MULTILINE)
-_REFUSED = re.compile(r"(?:Batch job submission failed|sbatch: error): (.*)")
-_PASSING = re.compile(
-    r"socket timed out|unable to contact|zero bytes|connection (refused|reset|timed out)|temporarily|"
-    r"receive failure|send failure|authentication|communication|transport endpoint|i/o error|slurmctld",
-    re.IGNORECASE,
-)
-"""Words of answers that say nothing about the job itself: it may have been accepted, or will be later."""
-
-_FULL = re.compile(r"job submit limit|(QOS|Assoc)\w*(Submit|Jobs)\w*Limit|MaxJobCount", re.IGNORECASE)
-"""Words of a queue that has enough jobs of this user for now."""
+from dpgen2_hpc.dispatch.schedulers.replies import submitted_id
+from dpgen2_hpc.dispatch.schedulers.slurm_replies import SLURM_REPLIES
+from dpgen2_hpc.errors import QueueDown
 
 _ENDED = {"CA", "CD", "F", "TO", "NF", "OOM", "BF", "DL", "PR"}
 """States that ``squeue`` may show of jobs that are over; every other one is alive, unknown ones too."""
@@ -55,17 +44,8 @@ class Slurm:
         )
 
     def submitted_id(self, reply: Reply) -> str:
-        """Return the id: the last line that is one, since sites print banners."""
-        found = _ID.findall(reply.out)
-        if reply.code == 0 and found:
-            return str(found[-1][0])
-        words = reply.err.strip() or reply.out.strip() or f"sbatch ended with exit code {reply.code}"
-        reason = _REFUSED.search(reply.err)
-        if reply.code != 0 and _FULL.search(words):
-            raise QueueFull(words)
-        if reply.code != 0 and reason and not _PASSING.search(words):
-            raise SubmissionRefused(words)
-        raise QueueDown(words)
+        """Return the id from the answer of ``sbatch``; see :mod:`.slurm_replies`."""
+        return submitted_id(reply, SLURM_REPLIES)
 
     def list_live(self, names: Sequence[str]) -> str:
         """Return the command: all jobs of this user, since a list of names may be longer than a command line."""
