@@ -30,6 +30,7 @@ _OUTAGES = exactly(
     "XDR encode/decode error",
     "Fail to bind to an appropriate port number",
     "Contacting batch daemon: Communication timeout",
+    "Communication time out",
     "Timeout on connect call to server",
     "Connection refused by server",
     "Server connection already exists",
@@ -96,9 +97,9 @@ _WAITING = (
     r"LSF is down\. Please wait",
     r"Cannot connect to LSF\. Please wait",
     r"LSF daemon \(LIM\) not responding",
-    r"batch system daemon not responding",
+    r"[Bb]atch system daemon not responding",
     r"Batch system concurrent (?:job )?query limit exceeded",
-    r"(?:[\w()]+: )*(?:[\w()]+ failed: )?(?:Master |Slave )?LIM is down; try later",
+    r"(?:[\w()]+: )?(?:[\w()]+ failed: )?(?:Master |Slave )?LIM is down; try later",
 )
 
 LSF_REPLIES = Replies(
@@ -106,7 +107,7 @@ LSF_REPLIES = Replies(
     ids=(r".*\bJob <(\d+)> is submitted to (?:default )?queue <[^>]*>.*", r"Job <(\d+)> is submitted\b.*"),
     known=(
         Known(r"Request aborted by esub\b", Meaning.REFUSED, _IBM),
-        Known(r"(?:lsb_init: )?Failed in an LSF library call\b", Meaning.DOWN, _CATALOGUE),
+        Known(r"(?:[\w()]+: )?Failed in an LSF library call\b", Meaning.DOWN, _CATALOGUE),
         Known(r"(?:User|Group) <.*>: Pending job (?:slot )?threshold reached\. Job not", Meaning.FULL, _IBM),
         *known(Meaning.FULL, _CATALOGUE, _NAMED, _FULL, _NOT),
         *known(Meaning.DOWN, _CATALOGUE, _NAMED, _OUTAGES, _NOT),

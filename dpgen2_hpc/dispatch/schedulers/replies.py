@@ -1,12 +1,11 @@
 """Sort what a submission command answers: accepted, full, down, or refused.
 
-Each batch system has one table of the answers that its documents, its sources or its users show. An answer that no
-table has, and that brings no job id, is a refusal of which nobody knows whether it is one: the caller looks for the job
-by its name before it submits again. Were unknown answers taken for outages, a job that is refused for a reason that we
-have not met would be submitted again for ever.
+Each batch system has one table of the answers that its documents, its sources or its users show. An answer without a
+job id that its table does not have is an uncertain refusal: the caller looks for the job by its name before it submits
+it again. An unknown answer must not count as an outage, or a job refused for a new reason would be submitted for ever.
 
-A pattern describes a whole message, from the start of its line: the words of a site's hook, the name of a file or a
-banner may say "timeout" or "limit" too, and mean nothing by it.
+A pattern describes a whole message, from the start of its line. Words alone prove nothing: a site's hook, a banner or
+the name of a file may say "timeout" or "limit", too.
 """
 
 import re
@@ -110,7 +109,7 @@ def submitted_id(reply: Reply, table: Replies) -> str:
 
 
 def _ids(out: str, table: Replies) -> tuple[list[str], bool]:
-    """Return the different ids of the clearest form that the answer has, and whether nothing else looks like it."""
+    """Return the different ids of the clearest form in an answer, and whether it is more than a bare number."""
     lines = [line.strip() for line in out.splitlines()]
     if any(re.fullmatch(table.arrays, line[:WIDTH]) for line in lines):
         return [], False
