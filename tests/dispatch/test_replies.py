@@ -148,6 +148,10 @@ def test_dates_addresses_and_sentences_are_not_ids(line):
         (LSF, 255, f"LSF is down. Please wait ...\nOur own reason{NOT}", "unsure"),
         (LSF, 255, f"Failed in an LSF library call: No such queue{NOT}", "down"),
         (LSF, 255, f"Our esub: LSF is down, Connection refused by server{NOT}", "unsure"),
+        # a site's wrapper asks the queue first
+        (SLURM, 1, "slurm_load_jobs error: Unable to contact slurm controller (connect failure)", "down"),
+        (SLURM, 1, "slurm_load_partitions error: Zero Bytes were transmitted or received", "down"),
+        (PBS, 111, "Connection refused\nqstat: cannot connect to server login1 (errno=111)", "down"),
         # what a shell says
         (SLURM, 137, "Killed", "down"),
         (SLURM, 137, "bash: line 1: 4242 Killed                  sbatch --parsable x", "down"),

@@ -17,7 +17,7 @@ _ARGUMENT = r"(?:[\s:)].*)?$"
 
 _CONNECTION = (
     Known(r"Connection to server timed out\. Trying again", Meaning.DOWN, f"{_TORQUE_QSUB}: an earlier try may count"),
-    Known(r"qsub: cannot connect to server .*\(errno=-?\d+\)", Meaning.DOWN, _QSUB),
+    Known(r"q\w+: cannot connect to server .*\(errno=-?\d+\)", Meaning.DOWN, _QSUB),
     Known(r"qsub: Failed to recv data from background qsub", Meaning.DOWN, f"{_QSUB}: it may have submitted the job"),
     Known(r"(?:qsub: )?Retry to submit a job exhausted", Meaning.DOWN, _QSUB),
     Known(

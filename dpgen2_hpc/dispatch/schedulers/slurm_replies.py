@@ -3,6 +3,7 @@
 from dpgen2_hpc.dispatch.schedulers.replies import ANYWHERE, SYSTEM, Known, Meaning, Replies, exactly, known
 
 _FAILED = r"sbatch: error: Batch job submission failed: "
+_LOADS = r"slurm_load_\w+ error: "
 _ERROR = r"sbatch: (?:error: )?"
 _POLICY = _FAILED + r"Job violates accounting\b"
 _CATALOGUE = "Slurm 22.05, slurm_errno.c"
@@ -155,6 +156,9 @@ SLURM_REPLIES = Replies(
         # the verdict is not known; "No error" only says that an earlier line has the reason
         Known(_FAILED + r"(?!No error$)", Meaning.UNSURE, "none"),
         *known(Meaning.DOWN, "Slurm 22.05, sbatch without its services", r"sbatch: ", _SERVICE, r""),
+        # a site's wrapper asks the queue before it submits
+        Known(_LOADS + r"Unable to contact slurm controller \(", Meaning.DOWN, _CATALOGUE),
+        *known(Meaning.DOWN, _CATALOGUE, _LOADS, (*_OUTAGES, *SYSTEM), r"$"),
         Known(r"sbatch: (?:error: )?Slurm job queue full, sleeping and retrying", Meaning.FULL, _SBATCH),
         *known(Meaning.REFUSED, _SBATCH, _ERROR, _OPTIONS, r""),
         *ANYWHERE,
