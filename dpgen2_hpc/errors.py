@@ -90,12 +90,13 @@ class QueueFull(Exception):
 
 
 class SubmissionRefused(Exception):
-    """The queue has not taken a job, in words that are no known outage.
+    """The scheduler has rejected a job.
 
-    ``certain``: the scheduler documents these words as a refusal, so that the job surely does not exist.
+    ``certain`` says whether the scheduler documents the answer as a refusal, so that the job surely does not exist. If
+    it is false, look for the job by its name before you submit it again.
     """
 
-    def __init__(self, words: str, *, certain: bool = True) -> None:
+    def __init__(self, words: str, certain: bool = True) -> None:
         super().__init__(words)
         self.certain = certain
 

@@ -91,7 +91,8 @@ class Scheduler(Protocol):
         QueueFull
             It was not, and will be later.
         SubmissionRefused
-            It was not, and asking again will not help.
+            It was not as far as the answer tells; ``certain`` says whether the scheduler documents the answer.
+            If it does not, look for the job by its name before submitting it again.
         """
 
     def list_live(self, names: Sequence[str]) -> str:

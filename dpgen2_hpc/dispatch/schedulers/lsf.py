@@ -17,8 +17,8 @@ from dpgen2_hpc.dispatch.schedulers import (
     quoted,
     rows_of,
 )
-from dpgen2_hpc.dispatch.schedulers import replies as answers
-from dpgen2_hpc.dispatch.schedulers.replies import Replies
+from dpgen2_hpc.dispatch.schedulers.lsf_replies import LSF_REPLIES
+from dpgen2_hpc.dispatch.schedulers.replies import Replies, submitted_id
 from dpgen2_hpc.errors import QueueDown
 
 _NOTHING = re.compile(r"no (unfinished )?job found|no matching job found", re.IGNORECASE)
@@ -34,7 +34,7 @@ _END = re.compile(r"\b(TERM_\w+(?:: [^;\n]*)?|Exited [^;\n]*|Done successfully[^
 class Lsf:
     """LSF; see :class:`dpgen2_hpc.dispatch.schedulers.Scheduler`."""
 
-    replies: Replies = answers.LSF
+    replies: Replies = LSF_REPLIES
     minimum_wait: float = 2.0
     grace: float = 90.0
     own_host: bool = False
@@ -85,8 +85,8 @@ class Lsf:
         return f"bsub -J {name} -rn -o {output} -e {output} < {quoted(script)}"
 
     def submitted_id(self, reply: Reply) -> str:
-        """Return the id from the answer to ``submit``; raises what :meth:`Replies.submitted_id` does."""
-        return self.replies.submitted_id(reply)
+        """Return the id from the answer to ``submit``; raises what :func:`.replies.submitted_id` does."""
+        return submitted_id(reply, self.replies)
 
     def list_live(self, names: Sequence[str]) -> str:
         """Return the command, in a format of our own: a site may have set another one as the default."""

@@ -16,8 +16,8 @@ from dpgen2_hpc.dispatch.schedulers import (
     options,
     quoted,
 )
-from dpgen2_hpc.dispatch.schedulers import replies as answers
-from dpgen2_hpc.dispatch.schedulers.replies import Replies
+from dpgen2_hpc.dispatch.schedulers.pbs_replies import PBS_REPLIES, TORQUE_REPLIES
+from dpgen2_hpc.dispatch.schedulers.replies import Replies, submitted_id
 from dpgen2_hpc.errors import QueueDown
 
 _JOB = re.compile(r"^Job Id: (\S+)$(.*?)(?=^Job Id: |\Z)", re.MULTILINE | re.DOTALL)
@@ -44,7 +44,7 @@ def _answers(reply: Reply) -> bool:
 class Pbs:
     """PBS and Torque; see :class:`dpgen2_hpc.dispatch.schedulers.Scheduler`."""
 
-    replies: Replies = answers.PBS
+    replies: Replies = PBS_REPLIES
     minimum_wait: float = 2.0
     grace: float = 90.0
     own_host: bool = False
@@ -91,8 +91,8 @@ class Pbs:
         return f"qsub {self.switches}-N {name} -r n -j oe -o jobs/{name}.out {quoted(script)}"
 
     def submitted_id(self, reply: Reply) -> str:
-        """Return the id from the answer to ``submit``; raises what :meth:`Replies.submitted_id` does."""
-        return self.replies.submitted_id(reply)
+        """Return the id from the answer to ``submit``; raises what :func:`.replies.submitted_id` does."""
+        return submitted_id(reply, self.replies)
 
     def list_live(self, names: Sequence[str]) -> str:
         """Return the command: the user's jobs, then all that is known of them; a call for each thousand jobs."""
@@ -135,4 +135,4 @@ def _unfolded(text: str) -> str:
 
 
 PBS = Pbs()
-TORQUE = Pbs(replies=answers.TORQUE, options=options.TORQUE, switches="", remembers="")
+TORQUE = Pbs(replies=TORQUE_REPLIES, options=options.TORQUE, switches="", remembers="")

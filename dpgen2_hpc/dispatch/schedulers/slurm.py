@@ -16,8 +16,8 @@ from dpgen2_hpc.dispatch.schedulers import (
     quoted,
     rows_of,
 )
-from dpgen2_hpc.dispatch.schedulers import replies as answers
-from dpgen2_hpc.dispatch.schedulers.replies import Replies
+from dpgen2_hpc.dispatch.schedulers.replies import Replies, submitted_id
+from dpgen2_hpc.dispatch.schedulers.slurm_replies import SLURM_REPLIES
 from dpgen2_hpc.errors import QueueDown
 
 _ENDED = {"CA", "CD", "F", "TO", "NF", "OOM", "BF", "DL", "PR"}
@@ -36,7 +36,7 @@ _TOLD = re.compile(r"(\w+)=(\S*)")
 class Slurm:
     """Slurm; see :class:`dpgen2_hpc.dispatch.schedulers.Scheduler`."""
 
-    replies: Replies = answers.SLURM
+    replies: Replies = SLURM_REPLIES
     minimum_wait: float = 2.0
     grace: float = 90.0
     own_host: bool = False
@@ -84,8 +84,8 @@ class Slurm:
         return f"sbatch --parsable --no-requeue --job-name={name} {files} {quoted(script)}"
 
     def submitted_id(self, reply: Reply) -> str:
-        """Return the id from the answer to ``submit``; raises what :meth:`Replies.submitted_id` does."""
-        return self.replies.submitted_id(reply)
+        """Return the id from the answer to ``submit``; raises what :func:`.replies.submitted_id` does."""
+        return submitted_id(reply, self.replies)
 
     def list_live(self, names: Sequence[str]) -> str:
         """Return the command: all jobs of this user, since a list of names may be longer than a command line.
