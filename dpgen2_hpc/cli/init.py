@@ -1,16 +1,18 @@
 """``init``: input files to begin with."""
 
 import argparse
+import os
 
 from dpgen2_hpc.errors import DONE, InputError
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the verb and return its exit code."""
-    from dpgen2_hpc.inputs.starting import starting_files  # noqa: PLC0415  (`-h` stays quick)
+    from dpgen2_hpc.dispatch.environment import activation_for  # noqa: PLC0415  (`-h` stays quick)
+    from dpgen2_hpc.inputs.starting import starting_files  # noqa: PLC0415
     from dpgen2_hpc.inputs.tree import TO_FILL  # noqa: PLC0415
 
-    texts = starting_files(arguments.fp, arguments.scheduler)
+    texts = starting_files(arguments.fp, arguments.scheduler, activation_for(arguments.scheduler, os.environ))
     there = [name for name in texts if (arguments.directory / name).exists()]
     if there:
         raise InputError(f"'{arguments.directory}' has {', '.join(there)} already; nothing was written")

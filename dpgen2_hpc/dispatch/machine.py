@@ -15,7 +15,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from dpgen2_hpc.dispatch.resources import bound, resource_faults
+from dpgen2_hpc.dispatch.header import header
+from dpgen2_hpc.dispatch.resources import bound, resource_faults, resource_notices
 from dpgen2_hpc.dispatch.schedulers import SCHEDULERS, Scheduler, canonical, scheduler
 from dpgen2_hpc.kinds import Key
 
@@ -68,6 +69,10 @@ class StepMachine:
         """Cores of a node that a job takes."""
         return int(self.resources["cpu_per_node"])
 
+    def notices(self, environ: Mapping[str, str]) -> list[tuple[tuple[str, ...], str]]:
+        """Return what of ``resources`` is not used, or does not reach jobs from ``environ``: (path, sentence)."""
+        return resource_notices(self.scheduler, canonical(self.machine["batch_type"]) or "", self.resources, environ)
+
 
 def machine_arguments() -> Any:
     """Return dpdispatcher's argument tree of ``machine``, with the contexts that we offer.
@@ -99,7 +104,8 @@ def resources_arguments(batch_type: str | None = None) -> Any:
     tree = library().submission.Resources.arginfo(detail_kwargs=False)
     name = canonical(batch_type or "")
     own = library().machine.Machine.subclasses_dict[name].resources_subfields() if name else []
-    bound(tree, [*own[0].sub_fields.values()] if own else [], name)
+    known = scheduler(name or "")
+    bound(tree, [*own[0].sub_fields.values()] if own else [], name, known.options if known else None)
     return tree
 
 
@@ -190,7 +196,12 @@ def script_parts(machine: StepMachine, context: Any, name: str, tasks: int) -> S
     flag = f'echo 0 > "$REMOTE_ROOT"/{job.job_hash}_flag_if_job_task_fail\n'  # our claim file says more
     pairs = [(batch.gen_command_env_cuda_devices(resources), batch.gen_script_wait(resources)) for _ in range(tasks)]
     return ScriptParts(
-        header=batch.gen_script_header(job).lstrip() + "\n" + batch.gen_script_custom_flags_lines(job),
+        header=header(
+            machine.scheduler.options,
+            batch.gen_script_header(job),
+            resources.custom_flags,
+            is_template=resources.strategy.get("customized_script_header_template_file") is not None,
+        ),
         environment=batch.gen_script_env(job).replace(flag, ""),
         ending="\n".join(resources.append_script),
         gpu_prefixes=tuple(prefix for prefix, _ in pairs),

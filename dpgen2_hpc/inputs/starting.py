@@ -19,8 +19,12 @@ SITES: Mapping[str, Mapping[str, Any]] = {
 """What the resources of each batch system begin with."""
 
 
-def starting_files(fp_type: str, scheduler: str) -> dict[str, str]:
+def starting_files(
+    fp_type: str, scheduler: str, activation: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, str]:
     """Return ``param.json``, ``machine.json`` and the training input ``input.json`` as texts, by name.
+
+    ``activation`` are the keys of ``resources`` that activate the Python environment of this shell in jobs.
 
     Raises
     ------
@@ -33,7 +37,11 @@ def starting_files(fp_type: str, scheduler: str) -> dict[str, str]:
         raise InputError(f"'{fp_type}' is not available yet" if later else unknown("fp type", fp_type, known))
     if scheduler not in SITES:
         raise InputError(unknown("scheduler", scheduler, list(SITES)))
-    values = {"param.json": _param(fp_type), "machine.json": _machine(scheduler), "input.json": _training()}
+    values = {
+        "param.json": _param(fp_type),
+        "machine.json": _machine(scheduler, activation or {}),
+        "input.json": _training(),
+    }
     return {name: json.dumps(value, indent=2, ensure_ascii=False) + "\n" for name, value in values.items()}
 
 
@@ -131,7 +139,7 @@ def _bases(types: Sequence[Any]) -> set[Any]:
     return {getattr(kind, "__origin__", kind) for kind in alternatives(types)}
 
 
-def _machine(scheduler: str) -> dict[str, Any]:
+def _machine(scheduler: str, activation: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     on_queue = scheduler != next(iter(SITES))
     size: dict[str, Any] = {"number_node": 1, "cpu_per_node": 8, "gpu_per_node": 0} if on_queue else {}
     return {
@@ -145,6 +153,7 @@ def _machine(scheduler: str) -> dict[str, Any]:
                 "group_size": 1,
                 "module_list": [],
                 "source_list": [],
+                **{key: list(entries) for key, entries in activation.items()},
             },
         },
         "train": {"command": "dp"},

@@ -1,5 +1,6 @@
 """What can be known before anything is submitted, beyond the inputs themselves: data, geometry, programs, numbers."""
 
+import os
 import re
 import shlex
 import shutil
@@ -112,6 +113,7 @@ def survey(plan: Plan, workdir: WorkDir | None = None) -> Survey:
                 notices.append(f"{spelled(plan.param.document.written(path))}: {text}")
     notices += _strange_masses(plan)
     notices += _oversampled(plan, pools)
+    notices += _unused_resources(plan)
     for fault, is_fault in dict.fromkeys(_program_findings(plan)):
         if is_fault:
             faults.append(fault)
@@ -180,6 +182,16 @@ def _oversampled(plan: Plan, pools: Sequence[Sized]) -> Iterator[str]:
                 path = plan.param.document.written(("explore", "stages", stage, number, "n_sample"))
                 there = counted(pool, "configuration")
                 yield f"{spelled(path)}: {drawn} are drawn from {there}: some run more than once in an iteration"
+
+
+def _unused_resources(plan: Plan) -> list[str]:
+    """Return what of ``resources`` is not used, each once although the sections inherit it."""
+    found = (
+        f"{spelled(plan.places[step](path).path)}: {text}"
+        for step, machine in plan.machines.items()
+        for path, text in machine.notices(os.environ)
+    )
+    return list(dict.fromkeys(found))
 
 
 # ---- configurations -------------------------------------------------------------------------------------------------

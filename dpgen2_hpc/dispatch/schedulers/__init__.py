@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+from dpgen2_hpc.dispatch.schedulers.options import Options
 from dpgen2_hpc.errors import QueueDown
 
 SCHEDULERS: Mapping[str, str] = {
     "Shell": "dpgen2_hpc.dispatch.schedulers.shell:SHELL",
     "Slurm": "dpgen2_hpc.dispatch.schedulers.slurm:SLURM",
     "PBS": "dpgen2_hpc.dispatch.schedulers.pbs:PBS",
-    "Torque": "dpgen2_hpc.dispatch.schedulers.pbs:PBS",
+    "Torque": "dpgen2_hpc.dispatch.schedulers.pbs:TORQUE",
     "LSF": "dpgen2_hpc.dispatch.schedulers.lsf:LSF",
 }
 """By dpdispatcher's ``batch_type``."""
@@ -56,11 +57,8 @@ class Scheduler(Protocol):
     own_id: str
     """The shell expression that is a job's id inside of the job."""
 
-    forbidden: str
-    """Pattern of words that a user's directives must not begin with: names and arrays, which are ours to say."""
-
-    directive: str
-    """What such a line begins with; empty where there are none."""
+    options: Options | None
+    """How its submit command reads directive lines; ``None``: it has none."""
 
     endings: Sequence[tuple[str, str, str]]
     """How a queue that ends a job says so in the job's output: (pattern, sentence, remedy), as a kind's ``causes``."""

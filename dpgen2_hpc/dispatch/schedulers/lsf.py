@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dpgen2_hpc.dispatch.schedulers import LONGER, MORE_MEMORY, NOTHING, Entry, Reply, quoted, rows_of
+from dpgen2_hpc.dispatch.schedulers.bsub_options import BSUB
+from dpgen2_hpc.dispatch.schedulers.options import Options
 from dpgen2_hpc.errors import QueueDown, QueueFull, SubmissionRefused
 
 _ID = re.compile(r"^Job <(\d+)> is submitted", re.MULTILINE)
@@ -28,8 +30,7 @@ class Lsf:
     grace: float = 90.0
     own_host: bool = False
     own_id: str = '"$LSB_JOBID"'
-    forbidden: str = r"-J|-r$"
-    directive: str = "#BSUB"
+    options: Options | None = BSUB
     endings: tuple[tuple[str, str, str], ...] = (
         (r"TERM_(RUN|CPU)LIMIT", "the queue ended its job at the walltime", LONGER),
         (r"TERM_(MEM|SWAP)LIMIT", "the queue ended it for want of memory", MORE_MEMORY),

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dpgen2_hpc.dispatch.schedulers import LONGER, MORE_MEMORY, NOTHING, Entry, Reply, quoted
+from dpgen2_hpc.dispatch.schedulers.options import Options
+from dpgen2_hpc.dispatch.schedulers.qsub_options import OPENPBS
+from dpgen2_hpc.dispatch.schedulers.qsub_options import TORQUE as TORQUE_OPTIONS
 from dpgen2_hpc.errors import QueueDown, QueueFull, SubmissionRefused
 
 _ID = re.compile(r"^(\d+(?:\.\S+)?)$", re.MULTILINE)
@@ -40,8 +43,7 @@ class Pbs:
     grace: float = 90.0
     own_host: bool = False
     own_id: str = '"$PBS_JOBID"'
-    forbidden: str = r"-[NJtr]"
-    directive: str = "#PBS"
+    options: Options | None = OPENPBS
     endings: tuple[tuple[str, str, str], ...] = (
         (r"job killed: (walltime|cput)", "the queue ended its job at the walltime", LONGER),
         (
@@ -94,3 +96,4 @@ class Pbs:
 
 
 PBS = Pbs()
+TORQUE = Pbs(options=TORQUE_OPTIONS)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dpgen2_hpc.dispatch.schedulers import Entry, Reply
+from dpgen2_hpc.dispatch.schedulers.options import Options
 from dpgen2_hpc.errors import QueueDown
 
 _MARK = re.compile(r"/proc/(\d+)/environ:DPGEN2_HPC_JOB=(\w+)")
@@ -23,8 +24,7 @@ class Shell:
     grace: float = 0.0
     own_host: bool = True
     own_id: str = "$$"
-    forbidden: str = r"(?!)"
-    directive: str = ""
+    options: Options | None = None
     endings: tuple[tuple[str, str, str], ...] = ()
 
     def submit(self, name: str, script: str) -> str:

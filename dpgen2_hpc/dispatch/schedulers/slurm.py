@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dpgen2_hpc.dispatch.schedulers import LONGER, MORE_MEMORY, NOTHING, Entry, Reply, quoted, rows_of
+from dpgen2_hpc.dispatch.schedulers.options import Options
+from dpgen2_hpc.dispatch.schedulers.sbatch_options import SBATCH
 from dpgen2_hpc.errors import QueueDown, QueueFull, SubmissionRefused
 
 _ID = re.compile(r"^(\d+)(;\S+)?$", re.MULTILINE)
@@ -33,8 +35,7 @@ class Slurm:
     grace: float = 90.0
     own_host: bool = False
     own_id: str = '"$SLURM_JOB_ID"'
-    forbidden: str = r"--(array|job-name|requeue|chdir)\b|-[aJD]"
-    directive: str = "#SBATCH"
+    options: Options | None = SBATCH
     endings: tuple[tuple[str, str, str], ...] = (
         (r"DUE TO TIME LIMIT", "the queue ended its job at the walltime", LONGER),
         (
