@@ -118,7 +118,7 @@ def inherits(options: Options, lines: Sequence[str]) -> bool:
 
 def _words(options: Options, number: int, line: str) -> Iterator[_Word]:
     """Yield the words of a directive line; one whose quote is not closed reaches to the end of the line."""
-    plain = r"[^\s'\"\\#]|\\." + (r"|\\$" if options.comment else "") + ("" if options.comment == "#" else "|#")
+    plain = r"[^\s'\"\\#]|" + (r"\\\S?" if options.comment == "#" else r"\\.|#")
     whole = re.compile(rf"(?:{options.quoted}|{plain})+")
     begin = re.match(options.begin, line)
     place = begin.end() if begin else 0
@@ -129,7 +129,10 @@ def _words(options: Options, number: int, line: str) -> Iterator[_Word]:
         end = found.end() if found else len(line)
         closed = found is not None and (end == len(line) or line[end] not in "'\"\\")
         written = line[place:end] if closed else line[place:]
-        yield _Word(_unquoted(options, written) if closed else written, written, number, closed)
+        text = _unquoted(options, written) if closed else written
+        if options.style is Style.LONG and not text:
+            return  # sbatch takes an empty word for the end of the line
+        yield _Word(text, written, number, closed)
         place = end if closed else len(line)
 
 
@@ -139,8 +142,8 @@ def _skipped(line: str, place: int) -> int:
 
 def _unquoted(options: Options, written: str) -> str:
     """Return a word without its quotes and backslashes."""
-    pieces = re.finditer(rf"({options.quoted})|\\(.)|(.)", written)
-    return "".join(piece[1][1:-1] if piece[1] else piece[2] or piece[3] for piece in pieces)
+    pieces = re.finditer(rf"({options.quoted})|\\(.?)|(.)", written)
+    return "".join(piece[1][1:-1] if piece[1] else piece[2] or piece[3] or "" for piece in pieces)
 
 
 # ---- options --------------------------------------------------------------------------------------------------------

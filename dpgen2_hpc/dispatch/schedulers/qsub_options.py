@@ -18,7 +18,7 @@ from dpgen2_hpc.dispatch.schedulers.options import (
     unused,
 )
 
-_NOT_FALSE = r"""\s*=\s*["']?(?!["']?false\b)"""
+_NOT_FALSE = r"""\s*=(?!\s*["']?false\b)"""
 
 _CHUNK = """
 select nodes nodect ncpus mem vmem arch host vnode mpiprocs ompthreads ngpus accelerator accelerator_model naccelerators

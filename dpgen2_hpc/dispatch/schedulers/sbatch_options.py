@@ -57,7 +57,6 @@ SBATCH = Options(
     fates={
         "array": refused(ARRAY),
         "wait": refused(WAIT),
-        "wrap": refused("makes sbatch submit a second job: remove it"),
         **dict.fromkeys(("test-only", "help", "usage", "version"), refused(NO_JOB)),
         "job-name": unused(NAME),
         "requeue": unused(REQUEUE),
