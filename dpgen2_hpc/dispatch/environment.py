@@ -1,5 +1,6 @@
 """The Python environment that is active where the driver runs, and jobs that do not inherit it."""
 
+import json
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -50,10 +51,6 @@ def environment_notices(
         return
     key, entry = active
     where = environ.get("VIRTUAL_ENV") or environ["CONDA_PREFIX"]
-    text = f"jobs on {batch_type} do not inherit the environment '{where}' that is active here; to activate it in them,"
-    yield (key,), f'{text} write into resources: "{key}": [{_json(entry)}]'
-
-
-def _json(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    jobs = "jobs with these directives" if system.options.inherits else f"jobs on {batch_type}"
+    text = f"{jobs} do not inherit the environment '{where}' that is active here; to activate it in them, write into"
+    yield (key,), f"{text} resources: {json.dumps(key)}: {json.dumps([entry], ensure_ascii=False)}"

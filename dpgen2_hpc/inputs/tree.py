@@ -222,7 +222,7 @@ class _Walk:
             if key in owners:
                 given.setdefault(owners[key].name, []).append(key)
             elif key not in shape.flags and None not in shape.flags.values():
-                better = _better_place(shape, key, value[key])
+                better = _better_place(shape, path, key, value[key])
                 self.fault((*path, key), better or unknown("key", key, known, owners))
                 near = nearest(key, [*owners, *known])
                 meant |= {owners[near].name} if near in owners else set()
@@ -256,11 +256,12 @@ class _Walk:
 # ---- what needs no walk
 
 
-def _better_place(shape: _Shape, key: str, value: Any) -> str | None:
+def _better_place(shape: _Shape, path: KeyPath, key: str, value: Any) -> str | None:
     """Return where an unknown key belongs: in one of the objects below, or where the hint says; else ``None``."""
     home = next((argument.name for argument in shape.arguments if key in argument.sub_fields), None)
     if home is not None:
-        return f"unknown key {quoted(key)} here: it belongs in '{home}'"
+        place = ".".join([*map(str, path[-1:]), home])
+        return f"unknown key {quoted(key)} here: it belongs in {place}"
     hint = shape.hint(key, value) if shape.hint else None
     return f"unknown key {quoted(key)}: {hint}" if hint else None
 

@@ -279,3 +279,23 @@ def test_init_knows_its_choices(tmp_path, capsys, words, expected):
     assert main(["init", "-C", str(tmp_path / "new"), *words]) == 2
     assert expected in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "written"),
+    [("PBS", ["/home/me/venv/bin/activate"]), ("Torque", ["/home/me/venv/bin/activate"]), ("Slurm", []), ("LSF", [])],
+)
+def test_init_activates_a_virtual_environment_where_jobs_do_not_inherit_it(tmp_path, monkeypatch, scheduler, written):
+    monkeypatch.setenv("VIRTUAL_ENV", "/home/me/venv")
+    assert main(["init", "-C", str(tmp_path), "--scheduler", scheduler]) == 0
+    resources = json.loads((tmp_path / "machine.json").read_text())["default"]["resources"]
+    assert resources["source_list"] == written
+
+
+def test_init_activates_a_conda_environment_by_its_path_where_conda_is_not_found(tmp_path, monkeypatch):
+    for name in ("VIRTUAL_ENV", "CONDA_EXE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CONDA_PREFIX", "/opt/conda/envs/dp")
+    assert main(["init", "-C", str(tmp_path), "--scheduler", "PBS"]) == 0
+    resources = json.loads((tmp_path / "machine.json").read_text())["default"]["resources"]
+    assert resources["prepend_script"] == ['export PATH=/opt/conda/envs/dp/bin:"$PATH"']

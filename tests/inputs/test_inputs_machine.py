@@ -269,11 +269,13 @@ BROKEN = {
     ),
     "a GPU line in the wrong place": (
         resources(custom_gpu_line="#SBATCH --gres=dcu:4"),
-        ["fp.resources.custom_gpu_line: unknown key 'custom_gpu_line' here: it belongs in 'kwargs'"],
+        ["fp.resources.custom_gpu_line: unknown key 'custom_gpu_line' here: it belongs in resources.kwargs"],
     ),
     "a strategy in the wrong place": (
         resources(if_cuda_multi_devices=False),
-        ["fp.resources.if_cuda_multi_devices: unknown key 'if_cuda_multi_devices' here: it belongs in 'strategy'"],
+        [
+            "fp.resources.if_cuda_multi_devices: unknown key 'if_cuda_multi_devices' here: it belongs in resources.strategy"
+        ],
     ),
     "an option of sbatch as a key of kwargs": (
         resources(kwargs={"qos": "short"}),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from project import FAKES, write_initial_data
 
+from dpgen2_hpc.cli.main import main
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.explore.configurations.geometry import density, nearest_distance
 from dpgen2_hpc.loop.plan import load_plan
@@ -135,6 +136,44 @@ def test_a_host_that_cannot_submit_is_told_once_for_each_command(look, project, 
     assert [str(fault).partition(": jobs")[0] for fault in look().faults] == [
         "machine.json:4:4: default.machine.batch_type: there is no program 'scancel' on this host"
     ]
+
+
+@pytest.fixture
+def queue(monkeypatch, tmp_path):
+    """Stand-ins for the commands of all batch systems, and an environment that is active."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sbatch", "squeue", "scancel", "qsub", "qselect", "qstat", "qdel"):
+        (tools / name).symlink_to(shutil.which("true"))
+    monkeypatch.setenv("PATH", f"{FAKES}:{tools}:/usr/bin:/bin")
+    monkeypatch.setenv("VIRTUAL_ENV", "/home/me/venv")
+
+
+def test_what_is_not_used_of_resources_is_told_once_where_it_is_written(look, project, queue):
+    default = {**SLURM, "resources": {"group_size": 3, "custom_flags": ["#SBATCH -t 5 -J md"]}}
+    own = {"resources": {"custom_flags": ["#SBATCH --requeue"], "kwargs": {"custom_gpu_line": "#SBATCH -o x"}}}
+    project.machine = {"default": default, "fp": {"command": "label", **own}}
+    found = look()
+    assert found.faults == []
+    assert [text.partition(" is not used")[0] for text in found.notices] == [
+        "default.resources.custom_flags: '#SBATCH -t 5 -J md': -J md",
+        "fp.resources.kwargs.custom_gpu_line: '#SBATCH -o x': -o x",
+        "fp.resources.custom_flags: '#SBATCH --requeue': --requeue",
+    ]
+
+
+def test_an_environment_that_jobs_do_not_inherit_is_told_by_run_too(look, project, queue, capsys):
+    project.machine = {
+        "default": {**SLURM, "machine": {**SLURM["machine"], "batch_type": "PBS"}},
+        "fp": {"command": "label"},
+    }
+    (notice,) = look().notices
+    assert notice == (
+        "default.resources.source_list: jobs on PBS do not inherit the environment '/home/me/venv' that is active here; to "
+        'activate it in them, write into resources: "source_list": ["/home/me/venv/bin/activate"]'
+    )
+    assert main(["run", "--dry-run", "-C", "work", "param.json", "machine.json"]) == 0
+    assert notice in capsys.readouterr().out.splitlines()
 
 
 # ---- configurations, data, numbers
