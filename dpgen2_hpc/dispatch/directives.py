@@ -206,12 +206,12 @@ def _bundle(options: Options, word: _Word, queue: deque[_Word]) -> Iterator[Give
             yield Given(name, None, word.written if place == 0 else f"-{letter}", (word.line,))
         else:
             given = _with_value(options, name, word, rest or None, queue)
-            yield given if place == 0 else _behind(given, place)
+            yield given if place == 0 else _alone(given, place)
             return
 
 
-def _behind(given: Given, place: int) -> Given:
-    """Return an option that stands behind others in a bundle, without these."""
+def _alone(given: Given, place: int) -> Given:
+    """Return an option of a bundle without those before it."""
     return replace(given, written=f"-{given.written[place + 1 :]}")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dpgen2_hpc.dispatch.directives import inherits
-from dpgen2_hpc.dispatch.flags import Finding, user_lines
+from dpgen2_hpc.dispatch.flags import Finding, head_lines
 from dpgen2_hpc.dispatch.schedulers import Scheduler, scheduler
 
 LOADERS = ("source_list", "module_list", "prepend_script")
@@ -46,8 +46,7 @@ def environment_notices(
     loaded = any(resources.get(name) for name in LOADERS) or "PATH" in (resources.get("envs") or {})
     if system.options is None or active is None or loaded:
         return
-    lines = [line for part in user_lines(resources).values() for line in part]
-    if inherits(system.options, lines):
+    if inherits(system.options, head_lines(resources)):
         return
     key, entry = active
     where = environ.get("VIRTUAL_ENV") or environ["CONDA_PREFIX"]

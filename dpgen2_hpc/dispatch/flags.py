@@ -17,7 +17,8 @@ SCRIPTS = (("prepend_script",), ("append_script",))
 Finding = tuple[tuple[str, ...], str]
 """Where in ``resources``, and a sentence."""
 
-_ANY = re.compile(r"#\s*(SBATCH|PBS|BSUB)\s*-", re.IGNORECASE)
+_ANY = re.compile(r"#(SBATCH|PBS|BSUB)|(?i:#\s*(SBATCH|PBS|BSUB)\s*-)")
+"""A directive of any batch system, or what is meant to be one; ``# PBS nodes are slow`` is a comment."""
 
 
 def user_lines(resources: Mapping[str, Any]) -> dict[tuple[str, ...], list[str]]:
@@ -29,6 +30,11 @@ def user_lines(resources: Mapping[str, Any]) -> dict[tuple[str, ...], list[str]]
         text = Path(file).read_text(errors="replace") if Path(file).is_file() else ""
         return {TEMPLATE: text.splitlines(), FLAGS: found[FLAGS]}
     return found
+
+
+def head_lines(resources: Mapping[str, Any]) -> list[str]:
+    """Return all the user's lines in the head of a script."""
+    return [line for lines in user_lines(resources).values() for line in lines]
 
 
 def _split(lines: Sequence[str] | None) -> list[str]:

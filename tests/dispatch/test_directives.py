@@ -112,6 +112,7 @@ def test_a_directive_is_read_as_the_command_reads_it(batch_type, text, expected)
         ("Slurm", "#SBATCH --te", "--te", "makes sbatch print something instead"),
         ("Slurm", "#SBATCH --he", "--he", "makes sbatch print something instead"),
         ("Slurm", "#SBATCH --usage", "--usage", "makes sbatch print something instead"),
+        ("Slurm", "#SBATCH --ve", "--ve", "makes sbatch print something instead"),
         ("Slurm", "#SBATCH -V", "-V", "makes sbatch print something instead"),
         ("Slurm", "#SBATCH -t 5 fast", "fast", "is not an option, and sbatch refuses the whole script for it"),
         ("Slurm", '#SBATCH --comment "a b', '--comment "a b', "has a quote that is not closed"),
@@ -206,6 +207,8 @@ def test_what_the_program_sets_itself_is_removed_with_a_notice(batch_type, line,
 def test_a_value_on_the_next_line_goes_with_its_option():
     lines = ["#SBATCH -t 5 -o", "#SBATCH out.txt -N 2", "#SBATCH --mem=1G"]
     assert kept(lines, SBATCH) == ["#SBATCH -t 5", "#SBATCH -N 2", "#SBATCH --mem=1G"]
+    lines = ["#SBATCH -J x --comment", "#SBATCH text -w", "#SBATCH n1 -N 2", "#SBATCH  --mem=1G"]
+    assert kept(lines, SBATCH) == ["#SBATCH --comment text", "#SBATCH -w n1", "#SBATCH -N 2", "#SBATCH  --mem=1G"]
 
 
 @pytest.mark.parametrize(
@@ -214,6 +217,8 @@ def test_a_value_on_the_next_line_goes_with_its_option():
         ("Slurm", "#SBATCH --wait-all-nodes=1 --some-plugin --other=x   # a comment"),
         ("Slurm", "#SBATCH -H --begin=now+1hour -d afterok:1 --signal=B:USR1@60 --open-mode=append"),
         ("Slurm", "#SBATCH hetjob"),
+        ("Slurm", "#SBATCH --e=x"),  # --error, or --exclude: sbatch itself refuses it
+        ("Slurm", "# PBS nodes are slow"),
         ("Slurm", "#SBATCH --ignore-pbs --parsable -Q -v"),
         ("PBS", "#PBS -W block=false -W umask=022 -W group_list=g"),
         ("PBS", "#PBS -koed -h -V -q long -l place=scatter"),

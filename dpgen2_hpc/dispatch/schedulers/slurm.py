@@ -49,9 +49,9 @@ class Slurm:
     )
 
     def submit(self, name: str, script: str) -> str:
-        """Return the command; what stands on the command line comes before the script's own lines."""
+        """Return the command; its options beat those of the script, and ``#PBS`` and ``#BSUB`` lines do not count."""
         return (
-            f"env -u SBATCH_ARRAY_INX -u SBATCH_REQUEUE sbatch --parsable --no-requeue --job-name={name} "
+            f"env -u SBATCH_ARRAY_INX -u SBATCH_REQUEUE sbatch --parsable --ignore-pbs --no-requeue --job-name={name} "
             f"--output=jobs/{name}.out {quoted(script)}"
         )
 
