@@ -16,7 +16,7 @@ Our own kinds stand in :data:`OWN` (loaded when named); a package of yours offer
 import functools
 import importlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint, distributions
@@ -96,6 +96,8 @@ class Key(dargs.Argument):
         ``"refused"``. ``None``: what holds for the key above.
     available
         ``False``: DPGEN2 knows the key, this version does not act on it yet, and refuses it by name.
+    hint
+        Of a key with keys below: returns what to write instead of an unknown one (name, value), or ``None``.
     """
 
     def __init__(
@@ -112,12 +114,13 @@ class Key(dargs.Argument):
         later: Sequence[str] = (),
         change: str | None = None,
         available: bool = True,
+        hint: Callable[[str, Any], str | None] | None = None,
         **more: Any,
     ) -> None:
         super().__init__(name, dtype, doc=doc, **more)
         self.minimum, self.maximum, self.above, self.below = minimum, maximum, above, below
         self.choices, self.later = choices, later
-        self.change, self.available = change, available
+        self.change, self.available, self.hint = change, available, hint
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from dpgen2_hpc.errors import DONE, InputError
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the verb and return its exit code."""
-    from dpgen2_hpc.inputs.starting import starting_files  # noqa: PLC0415  (`-h` stays quick)
+    from dpgen2_hpc.dispatch.environment import activation_for  # noqa: PLC0415  (`-h` stays quick)
+    from dpgen2_hpc.inputs.starting import starting_files  # noqa: PLC0415
     from dpgen2_hpc.inputs.tree import TO_FILL  # noqa: PLC0415
 
-    texts = starting_files(arguments.fp, arguments.scheduler, os.environ.get("VIRTUAL_ENV"))
+    texts = starting_files(arguments.fp, arguments.scheduler, activation_for(arguments.scheduler, os.environ))
     there = [name for name in texts if (arguments.directory / name).exists()]
     if there:
         raise InputError(f"'{arguments.directory}' has {', '.join(there)} already; nothing was written")

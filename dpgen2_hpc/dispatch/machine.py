@@ -15,8 +15,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from dpgen2_hpc.dispatch import head
-from dpgen2_hpc.dispatch.resources import bound, resource_faults
+from dpgen2_hpc.dispatch.directives import clusters_of
+from dpgen2_hpc.dispatch.flags import head_lines
+from dpgen2_hpc.dispatch.header import header
+from dpgen2_hpc.dispatch.resources import bound, resource_faults, resource_notices
 from dpgen2_hpc.dispatch.schedulers import SCHEDULERS, Scheduler, canonical, scheduler
 from dpgen2_hpc.kinds import Key
 
@@ -57,13 +59,12 @@ class StepMachine:
         found = scheduler(self.machine["batch_type"])
         if found is None:
             raise KeyError(self.machine["batch_type"])
-        return found.configured(head.user_lines(self.resources))
+        return found.configured(head_lines(self.resources))
 
     @property
     def names_clusters(self) -> bool:
         """Whether a directive says on which clusters of Slurm the jobs run."""
-        lines, options = head.user_lines(self.resources), self.scheduler.options
-        return any(given.option == "--clusters" for line in lines for given in options.given(line))
+        return clusters_of(head_lines(self.resources)) is not None
 
     @property
     def group_size(self) -> int:
@@ -74,6 +75,10 @@ class StepMachine:
     def cpu_per_node(self) -> int:
         """Cores of a node that a job takes."""
         return int(self.resources["cpu_per_node"])
+
+    def notices(self, environ: Mapping[str, str]) -> list[tuple[tuple[str, ...], str]]:
+        """Return what of ``resources`` is not used, or does not reach jobs from ``environ``: (path, sentence)."""
+        return resource_notices(self.scheduler, canonical(self.machine["batch_type"]) or "", self.resources, environ)
 
 
 def machine_arguments() -> Any:
@@ -106,7 +111,8 @@ def resources_arguments(batch_type: str | None = None) -> Any:
     tree = library().submission.Resources.arginfo(detail_kwargs=False)
     name = canonical(batch_type or "")
     own = library().machine.Machine.subclasses_dict[name].resources_subfields() if name else []
-    bound(tree, [*own[0].sub_fields.values()] if own else [], name)
+    known = scheduler(name or "")
+    bound(tree, [*own[0].sub_fields.values()] if own else [], name, known.options if known else None)
     return tree
 
 
@@ -133,11 +139,6 @@ def faults(machine: Mapping[str, Any], resources: Mapping[str, Any]) -> list[tup
         text = "has no meaning here; use continue_on_success_ratio"
         found.append((("resources", "strategy", "ratio_unfinished"), text))
     return found
-
-
-def notices(machine: StepMachine) -> list[tuple[tuple[str, ...], str]]:
-    """Return what of a step's machine is not followed, and what may be missing: (path, sentence)."""
-    return head.notices(machine.scheduler, str(machine.machine["batch_type"]), machine.resources)
 
 
 def _not_yet(name: str, known: Iterable[str], theirs: Iterable[str]) -> str:
@@ -201,9 +202,13 @@ def script_parts(machine: StepMachine, context: Any, name: str, tasks: int) -> S
     job.job_hash, job.script_file_name = f"jobs/{name}", f"jobs/{name}.sub"
     flag = f'echo 0 > "$REMOTE_ROOT"/{job.job_hash}_flag_if_job_task_fail\n'  # our claim file says more
     pairs = [(batch.gen_command_env_cuda_devices(resources), batch.gen_script_wait(resources)) for _ in range(tasks)]
-    own, custom = batch.gen_script_header(job).lstrip(), batch.gen_script_custom_flags_lines(job)
     return ScriptParts(
-        header=head.header(machine.scheduler, own.splitlines(), custom.splitlines()),
+        header=header(
+            machine.scheduler.options,
+            batch.gen_script_header(job),
+            resources.custom_flags,
+            is_template=resources.strategy.get("customized_script_header_template_file") is not None,
+        ),
         environment=batch.gen_script_env(job).replace(flag, ""),
         ending="\n".join(resources.append_script),
         gpu_prefixes=tuple(prefix for prefix, _ in pairs),

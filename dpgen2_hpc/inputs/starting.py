@@ -19,10 +19,12 @@ SITES: Mapping[str, Mapping[str, Any]] = {
 """What the resources of each batch system begin with."""
 
 
-def starting_files(fp_type: str, scheduler: str, environment: str | None = None) -> dict[str, str]:
+def starting_files(
+    fp_type: str, scheduler: str, activation: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, str]:
     """Return ``param.json``, ``machine.json`` and the training input ``input.json`` as texts, by name.
 
-    ``environment`` is the folder of the active virtual environment: where jobs do not inherit it, they activate it.
+    ``activation`` are the keys of ``resources`` that activate the Python environment of this shell in jobs.
 
     Raises
     ------
@@ -37,7 +39,7 @@ def starting_files(fp_type: str, scheduler: str, environment: str | None = None)
         raise InputError(unknown("scheduler", scheduler, list(SITES)))
     values = {
         "param.json": _param(fp_type),
-        "machine.json": _machine(scheduler, environment),
+        "machine.json": _machine(scheduler, activation or {}),
         "input.json": _training(),
     }
     return {name: json.dumps(value, indent=2, ensure_ascii=False) + "\n" for name, value in values.items()}
@@ -137,13 +139,8 @@ def _bases(types: Sequence[Any]) -> set[Any]:
     return {getattr(kind, "__origin__", kind) for kind in alternatives(types)}
 
 
-WITHOUT_ENVIRONMENT = ("PBS", "Torque")
-"""Batch systems whose jobs do not get the environment of the shell that submits them."""
-
-
-def _machine(scheduler: str, environment: str | None) -> dict[str, Any]:
+def _machine(scheduler: str, activation: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     on_queue = scheduler != next(iter(SITES))
-    activates = environment is not None and scheduler in WITHOUT_ENVIRONMENT
     size: dict[str, Any] = {"number_node": 1, "cpu_per_node": 8, "gpu_per_node": 0} if on_queue else {}
     return {
         "_comment": "Where to run. What stands in default holds for train, explore and fp; each may override any key.",
@@ -155,7 +152,8 @@ def _machine(scheduler: str, environment: str | None) -> dict[str, Any]:
                 **SITES[scheduler],
                 "group_size": 1,
                 "module_list": [],
-                "source_list": [f"{environment}/bin/activate"] if activates else [],
+                "source_list": [],
+                **{key: list(entries) for key, entries in activation.items()},
             },
         },
         "train": {"command": "dp"},

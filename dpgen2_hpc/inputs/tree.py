@@ -85,10 +85,14 @@ def fits(value: Any, kind: Any) -> bool:
 
 @dataclass
 class _Shape:
-    """What an object may hold once its variants are chosen: ``flags`` has the tags, ``None`` for one not understood."""
+    """What an object may hold once its variants are chosen: ``flags`` has the tags, ``None`` for one not understood.
+
+    ``hint`` knows what to write instead of some unknown keys.
+    """
 
     arguments: list[dargs.Argument] = field(default_factory=list)
     flags: dict[str, str | None] = field(default_factory=dict)
+    hint: Callable[[str, Any], str | None] | None = None
 
     def owners(self) -> dict[str, dargs.Argument]:
         """Return the argument that each name or alias belongs to; a name is stronger than another one's alias."""
@@ -218,14 +222,15 @@ class _Walk:
             if key in owners:
                 given.setdefault(owners[key].name, []).append(key)
             elif key not in shape.flags and None not in shape.flags.values():
-                self.fault((*path, key), unknown("key", key, known, owners))
+                better = _better_place(shape, path, key, value[key])
+                self.fault((*path, key), better or unknown("key", key, known, owners))
                 near = nearest(key, [*owners, *known])
                 meant |= {owners[near].name} if near in owners else set()
         return given, frozenset(meant)
 
     def shape(self, argument: dargs.Argument, value: dict[str, Any], path: KeyPath) -> _Shape:
         """Return what an object may hold: the arguments, and those of the choice that each variant's flag makes."""
-        shape = _Shape(list(argument.sub_fields.values()))
+        shape = _Shape(list(argument.sub_fields.values()), hint=getattr(argument, "hint", None))
         for variant in argument.sub_variants.values():
             choice = self.choice(variant, argument.name, value, path)
             shape.flags[variant.flag_name] = choice.name if choice else None
@@ -249,6 +254,16 @@ class _Walk:
 
 
 # ---- what needs no walk
+
+
+def _better_place(shape: _Shape, path: KeyPath, key: str, value: Any) -> str | None:
+    """Return where an unknown key belongs: in one of the objects below, or where the hint says; else ``None``."""
+    home = next((argument.name for argument in shape.arguments if key in argument.sub_fields), None)
+    if home is not None:
+        place = ".".join([*map(str, path[-1:]), home])
+        return f"unknown key {quoted(key)} here: it belongs in {place}"
+    hint = shape.hint(key, value) if shape.hint else None
+    return f"unknown key {quoted(key)}: {hint}" if hint else None
 
 
 def _is_whole(value: Any) -> bool:

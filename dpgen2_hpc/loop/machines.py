@@ -10,9 +10,8 @@ from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
-from dpgen2_hpc.dispatch import machine as layer
 from dpgen2_hpc.dispatch.schedulers import Entry
-from dpgen2_hpc.dispatch.schedulers.options import SLURM
+from dpgen2_hpc.dispatch.schedulers.sbatch_options import SBATCH
 from dpgen2_hpc.errors import Fault
 from dpgen2_hpc.inputs.param import COMMANDS
 from dpgen2_hpc.loop.plan import Plan
@@ -66,10 +65,10 @@ VALUED = {
     "-hostfile",
     "-machinefile",
 }
-"""Options of launchers whose next word is no program; numbers are none anyway."""
+"""Options of launchers that take the next word; a number is not a program anyway."""
 
 Finding = tuple[Fault, bool]
-"""Something to tell, where it stands in the inputs, and whether it is a fault (else a notice)."""
+"""A message with its place in the inputs, and whether it is a fault (else a notice)."""
 
 
 def machine_findings(plan: Plan) -> Iterator[Finding]:
@@ -101,14 +100,14 @@ def _program_findings(plan: Plan) -> Iterator[Finding]:
 def _head_findings(plan: Plan) -> Iterator[Finding]:
     """Yield what of the directives is not followed, and what jobs may lack."""
     for step, machine in plan.machines.items():
-        for path, text in layer.notices(machine):
+        for path, text in machine.notices(os.environ):
             yield replace(plan.places[step](path), message=text), False
 
 
 def _cluster_findings(plan: Plan) -> Iterator[Finding]:
     """Yield the clusters that only this shell knows: from another one the run would not find its jobs."""
     for step, machine in plan.machines.items():
-        if machine.scheduler.options is not SLURM or machine.names_clusters:
+        if machine.scheduler.options is not SBATCH or machine.names_clusters:
             continue
         for name in CLUSTERS:
             if value := os.environ.get(name):
@@ -147,7 +146,7 @@ def _missing(program: str, machine: Any, *, sure: bool) -> tuple[str, bool]:
 def programs(command: str) -> Iterator[tuple[str, bool]]:
     """Yield the programs that a shell command starts, and whether the word is surely one.
 
-    What a launcher such as mpirun starts is a guess: the first word that is no option, number or assignment.
+    What a launcher such as mpirun starts is a guess: the first word that is not an option, a number or an assignment.
     """
     for part in _parts(command):
         words = list(dropwhile(lambda word: word in KEYWORDS or "=" in word, part))
@@ -180,6 +179,3 @@ def _launched(words: Sequence[str]) -> list[str]:
     pairs = zip(["", *words], words, strict=False)
     plain = [word for before, word in pairs if before not in VALUED and not re.match(r"-|\d|\w+=", word)]
     return plain[:1]
-
-
-# ---- numbers --------------------------------------------------------------------------------------------------------

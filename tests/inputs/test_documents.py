@@ -256,18 +256,6 @@ def test_a_starting_point_passes_check_once_its_places_are_filled_in(host, capsy
     assert found.lines[2].startswith("explore.configurations[0]: 5 configurations of 4 atoms, nearest two 2.69 Å apart")
 
 
-def test_a_queue_whose_jobs_inherit_nothing_gets_the_active_environment(tmp_path, monkeypatch):
-    monkeypatch.setenv("VIRTUAL_ENV", "/home/a/dp")
-    for scheduler, expected in (
-        ("PBS", ["/home/a/dp/bin/activate"]),
-        ("Torque", ["/home/a/dp/bin/activate"]),
-        ("LSF", []),
-    ):
-        folder = tmp_path / scheduler
-        assert main(["init", "-C", str(folder), "--scheduler", scheduler]) == 0
-        assert json.loads((folder / "machine.json").read_text())["default"]["resources"]["source_list"] == expected
-
-
 def test_there_is_a_starting_point_for_each_labeler():
     assert set(FILLED) == set(kinds.OWN["fp"])
 
@@ -291,3 +279,23 @@ def test_init_knows_its_choices(tmp_path, capsys, words, expected):
     assert main(["init", "-C", str(tmp_path / "new"), *words]) == 2
     assert expected in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "written"),
+    [("PBS", ["/home/me/venv/bin/activate"]), ("Torque", ["/home/me/venv/bin/activate"]), ("Slurm", []), ("LSF", [])],
+)
+def test_init_activates_a_virtual_environment_where_jobs_do_not_inherit_it(tmp_path, monkeypatch, scheduler, written):
+    monkeypatch.setenv("VIRTUAL_ENV", "/home/me/venv")
+    assert main(["init", "-C", str(tmp_path), "--scheduler", scheduler]) == 0
+    resources = json.loads((tmp_path / "machine.json").read_text())["default"]["resources"]
+    assert resources["source_list"] == written
+
+
+def test_init_activates_a_conda_environment_by_its_path_where_conda_is_not_found(tmp_path, monkeypatch):
+    for name in ("VIRTUAL_ENV", "CONDA_EXE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CONDA_PREFIX", "/opt/conda/envs/dp")
+    assert main(["init", "-C", str(tmp_path), "--scheduler", "PBS"]) == 0
+    resources = json.loads((tmp_path / "machine.json").read_text())["default"]["resources"]
+    assert resources["prepend_script"] == ['export PATH=/opt/conda/envs/dp/bin:"$PATH"']

@@ -213,17 +213,25 @@ BROKEN = {
         ["fp.resources.custom_flags: expected a list of strings, found the string '#SBATCH --time=1:00:00'"],
     ),
     "a flag that makes an array": (
-        resources(custom_flags=["#SBATCH -a 0-9"]),
+        resources(custom_flags=["#SBATCH --time=1:00:00", "#SBATCH -a 0-9"]),
         [
             (
-                "fp.resources.custom_flags: '#SBATCH -a 0-9': --array 0-9 makes one job several: tasks are distributed "
-                "over jobs by group_size. Remove it"
+                "fp.resources.custom_flags: '#SBATCH -a 0-9': -a 0-9 makes one job several: remove it (group_size says how "
+                "many tasks run in one job)"
             )
         ],
     ),
+    "a flag that makes an array, abbreviated": (
+        resources(custom_flags=["#SBATCH --arr=0-2"]),
+        ["fp.resources.custom_flags: '#SBATCH --arr=0-2': --arr=0-2 makes one job several: remove it"],
+    ),
+    "a flag that makes sbatch wait": (
+        resources(custom_flags=["#SBATCH --mem=1G --wait"]),
+        ["fp.resources.custom_flags: '#SBATCH --mem=1G --wait': --wait makes sbatch wait until the job has ended: rem"],
+    ),
     "an array on the second line of a flag": (
         resources(custom_flags=["#SBATCH --time=1\n#SBATCH --array=0-9"]),
-        ["fp.resources.custom_flags: '#SBATCH --array=0-9': --array 0-9 makes one job several"],
+        ["fp.resources.custom_flags: '#SBATCH --array=0-9': --array=0-9 makes one job several"],
     ),
     "a flag without its beginning": (
         resources(custom_flags=["--time=1:00:00"]),
@@ -256,12 +264,33 @@ BROKEN = {
         ["fp.resources.custom_flags: '# SBATCH --time=1:00:00' is not for Slurm, whose lines begin with '#SBATCH '"],
     ),
     "a GPU line that makes an array": (
-        resources(kwargs={"custom_gpu_line": "#SBATCH --gres=gpu:1 -a 0-2"}),
-        ["fp.resources.kwargs.custom_gpu_line: '#SBATCH --gres=gpu:1 -a 0-2': --array 0-2 makes one job several"],
+        resources(kwargs={"custom_gpu_line": "#SBATCH --gres=gpu:1 -a 0-1"}),
+        ["fp.resources.kwargs.custom_gpu_line: '#SBATCH --gres=gpu:1 -a 0-1': -a 0-1 makes one job several"],
     ),
-    "a flag with an open quote": (
-        resources(custom_flags=["#SBATCH --comment='a"]),
-        ["fp.resources.custom_flags: '#SBATCH --comment='a' has a quote that is not closed"],
+    "a GPU line in the wrong place": (
+        resources(custom_gpu_line="#SBATCH --gres=dcu:4"),
+        ["fp.resources.custom_gpu_line: unknown key 'custom_gpu_line' here: it belongs in resources.kwargs"],
+    ),
+    "a strategy in the wrong place": (
+        resources(if_cuda_multi_devices=False),
+        [
+            "fp.resources.if_cuda_multi_devices: unknown key 'if_cuda_multi_devices' here: it belongs in resources.strategy"
+        ],
+    ),
+    "an option of sbatch as a key of kwargs": (
+        resources(kwargs={"qos": "short"}),
+        [
+            (
+                "fp.resources.kwargs.qos: unknown key 'qos': it is an option of sbatch; write it into custom_flags as "
+                "'#SBATCH --qos=short'"
+            )
+        ],
+    ),
+    "an option of sbatch as a key of resources": (
+        resources(time="1:00:00"),
+        [
+            "fp.resources.time: unknown key 'time': it is an option of sbatch; write it into custom_flags as '#SBATCH --ti"
+        ],
     ),
     "a key of the batch system's own misspelt": (
         resources(kwargs={"custom_gpu_lin": "x"}),
@@ -565,7 +594,7 @@ def test_the_users_own_header_is_found_beside_the_file(files, tmp_path):
     strategy = files(given).machine_value["fp"]["resources"]["strategy"]
     assert strategy["customized_script_header_template_file"] == str(tmp_path / "head.txt")
     (tmp_path / "head.txt").write_text("#!/bin/sh\n#SBATCH --array=1-3\n")
-    with pytest.raises(InputError, match="'#SBATCH --array=1-3': --array 1-3 makes one job several"):
+    with pytest.raises(InputError, match="'#SBATCH --array=1-3': --array=1-3 makes one job several"):
         files(given)
 
 

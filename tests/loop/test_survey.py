@@ -163,24 +163,24 @@ def queue(project, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("batch_type", "flag", "told"),
     [
-        ("Slurm", "#SBATCH -J md", "--job-name md is not followed"),
-        ("Slurm", "#SBATCH --requeue", "--requeue is not followed"),
-        ("PBS", "#PBS -N md", "-N md is not followed"),
-        ("LSF", "#BSUB -J md", "-J md is not followed"),
+        ("Slurm", "#SBATCH -J md", "-J md is not used"),
+        ("Slurm", "#SBATCH --requeue", "--requeue is not used"),
+        ("PBS", "#PBS -N md", "-N md is not used"),
+        ("LSF", "#BSUB -J md", "-J md is not used"),
     ],
 )
 def test_a_name_or_requeue_of_the_users_is_told_once_for_all_sections(queue, batch_type, flag, told):
     found = queue(batch_type, custom_flags=[flag])
     assert found.faults == []
     assert [notice for notice in found.notices if told in notice] == [
-        notice for notice in found.notices if "is not followed" in notice
+        notice for notice in found.notices if "is not used" in notice
     ]
     [notice] = [notice for notice in found.notices if told in notice]
     assert notice.startswith("default.resources.custom_flags: '")
 
 
 def test_an_environment_that_jobs_do_not_get_is_told(queue, monkeypatch):
-    monkeypatch.setenv("VIRTUAL_ENV", "/home/a/dp")
+    monkeypatch.setenv("VIRTUAL_ENV", "/opt/dp")
     assert any("source_list" in notice for notice in queue("PBS").notices)
     assert not any("source_list" in notice for notice in queue("Slurm").notices)
 

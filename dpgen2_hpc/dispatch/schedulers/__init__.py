@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-from dpgen2_hpc.dispatch.directives import Grammar
+from dpgen2_hpc.dispatch.schedulers.options import Options
 from dpgen2_hpc.errors import QueueDown
 
 SCHEDULERS: Mapping[str, str] = {
@@ -57,11 +57,8 @@ class Scheduler(Protocol):
     own_id: str
     """The shell expression that is a job's id inside of the job."""
 
-    options: Grammar
-    """How the directives of a user are read, and what becomes of them."""
-
-    inherits: bool
-    """Whether jobs get the environment of the driver."""
+    options: Options | None
+    """How its submit command reads directive lines; ``None``: it has none."""
 
     endings: Sequence[tuple[str, str, str]]
     """How a queue that ends a job says so, in the job's output or in its history: (pattern, sentence, remedy)."""

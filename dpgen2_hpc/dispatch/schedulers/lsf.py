@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dpgen2_hpc.dispatch.directives import Grammar
 from dpgen2_hpc.dispatch.schedulers import (
     BY_THE_GUARD,
     LONGER,
@@ -13,11 +12,12 @@ from dpgen2_hpc.dispatch.schedulers import (
     NOTHING,
     Entry,
     Reply,
-    options,
     quoted,
     rows_of,
 )
+from dpgen2_hpc.dispatch.schedulers.bsub_options import BSUB
 from dpgen2_hpc.dispatch.schedulers.lsf_replies import LSF_REPLIES
+from dpgen2_hpc.dispatch.schedulers.options import Options
 from dpgen2_hpc.dispatch.schedulers.replies import Replies, submitted_id
 from dpgen2_hpc.errors import QueueDown
 
@@ -39,8 +39,7 @@ class Lsf:
     grace: float = 90.0
     own_host: bool = False
     own_id: str = '"$LSB_JOBID"'
-    options: Grammar = options.LSF
-    inherits: bool = True
+    options: Options | None = BSUB
     hidden: str = r"BSUB_(QUIET2?|BLOCK|CHK_RESREQ|STDERR)|LSB_(BJOBS_\w+|JOB_CWD|BSUB_ERR_RETRY|BSUB_MODE)"
     variables: Mapping[str, str] = field(default_factory=lambda: {"LSB_NTRIES": "1"})
     over: str = r"^Subject: Job \d+: "

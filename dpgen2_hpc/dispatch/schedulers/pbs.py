@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dpgen2_hpc.dispatch.directives import Grammar
 from dpgen2_hpc.dispatch.schedulers import (
     BY_THE_GUARD,
     LONGER,
@@ -13,10 +12,12 @@ from dpgen2_hpc.dispatch.schedulers import (
     NOTHING,
     Entry,
     Reply,
-    options,
     quoted,
 )
+from dpgen2_hpc.dispatch.schedulers.options import Options
 from dpgen2_hpc.dispatch.schedulers.pbs_replies import PBS_REPLIES, TORQUE_REPLIES
+from dpgen2_hpc.dispatch.schedulers.qsub_options import OPENPBS
+from dpgen2_hpc.dispatch.schedulers.qsub_options import TORQUE as TORQUE_OPTIONS
 from dpgen2_hpc.dispatch.schedulers.replies import Replies, submitted_id
 from dpgen2_hpc.errors import QueueDown
 
@@ -49,8 +50,7 @@ class Pbs:
     grace: float = 90.0
     own_host: bool = False
     own_id: str = '"$PBS_JOBID"'
-    options: Grammar = options.PBS
-    inherits: bool = False
+    options: Options | None = OPENPBS
     hidden: str = r"PBS_DPREFIX|PBS_QSTAT_\w+|PBSDEBUG"
     variables: Mapping[str, str] = field(default_factory=dict)
     over: str = r"^=>> PBS: job killed: "
@@ -135,4 +135,4 @@ def _unfolded(text: str) -> str:
 
 
 PBS = Pbs()
-TORQUE = Pbs(replies=TORQUE_REPLIES, options=options.TORQUE, switches="", remembers="")
+TORQUE = Pbs(replies=TORQUE_REPLIES, options=TORQUE_OPTIONS, switches="", remembers="")

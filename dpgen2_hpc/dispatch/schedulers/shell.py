@@ -9,8 +9,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dpgen2_hpc.dispatch.directives import Grammar
-from dpgen2_hpc.dispatch.schedulers import BY_THE_GUARD, Entry, Reply, options
+from dpgen2_hpc.dispatch.schedulers import BY_THE_GUARD, Entry, Reply
+from dpgen2_hpc.dispatch.schedulers.options import Options
 from dpgen2_hpc.errors import QueueDown
 
 _MARK = re.compile(r"/proc/(\d+)/environ:DPGEN2_HPC_JOB=(\w+)")
@@ -24,8 +24,7 @@ class Shell:
     grace: float = 0.0
     own_host: bool = True
     own_id: str = "$$"
-    options: Grammar = options.NONE
-    inherits: bool = True
+    options: Options | None = None
     hidden: str = r"(?!)"
     variables: Mapping[str, str] = field(default_factory=dict)
     over: str = ""

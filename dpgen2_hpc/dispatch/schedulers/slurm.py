@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dpgen2_hpc.dispatch.directives import Grammar
+from dpgen2_hpc.dispatch.directives import clusters_of
 from dpgen2_hpc.dispatch.schedulers import (
     BY_THE_GUARD,
     LONGER,
@@ -12,11 +12,12 @@ from dpgen2_hpc.dispatch.schedulers import (
     NOTHING,
     Entry,
     Reply,
-    options,
     quoted,
     rows_of,
 )
+from dpgen2_hpc.dispatch.schedulers.options import Options
 from dpgen2_hpc.dispatch.schedulers.replies import Replies, submitted_id
+from dpgen2_hpc.dispatch.schedulers.sbatch_options import SBATCH
 from dpgen2_hpc.dispatch.schedulers.slurm_replies import SLURM_REPLIES
 from dpgen2_hpc.errors import QueueDown
 
@@ -41,8 +42,7 @@ class Slurm:
     grace: float = 90.0
     own_host: bool = False
     own_id: str = '"$SLURM_JOB_ID"'
-    options: Grammar = options.SLURM
-    inherits: bool = True
+    options: Options | None = SBATCH
     clusters: str = ""
     """The clusters that the user's ``--clusters`` names, with commas; empty: the one of this host."""
 
@@ -75,13 +75,12 @@ class Slurm:
 
     def configured(self, lines: Sequence[str]) -> "Slurm":
         """Return the scheduler that asks the clusters of the last ``--clusters`` in these lines."""
-        named = [given.value for line in lines for given in self.options.given(line) if given.option == "--clusters"]
-        return replace(self, clusters=named[-1] or "") if named else self
+        return replace(self, clusters=clusters_of(lines) or "")
 
     def submit(self, name: str, script: str) -> str:
-        """Return the command; what stands on the command line comes before the script's own lines."""
+        """Return the command; its options beat those of the script, and ``#PBS`` and ``#BSUB`` lines do not count."""
         files = f'--chdir="$PWD" --output=jobs/{name}.out --error=jobs/{name}.out'
-        return f"sbatch --parsable --no-requeue --job-name={name} {files} {quoted(script)}"
+        return f"sbatch --parsable --ignore-pbs --no-requeue --job-name={name} {files} {quoted(script)}"
 
     def submitted_id(self, reply: Reply) -> str:
         """Return the id from the answer to ``submit``; raises what :func:`.replies.submitted_id` does."""
