@@ -1,104 +1,287 @@
-"""PBS and LSF on small emulations of their commands, with the faults of the table; the truth is what was accepted."""
+"""The table of faults on emulations of OpenPBS, Torque and LSF, and what a site of each of them does to a run.
 
-import json
-import signal
+What the emulations do, and after which documents, is in test_emulation_itself.py.
+"""
+
+import re
 import time
-from collections import Counter
 
 import pytest
-from project import FAKES, Project, wait_for
+from emulated_project import EmulatedProject
+from fault_table import LOOK, ROWS, SUBMIT, Mishaps, Waiting, survive, training
+from project import wait_for
+from queue_project import complete, exactly_once
 
 pytestmark = pytest.mark.slow
 
-SUBMIT = {"PBS": "qsub", "LSF": "bsub"}
-LOOK = {"PBS": "qstat", "LSF": "bjobs"}
+FLAVOURS = ["openpbs-20", "torque-6", "lsf-10"]
+REFUSALS = {"openpbs": "Unknown queue", "torque": "Unknown queue MSG", "lsf": "No such queue"}
 
 
-class EmulatedProject(Project):
-    """A project whose jobs run on an emulated queue."""
-
-    def __init__(self, folder, batch_type: str) -> None:
-        super().__init__(folder)
-        self.batch_type, self.faults, self.queue = batch_type, folder / "faults", folder / "queue"
-        self.faults.mkdir()
-        path = f"{FAKES / 'faults'}:{FAKES / 'emulated'}:{self.env['PATH']}"
-        self.env.update(PATH=path, QUEUE_FAULTS=str(self.faults), QUEUE_DIR=str(self.queue))
-        self.param["train"]["numb_models"] = 3
-        self.param["explore"].update(max_numb_iter=1, fatal_at_max=False)
-        default = self.machine["default"]
-        default["machine"]["batch_type"] = batch_type
-        default.update(grace=2, poll_interval=0.3)
-        default["resources"].update(envs={"PATH": self.env["PATH"]}, kwargs={})
-
-    def will(self, program: str, *faults: str) -> None:
-        (self.faults / program).write_text("".join(f"{fault}\n" for fault in faults))
-
-
-def exactly_once(project) -> None:
-    lines = [line for path in project.work.rglob("batch.jsonl") for line in path.read_text().splitlines()]
-    wanted = {json.loads(line)["name"] for line in lines if '"intent"' in line}
-    accepted = Counter((project.queue / "submissions").read_text().split())
-    assert set(accepted) == wanted
-    assert set(accepted.values()) == {1}
-    assert len(project.calls()) == len(set(project.calls()))
-
-
-def complete(project, done) -> None:
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert project.status()["iterations"][0]["labelled"] == 3
-
-
-def test_torque_is_asked_in_the_same_words_as_pbs(tmp_path):
-    project = EmulatedProject(tmp_path, "Torque")
-    project.will("qsub", "ok", "lostreply", "banner")
-    project.will("qselect", "empty", "down")
-    complete(project, project.run())
-    exactly_once(project)
-
-
-@pytest.fixture(params=["PBS", "LSF"])
+@pytest.fixture(params=FLAVOURS)
 def project(tmp_path, request) -> EmulatedProject:
     return EmulatedProject(tmp_path, request.param)
 
 
+def chained(side: str, *names: str) -> list[str]:
+    """Rows of the table one after the other: an emulation has no answers that depend on what went wrong before."""
+    return [fault for name in names for fault in [*ROWS[name][1], "ok"] if ROWS[name][0] == side]
+
+
+LOST = chained(SUBMIT, "lost reply", "lost replies later on")
+NOT_NOW = chained(SUBMIT, "server not reached by the submit command", "job limit reached", "banner before the id")
+ANSWERS = chained(LOOK, "empty answer", "half an answer", "answer cut in a line", "a page of HTML", "unknown states")
+
+
+def test_the_chains_have_every_row_of_the_table():
+    every = [fault for _, faults in ROWS.values() for fault in faults if fault != "ok"]
+    assert set(every) == {*LOST, *NOT_NOW, *ANSWERS, "down"} - {"ok"}
+
+
+def test_lost_replies_cost_no_entry_and_no_task(project):
+    survive(project, submit=LOST)
+
+
+def test_a_queue_that_takes_no_job_for_now_costs_no_entry_and_no_task(project):
+    survive(project, submit=NOT_NOW)
+
+
+def test_answers_that_are_none_cost_no_entry_and_no_task(project):
+    project.job_env(FAKE_DP_SLEEP="3")
+    survive(project, look=[*ANSWERS, "busy", "down", "down", "empty", "ok", "empty"])
+
+
+@pytest.mark.parametrize("flavour", ["openpbs-20", "torque-6"])
+def test_a_qselect_that_sees_nothing_or_no_server_costs_no_entry_and_no_task(tmp_path, flavour):
+    project = EmulatedProject(tmp_path, flavour)
+    project.job_env(FAKE_DP_SLEEP="2")
+    project.will("qselect", "empty", "ok", "partial", "down", "garbage", "cut")
+    complete(project, project.run())
+    exactly_once(project)
+
+
+class TestMishaps(Mishaps):
+    KILLS = (0.9, 1.2, 1.5, 2.0, 3.0)
+
+    @pytest.fixture(autouse=True)
+    def _words(self, project):
+        self.NOWHERE = REFUSALS[project.family]
+
+
+class TestWaiting(Waiting):
+    HELD = "held"
+
+    @pytest.fixture(autouse=True)
+    def _directive(self, project):
+        self.HOLD = "#BSUB -H" if project.lsf else "#PBS -h"
+
+
+# ---- every release, each at a site with habits of its own
+
+
 @pytest.mark.parametrize(
-    ("side", "faults"),
+    ("flavour", "site"),
     [
-        (SUBMIT, ["lostreply"]),
-        (SUBMIT, ["down", "down"]),
-        (SUBMIT, ["banner", "banner", "banner"]),
-        (LOOK, ["empty", "ok", "empty"]),
-        (LOOK, ["down", "garbage"]),
+        ("openpbs-18", "epilogue,banner,no-history"),
+        ("openpbs-23", "direct-output,background-qsub"),
+        ("torque-4", "epilogue,no-delivery"),
+        ("lsf-9", "banner,direct-output"),
     ],
 )
-def test_a_fault_of_the_queue_costs_no_entry_and_no_task(project, side, faults):
-    project.env["FAKE_DP_SLEEP"] = "1"
-    project.will(side[project.batch_type], *faults)
+def test_a_run_reaches_its_end_at_a_site_of(tmp_path, flavour, site):
+    project = EmulatedProject(tmp_path, flavour, site)
     complete(project, project.run())
     exactly_once(project)
 
 
-def test_a_driver_killed_at_many_points_submits_each_job_once(project):
-    project.env["FAKE_DP_SLEEP"] = "0.5"
-    for delay in (0.8, 0.9, 1.0, 1.2, 1.5, 2.5):
-        driver = project.start()
-        time.sleep(delay)
-        driver.send_signal(signal.SIGKILL)
-        driver.communicate()
-    complete(project, project.run())
-    exactly_once(project)
+# ---- jobs that the queue ends
+
+CAUSES = {
+    "walltime": "the queue ended its job at the walltime",
+    "memory": "out of memory|want of memory",
+    "node": "node .*failed|host failed",
+}
 
 
-def test_a_job_that_the_queue_ends_is_a_new_attempt(project):
-    project.hold()
-    assert project.run("--once").returncode == 3
-    wait_for(lambda: len(project.calls()) >= 3)
-    job = json.loads((project.queue / "1.json").read_text())
-    import subprocess
-
-    ender = {"LSF": "bkill"}.get(project.batch_type, "qdel")
-    subprocess.run([str(FAKES / "emulated" / ender), job["id"]], env=project.env, check=True)
+def ended(project: EmulatedProject) -> dict[str, str]:
+    """End each of the trainings another way, let the run go to its end; return what `why` says of each."""
+    training(project)
+    jobs = [job for job in project.jobs() if job["state"] == "running"]
+    for job, how in zip(jobs, CAUSES, strict=True):
+        project.end(job, how)
+    project.wait_until_idle()
     project.release()
     complete(project, project.run())
-    trained = Counter(call.split()[2] for call in project.calls() if call.startswith("dp train"))
-    assert sorted(trained.values()) == [1, 1, 2]
+    exactly_once(project)
+    keys = [f"iter-000000--run-train-{number:04d}" for number in range(3)]
+    cards = [project.verb("why", "-C", str(project.work), key).stdout for key in keys]
+    return dict(zip(CAUSES, cards, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("flavour", "site"),
+    [
+        ("openpbs-18", "epilogue"),
+        ("openpbs-23", "epilogue"),
+        ("torque-6", "epilogue"),
+        ("lsf-9", "direct-output"),
+        ("lsf-10", ""),
+    ],
+)
+def test_a_job_that_the_queue_ends_is_tried_again_and_why_says_how_it_ended(tmp_path, flavour, site):
+    cards = ended(EmulatedProject(tmp_path, flavour, site))
+    for how, card in cards.items():
+        assert re.search(f"attempt 1 was lost: .*({CAUSES[how]})", card), (how, card)
+
+
+def test_a_walltime_in_the_directives_ends_jobs_and_more_walltime_lets_them_end(project):
+    project.hold()
+    project.machine["default"]["grace"] = 1
+    project.directives("#BSUB -W 1" if project.lsf else "#PBS -l walltime=00:00:01")
+    assert project.run("--once").returncode == 3
+    wait_for(lambda: len(project.calls()) >= project.models)
+    project.wait_until_idle()
+    project.directives()
+    project.release()
+    complete(project, project.run())
+    card = project.verb("why", "-C", str(project.work), "iter-000000--run-train-0000").stdout
+    assert "attempt 1 was lost: the queue ended its job at the walltime" in card
+    assert (project.work / "iter-000000/00.train/task.0000/restart").is_dir()
+
+
+def test_a_job_that_its_user_cancels_is_believed_to_be_gone_at_once(project):
+    """LSF says so in the report, OpenPBS in its history; Torque shows a completed job."""
+    training(project)
+    project.machine["default"]["grace"] = 60
+    driver = project.start()
+    wait_for(lambda: (project.work / "lock").exists())
+    names = project.names()
+    project.cancel(project.mine()[0])
+    start = time.monotonic()
+    wait_for(lambda: project.names() > names)
+    assert time.monotonic() - start < 15
+    project.release()
+    driver.communicate(timeout=120)
+    assert driver.returncode == 0
+    exactly_once(project)
+
+
+# ---- queues that are full, closed, or away
+
+
+def test_a_full_queue_is_asked_again_and_gets_all_jobs_in_the_end(project):
+    """LSF's own bsub stays and retries for ever unless it is told otherwise."""
+    project.env.update(QUEUE_SITE="full=2", QUEUE_WAIT="1", QUEUE_RETRY="30")
+    complete(project, project.run())
+    exactly_once(project)
+    assert any(event["event"] == "queue" and event["state"] == "full" for event in project.events())
+
+
+def test_a_server_that_is_away_for_a_while_is_waited_out(project):
+    training(project)
+    away = project.folder_of_queue / "down"
+    away.touch()
+    project.release()
+    driver = project.start()
+    wait_for(lambda: any(event["event"] == "queue" and event["state"] == "down" for event in project.events()))
+    away.unlink()
+    driver.communicate(timeout=120)
+    assert driver.returncode == 0
+    exactly_once(project)
+
+
+@pytest.mark.parametrize("flavour", ["openpbs-20", "torque-6"])
+def test_jobs_that_a_routing_queue_throws_out_are_submitted_again(tmp_path, flavour):
+    project = EmulatedProject(tmp_path, flavour, "routing-drops=2")
+    complete(project, project.run())
+    exactly_once(project)
+    assert len(project.names()) == 3 + 2 + 2 + 2  # trainings, runs, labels in two jobs; two of them twice
+
+
+def test_the_same_refusal_twice_blocks_with_the_queues_words(project):
+    project.will(project.submit, *["refuse"] * 6)
+    done = project.run(timeout=60)
+    assert done.returncode == 4
+    assert re.search("queue is denied|ACL is not satisfied|aborted by esub", done.stdout)
+    project.will(project.submit)
+    complete(project, project.run())
+    exactly_once(project)
+
+
+# ---- what the user's environment does
+
+
+def test_the_background_process_of_qsub_is_not_a_submission_that_goes_on(tmp_path):
+    """It bears the environment of the first qsub, mark and all, and lives on for a minute."""
+    project = EmulatedProject(tmp_path, "openpbs-20", "background-qsub")
+    project.env["QUEUE_BACKGROUND"] = "60"
+    project.hold()
+    project.will("qsub", "lostreply")
+    assert project.run("--once").returncode == 3
+    try:
+        project.release()
+        complete(project, project.run())
+        exactly_once(project)
+    finally:
+        for path in project.folder_of_queue.glob("last"):
+            path.unlink()  # that ends it
+
+
+def test_a_quiet_bsub_is_made_to_speak(tmp_path):
+    project = EmulatedProject(tmp_path, "lsf-10")
+    project.env["BSUB_QUIET"] = "1"
+    complete(project, project.run(timeout=60))
+    exactly_once(project)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BSUB_CHK_RESREQ", "1"),
+        ("LSB_BSUB_ERR_RETRY", "RETRY_CNT[3]"),
+        ("LSB_JOB_CWD", "/tmp"),
+        ("LSB_BJOBS_FORMAT", "user:3"),
+    ],
+)
+def test_variables_that_change_what_lsf_does_change_nothing_here(tmp_path, name, value):
+    project = EmulatedProject(tmp_path, "lsf-10", "flaky-reply")
+    project.env[name] = value
+    complete(project, project.run(timeout=60))
+    exactly_once(project)
+
+
+def test_a_directive_prefix_of_the_users_own_loses_no_directive(tmp_path):
+    project = EmulatedProject(tmp_path, "openpbs-20")
+    project.env["PBS_DPREFIX"] = "#XXX"
+    project.directives("#PBS -l walltime=01:00:00")
+    complete(project, project.run(timeout=60))
+    assert {job["limit"] for job in project.jobs()} == {3600.0}
+
+
+# ---- directives that break us
+
+
+@pytest.mark.parametrize(
+    ("flavour", "directive"),
+    [
+        ("openpbs-20", "#PBS -J 1-3"),
+        ("openpbs-20", "#PBS -W block=true"),
+        ("openpbs-20", "#PBS -z"),
+        ("openpbs-20", "#PBS -I"),
+        ("torque-6", "#PBS -t 1-3"),
+        ("torque-6", "#PBS -W block=true"),
+        ("torque-6", "#PBS -z"),
+        ("lsf-10", "#BSUB -K"),
+        ("lsf-10", "#BSUB -I"),
+        ("lsf-10", "#BSUB -Is"),
+        ("lsf-10", "#BSUB -r"),
+        ("lsf-10", '#BSUB -J "x[1-3]"'),
+    ],
+)
+def test_directives_that_break_a_run_are_refused_before_anything_is_submitted(tmp_path, flavour, directive):
+    project = EmulatedProject(tmp_path, flavour)
+    project.directives(directive)
+    done = project.run(timeout=60)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert directive.split()[1] in done.stdout + done.stderr
+    assert not (project.folder_of_queue / "submissions").exists()
