@@ -140,20 +140,11 @@ def bsub(words: list[str]) -> int:
     job = job_of(options, " ".join(command) or "#!/bin/sh")
     times = 2 if "flaky-reply" in HABITS and "LSB_BSUB_ERR_RETRY" in os.environ else 1
     with spool.locked():
-        entries = [entry for _ in range(times) for entry in named(spool.accept(job, text, array))]
+        entries = [entry for _ in range(times) for entry in spool.accept(job, text, array)]
     for entry in entries:
         spool.start_keeper(entry)
     answer(entries[-1], options)
     return stay(entries, options)
-
-
-def named(entries: list[dict]) -> list[dict]:
-    """Give the elements of an array their own names."""
-    for entry in entries:
-        if entry["index"] is not None:
-            entry["name"] += f"[{entry['index']}]"
-            spool.save(entry)
-    return entries
 
 
 def answer(job: dict, options: dict[str, str]) -> None:

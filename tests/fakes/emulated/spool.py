@@ -130,7 +130,7 @@ def accept(job: dict, script: str, indices: list[int] | None) -> list[dict]:
     }
     write(f"{job['number']}.script", script)
     os.chmod(path(f"{job['number']}.script"), 0o700)
-    entries = [job] if indices is None else [{**job, "index": index} for index in indices]
+    entries = [job] if indices is None else [element(job, index) for index in indices]
     for entry in entries:
         fate = next((reason for reason in ("mem-kill", "node-fail", "routing-drops") if takes(reason)), None)
         if fate:
@@ -139,6 +139,11 @@ def accept(job: dict, script: str, indices: list[int] | None) -> list[dict]:
         with open(path("submissions"), "a") as truth:
             truth.write(entry["name"] + "\n")
     return entries
+
+
+def element(job: dict, index: int) -> dict:
+    """An element of an array; in LSF it has a name of its own."""
+    return {**job, "index": index, "name": f"{job['name']}[{index}]" if FAMILY == "lsf" else job["name"]}
 
 
 def start_keeper(job: dict) -> None:
