@@ -17,7 +17,7 @@ class EmulatedProject(QueueProject):
 
     def __init__(self, folder: Path, flavour: str, site: str = "") -> None:
         self.family = flavour.partition("-")[0]
-        super().__init__(folder, BATCH_TYPES[self.family], 3, grace=2, poll_interval=0.3)
+        super().__init__(folder, BATCH_TYPES[self.family], 3, grace=1.5, poll_interval=0.2)
         self.submit, self.look = ("bsub", "bjobs") if self.lsf else ("qsub", "qstat")
         self.folder_of_queue, home = folder / "queue", folder / "home"
         home.mkdir()

@@ -52,8 +52,8 @@ def kill(driver: subprocess.Popen) -> None:
     driver.communicate()
 
 
-class Mishaps:
-    """What happens to drivers, jobs and folders, and loses nothing."""
+class Drivers:
+    """Drivers that are killed, and the queue's answers to the next one."""
 
     KILLS = (0.9, 1.0, 1.1, 1.2, 1.3, 1.6, 2.0, 3.0, 4.0, 5.0)
     """Seconds after its start at which a driver is killed, one after the other."""
@@ -70,6 +70,37 @@ class Mishaps:
             kill(driver)
         complete(project, project.run())
         exactly_once(project)
+
+    def test_a_driver_killed_after_a_retry_finds_the_second_job_and_not_the_first(self, project):
+        """dpdispatcher alone: 3 entries for 2, since its file still names the first."""
+        training(project)
+        first = project.names()
+        project.cancel(project.mine()[0])
+        driver = project.start()
+        wait_for(lambda: project.names() > first)
+        time.sleep(0.3)
+        driver.kill()
+        driver.wait()
+        project.release()
+        complete(project, project.run())
+        exactly_once(project)
+        trained = Counter(call.split()[2] for call in project.calls() if call.startswith("dp train"))
+        assert sorted(trained.values()) == [*[1] * (project.models - 1), 2]
+        assert len(list(project.work.rglob("*.attempt-1"))) == 1
+
+    def test_a_job_that_the_queue_refuses_blocks_with_its_own_words_and_goes_on_when_fixed(self, project):
+        project.machine["default"]["resources"]["queue_name"] = "nowhere"
+        done = project.run()
+        assert done.returncode == 4
+        assert self.NOWHERE in done.stdout
+        assert "resources in machine.json" in done.stdout
+        del project.machine["default"]["resources"]["queue_name"]
+        complete(project, project.run())
+        exactly_once(project)
+
+
+class Mishaps(Drivers):
+    """What else happens to drivers, jobs and ledgers, and loses nothing."""
 
     def test_a_submit_command_that_outlives_its_killed_driver_touches_no_task_twice(self, project):
         """The next driver sees the submit command itself, and waits for what it brings."""
@@ -103,33 +134,6 @@ class Mishaps:
         ]
         ledger.write_text("".join(kept) + '{"event": "id", "jo')
         project.release()
-        complete(project, project.run())
-        exactly_once(project)
-
-    def test_a_driver_killed_after_a_retry_finds_the_second_job_and_not_the_first(self, project):
-        """dpdispatcher alone: 3 entries for 2, since its file still names the first."""
-        training(project)
-        first = project.names()
-        project.cancel(project.mine()[0])
-        driver = project.start()
-        wait_for(lambda: project.names() > first)
-        time.sleep(0.3)
-        driver.kill()
-        driver.wait()
-        project.release()
-        complete(project, project.run())
-        exactly_once(project)
-        trained = Counter(call.split()[2] for call in project.calls() if call.startswith("dp train"))
-        assert sorted(trained.values()) == [*[1] * (project.models - 1), 2]
-        assert len(list(project.work.rglob("*.attempt-1"))) == 1
-
-    def test_a_job_that_the_queue_refuses_blocks_with_its_own_words_and_goes_on_when_fixed(self, project):
-        project.machine["default"]["resources"]["queue_name"] = "nowhere"
-        done = project.run()
-        assert done.returncode == 4
-        assert self.NOWHERE in done.stdout
-        assert "resources in machine.json" in done.stdout
-        del project.machine["default"]["resources"]["queue_name"]
         complete(project, project.run())
         exactly_once(project)
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from emulated_project import EmulatedProject
-from fault_table import LOOK, ROWS, SUBMIT, Mishaps, Waiting, survive, training
+from fault_table import LOOK, ROWS, SUBMIT, Drivers, Mishaps, Waiting, survive, training
 from project import wait_for
 from queue_project import complete, exactly_once
 
@@ -21,13 +21,15 @@ def not_yet(reason: str) -> pytest.MarkDecorator:
     return pytest.mark.xfail(strict=False, reason=reason)
 
 
+LATE = not_yet("an exit code in the claim is judged before the output arrives in which the queue says why")
+PATHS = not_yet("bsub's -o is relative: with LSB_JOB_CWD, output and report come to another folder")
+BACKGROUND = not_yet("qsub is called without -f: its background process counts as a submission that goes on")
 ENDINGS = not_yet("ten lines of the output's end are read: a report or an epilogue hides how the job ended")
 REFUSAL = not_yet("an answer without a job id and without a known outage message counts as an outage")
 HISTORY = not_yet("the history (qstat -xf, qstat of a completed job) is not asked: only grace tells of a cancelled job")
 LIMITS = not_yet("bsub and bjobs run without a time limit and without LSB_NTRIES=1")
 VARIABLES = not_yet("the scheduler's commands run with the user's variables")
 DIRECTIVES = not_yet("directives that make the submit command wait, or say nothing, are accepted")
-REFUSALS = {"openpbs": "Unknown queue", "torque": "Unknown queue MSG", "lsf": "No such queue"}
 
 
 @pytest.fixture(params=FLAVOURS)
@@ -60,28 +62,37 @@ def test_a_queue_that_takes_no_job_for_now_costs_no_entry_and_no_task(project):
 
 def test_answers_that_are_none_cost_no_entry_and_no_task(project):
     project.job_env(FAKE_DP_SLEEP="3")
+    project.will("qselect", *["ok"] * 4, "empty", "ok", "partial", "down", "garbage", "cut")
     survive(project, look=[*ANSWERS, "busy", "down", "down", "empty", "ok", "empty"])
-
-
-@pytest.mark.parametrize("flavour", ["openpbs-20", "torque-6"])
-def test_a_qselect_that_sees_nothing_or_no_server_costs_no_entry_and_no_task(tmp_path, flavour):
-    project = EmulatedProject(tmp_path, flavour)
-    project.job_env(FAKE_DP_SLEEP="2")
-    project.will("qselect", "empty", "ok", "partial", "down", "garbage", "cut")
-    complete(project, project.run())
-    exactly_once(project)
 
 
 class TestMishaps(Mishaps):
     KILLS = (0.9, 1.2, 1.5, 2.0, 3.0)
 
-    @pytest.fixture(autouse=True)
-    def _words(self, project):
-        self.NOWHERE = REFUSALS[project.family]
+    @pytest.fixture(params=["openpbs-20", "lsf-10"])
+    def project(self, tmp_path, request):
+        self.NOWHERE = "Unknown queue" if request.param == "openpbs-20" else "No such queue"
+        return EmulatedProject(tmp_path, request.param)
+
+
+class TestDriversOnTorque(Drivers):
+    """Torque's commands have the names of OpenPBS's: what its answers decide is enough."""
+
+    KILLS = TestMishaps.KILLS
+    NOWHERE = "submit error (Unknown queue"
+
+    @pytest.fixture
+    def project(self, tmp_path):
+        return EmulatedProject(tmp_path, "torque-6")
 
 
 class TestWaiting(Waiting):
     HELD = "held"
+
+    @pytest.mark.parametrize("project", ["torque-6"], indirect=True)
+    def test_jobs_that_wait_while_the_directory_is_moved_are_submitted_again_from_there(self, project):
+        """On one of them: what is asked of the queue is the same as in the test above."""
+        super().test_jobs_that_wait_while_the_directory_is_moved_are_submitted_again_from_there(project)
 
     @pytest.fixture(autouse=True)
     def _directive(self, project):
@@ -138,7 +149,6 @@ def ended(project: EmulatedProject) -> dict[str, str]:
         ("openpbs-23", "epilogue"),
         ("torque-6", "epilogue"),
         ("lsf-9", "direct-output"),
-        ("lsf-10", ""),
     ],
 )
 def test_a_job_that_the_queue_ends_is_tried_again_and_why_says_how_it_ended(tmp_path, flavour, site):
@@ -163,7 +173,11 @@ def test_a_walltime_in_the_directives_ends_jobs_and_more_walltime_lets_them_end(
     assert (project.work / "iter-000000/00.train/task.0000/restart").is_dir()
 
 
-@HISTORY
+@pytest.mark.parametrize(
+    "project",
+    [pytest.param("openpbs-20", marks=HISTORY), pytest.param("torque-6", marks=HISTORY), "lsf-10"],
+    indirect=True,
+)
 def test_a_job_that_its_user_cancels_is_believed_to_be_gone_at_once(project):
     """LSF says so in the report, OpenPBS in its history; Torque shows a completed job."""
     training(project)
@@ -177,6 +191,21 @@ def test_a_job_that_its_user_cancels_is_believed_to_be_gone_at_once(project):
     driver.communicate(timeout=120)
     assert driver.returncode == 0
     exactly_once(project)
+
+
+@pytest.mark.parametrize("project", ["openpbs-20", pytest.param("lsf-10", marks=LATE)], indirect=True)
+def test_a_driver_that_looks_when_the_queue_ends_a_job_reads_the_output_that_comes_later(project):
+    project.env["QUEUE_EXIT"] = "1"
+    training(project)
+    driver = project.start()
+    wait_for(lambda: (project.work / "lock").exists())
+    project.end(project.jobs()[0], "walltime")
+    wait_for(lambda: len(project.jobs()) > project.models)
+    project.release()
+    driver.communicate(timeout=120)
+    assert driver.returncode == 0
+    lost = [event["why"] for event in project.events() if event["event"] == "verdict" and event["state"] == "lost"]
+    assert lost == ["the queue ended its job at the walltime"]
 
 
 # ---- queues that are full, closed, or away
@@ -213,7 +242,7 @@ def test_jobs_that_a_routing_queue_throws_out_are_submitted_again(tmp_path, flav
     assert len(project.names()) == 3 + 2 + 2 + 2  # trainings, runs, labels in two jobs; two of them twice
 
 
-@REFUSAL
+@pytest.mark.parametrize("project", [pytest.param("openpbs-20", marks=REFUSAL), "torque-6", "lsf-10"], indirect=True)
 def test_the_same_refusal_twice_blocks_with_the_queues_words(project):
     project.will(project.submit, *["refuse"] * 6)
     done = project.run(timeout=20)
@@ -227,46 +256,36 @@ def test_the_same_refusal_twice_blocks_with_the_queues_words(project):
 # ---- what the user's environment does
 
 
+@BACKGROUND
 def test_the_background_process_of_qsub_is_not_a_submission_that_goes_on(tmp_path):
-    """It bears the environment of the first qsub, mark and all, and lives on for a minute."""
-    project = EmulatedProject(tmp_path, "openpbs-20", "background-qsub")
+    """It has the environment of the first qsub, our mark included, and lives on for a minute."""
+    project = EmulatedProject(tmp_path, "openpbs-20", "background-qsub,routing-drops=1")
     project.env["QUEUE_BACKGROUND"] = "60"
-    project.hold()
     project.will("qsub", "lostreply")
-    assert project.run("--once").returncode == 3
     try:
-        project.release()
-        complete(project, project.run())
-        exactly_once(project)
+        complete(project, project.run(timeout=25))
+        assert len(project.calls()) == len(set(project.calls()))
     finally:
-        for path in project.folder_of_queue.glob("last"):
-            path.unlink()  # that ends it
-
-
-@VARIABLES
-def test_a_quiet_bsub_is_made_to_speak(tmp_path):
-    project = EmulatedProject(tmp_path, "lsf-10")
-    project.env["BSUB_QUIET"] = "1"
-    done = project.run()
-    complete(project, done)
-    exactly_once(project)
-    assert "degraded" not in done.stdout
+        (project.folder_of_queue / "last").unlink(missing_ok=True)  # that ends it
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    "variables",
     [
-        pytest.param("BSUB_CHK_RESREQ", "1", marks=VARIABLES),
-        pytest.param("LSB_BSUB_ERR_RETRY", "RETRY_CNT[3]", marks=VARIABLES),
-        ("LSB_JOB_CWD", "/tmp"),
-        ("LSB_BJOBS_FORMAT", "user:3"),
+        pytest.param({"BSUB_QUIET": "1"}, marks=VARIABLES),
+        pytest.param({"BSUB_CHK_RESREQ": "1", "LSB_BSUB_ERR_RETRY": "RETRY_CNT[3]"}, marks=VARIABLES),
+        pytest.param({"LSB_JOB_CWD": "/tmp", "LSB_BJOBS_FORMAT": "user:3", "LSB_STDOUT_DIRECT": "Y"}, marks=PATHS),
     ],
+    ids=" ".join,
 )
-def test_variables_that_change_what_lsf_does_change_nothing_here(tmp_path, name, value):
+def test_variables_that_change_what_lsf_does_change_nothing_here(tmp_path, variables):
     project = EmulatedProject(tmp_path, "lsf-10", "flaky-reply")
-    project.env[name] = value
-    complete(project, project.run(timeout=30))
+    project.env.update(variables)
+    done = project.run(timeout=20)
+    complete(project, done)
     exactly_once(project)
+    assert "degraded" not in done.stdout
+    assert set(project.outputs()) == project.names()
 
 
 @VARIABLES
@@ -285,6 +304,7 @@ BREAKING = {
     "torque-6": ["-t 1-3", "-W block=true", "-z", "-I"],
     "lsf-10": ["-K", "-I", "-Is", "-Ip", "-r", '-J "x[1-3]"'],
 }
+REFUSED_TODAY = {"-J", "-t", "-r"}
 
 
 @pytest.mark.parametrize(

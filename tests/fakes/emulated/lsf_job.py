@@ -64,7 +64,8 @@ def target(job: dict, name: str) -> str:
 
 
 def direct(job: dict) -> bool:
-    return job["direct"] and bool(job["out"])
+    """Whether output is written to its place while the job runs; not to a folder that there is not."""
+    return job["direct"] and bool(job["out"]) and os.path.isdir(os.path.dirname(target(job, "out")))
 
 
 def streams(job: dict) -> dict:
