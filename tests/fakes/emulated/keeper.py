@@ -17,6 +17,8 @@ from node import session
 
 FAMILY = lsf_job if spool.FAMILY == "lsf" else pbs_job
 SIGNALS = {signal.SIGCHLD, signal.SIGUSR1}
+LONGEST_LIFE = 900
+"""Seconds after which a job that waits is given up: a test that failed must leave no process for ever."""
 
 
 class Keeper:
@@ -50,7 +52,9 @@ class Keeper:
             elif how:
                 time.sleep(spool.seconds("QUEUE_FATE", 0.3) if how == "drop" else 0)
                 return how
-            left = self.job["begin"] - time.time() if self.job["state"] == "queued" else 3600
+            if time.time() > self.job["created"] + LONGEST_LIFE:
+                return "cancel"
+            left = self.job["begin"] - time.time() if self.job["state"] == "queued" else 60
             if left <= 0:
                 return ""
             signal.sigtimedwait(SIGNALS, left)
