@@ -38,6 +38,7 @@ def survive(project: QueueProject, **faults: list[str]) -> None:
         project.will(getattr(project, side), *calls)
     complete(project, project.run())
     exactly_once(project)
+    assert list(project.work.rglob("*.attempt-*")) == [], "no attempt is given up"
 
 
 def training(project: QueueProject) -> None:

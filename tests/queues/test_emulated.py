@@ -53,6 +53,8 @@ def test_the_chains_have_every_row_of_the_table():
 
 
 def test_lost_replies_cost_no_entry_and_no_task(project):
+    """The jobs wait at first, so that the queue alone can tell of them."""
+    project.env["QUEUE_WAIT"] = "4"
     survive(project, submit=LOST)
 
 
