@@ -1,8 +1,7 @@
 """A project whose jobs run on a real Slurm of its own; the scheduler's completion log is the truth."""
 
-import json
 import os
-import sys
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,9 +11,7 @@ from pathlib import Path
 import pytest
 import slurm_cluster
 from programs import demanded
-from project import FAKES, Project
-
-FAULTS = FAKES / "faults"
+from queue_project import FAULTS, QueueProject
 
 
 @contextmanager
@@ -31,56 +28,34 @@ def cluster(folder: Path) -> Iterator[slurm_cluster.Cluster]:
         running.stop()
 
 
-class SlurmProject(Project):
+class SlurmProject(QueueProject):
     """A project whose jobs run on the cluster, through sbatch and squeue that can be made to fail."""
 
+    submit, look = "sbatch", "squeue"
+    passed = ("SLURM_CONF",)
+
     def __init__(self, folder: Path, cluster: slurm_cluster.Cluster) -> None:
-        super().__init__(folder)
-        self.cluster, self.faults = cluster, folder / "faults"
-        self.faults.mkdir()
-        self.env.update(
-            PATH=f"{FAULTS}:{self.env['PATH']}:{slurm_cluster.SBIN}",
-            SLURM_CONF=str(cluster.conf),
-            QUEUE_FAULTS=str(self.faults),
-        )
-        self.param["train"]["numb_models"] = 4
-        self.param["explore"].update(max_numb_iter=1, fatal_at_max=False)
-        default = self.machine["default"]
-        default["machine"]["batch_type"] = "Slurm"
-        default.update(grace=3, poll_interval=0.4)
+        super().__init__(folder, "Slurm", 4, grace=3, poll_interval=0.4)
+        self.cluster = cluster
+        path = f"{FAULTS}:{self.env['PATH']}:{slurm_cluster.SBIN}"
+        self.env.update(PATH=path, SLURM_CONF=str(cluster.conf), QUEUE_FLAVOUR="slurm")
         self.job_env()
 
-    def job_env(self, **more: str) -> None:
-        """What jobs find in their environment: a login shell forgets ours."""
-        names = ("FAKE_LEDGER", "FAKE_DEVIATIONS", "FAKE_DP_HOLD", "SLURM_CONF")
-        envs = {
-            "PATH": f"{FAKES}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-            **{name: self.env[name] for name in names},
-            **more,
-        }
-        self.machine["default"]["resources"]["envs"] = envs
+    def queue(self) -> list[tuple[str, str, str]]:
+        return self.cluster.queue()
 
-    def will(self, program: str, *faults: str) -> None:
-        """Let the next calls of a program go wrong."""
-        (self.faults / program).write_text("".join(f"{fault}\n" for fault in faults))
+    def cancel(self, identifier: str) -> None:
+        subprocess.run(["scancel", identifier], env=self.env, check=True)
 
-    def names(self) -> set[str]:
-        """The names of all jobs that the ledgers of the run know."""
-        lines = [line for path in self.work.rglob("batch.jsonl") for line in path.read_text().splitlines()]
-        events = [json.loads(line) for line in lines]
-        return {event["name"] for event in events if event["event"] == "intent"}
+    def again(self, script: Path) -> None:
+        words = ["sbatch", "--parsable", f"--job-name={script.stem}", f"jobs/{script.name}"]
+        subprocess.run(words, cwd=script.parents[1], env=self.env, check=True, capture_output=True)
+
+    def wait_until_idle(self, seconds: float = 60) -> None:
+        self.cluster.wait_until_idle(seconds)
 
     def entries(self) -> Counter:
-        """How many entries of each of our names the scheduler has ever accepted."""
-        self.cluster.wait_until_idle()
+        self.wait_until_idle()
         time.sleep(0.5)
         names = self.names()
         return Counter(job["Name"] for job in self.cluster.accepted() if job["Name"] in names)
-
-
-def exactly_once(project: SlurmProject) -> None:
-    entries = project.entries()
-    assert set(entries) == project.names()
-    assert set(entries.values()) == {1}, entries
-    calls = project.calls()
-    assert len(calls) == len(set(calls)), sorted(calls)

@@ -238,6 +238,7 @@ class Batch:
         self._judge(jobs, claims)
         silent = [job for job in jobs if job.state != "gone" and not self._elsewhere(job)]
         entries = {entry.name: entry for entry in self.site.queue.live([job.name for job in silent])}
+        self._ask_about([job for job in silent if job.name not in entries and job.missing is None])
         events: list[Event] = []
         over: list[JobState] = []
         now: Moment = self.clock.now()
@@ -247,7 +248,7 @@ class Batch:
                 state = "running" if running else "submitted"
                 if job.state != state or job.missing is not None:
                     events.append({"event": "state", "job": job.index, "state": state})
-            elif self.site.queue.is_over(job.name):
+            elif self.site.queue.is_over(job):
                 over.append(job)
             elif job.missing is None:
                 events.append(_missing_event(job))
@@ -284,10 +285,15 @@ class Batch:
             if (number, attempt) in claim.ended and self._is_open(number, attempt):
                 yield self.judge.verdict(job, self.ledger.tasks[number], claim.ended[number, attempt])
 
-    def _give_up(self, jobs: list[JobState]) -> None:
-        """Ask the queue how these jobs have ended, as far as it remembers, and judge what they have left."""
-        told = self.site.queue.history(jobs) if jobs else {}
+    def _ask_about(self, jobs: list[JobState]) -> None:
+        """Ask the queue how jobs that it no longer lists have ended, where nothing has said so yet."""
+        unknown = [job for job in jobs if not self.site.queue.is_over(job)]
+        told = self.site.queue.history(unknown) if unknown else {}
         self.ledger.append({"event": "history", "job": job, "words": words} for job, words in told.items())
+
+    def _give_up(self, jobs: list[JobState]) -> None:
+        """Judge what jobs have left that have ended; the queue's accounting may know by now what it did not before."""
+        self._ask_about(jobs)
         self.ledger.append(event for job in jobs for event in self._given_up(job))
 
     def _given_up(self, job: JobState) -> list[Event]:

@@ -110,9 +110,13 @@ class Queue:
 
     # ---- how jobs have ended
 
-    def is_over(self, name: str) -> bool:
-        """Whether a job's output has what the queue writes there only when a job has ended."""
-        return bool(self.scheduler.over and re.search(self.scheduler.over, self._report(name), re.MULTILINE))
+    def is_over(self, job: JobState) -> bool:
+        """Whether the queue says that it has ended a job: in the job's output, or in its history.
+
+        A job that ended by itself is not meant: its own last words may arrive late on a network file system.
+        """
+        said = self.scheduler.over and re.search(self.scheduler.over, self._report(job.name), re.MULTILINE)
+        return bool(said or ending_of(self.scheduler.endings, job.history or ""))
 
     def ending(self, job: JobState) -> str | None:
         """Return how the queue ended a job, if the job's output or the queue's history says that it did."""
@@ -142,7 +146,7 @@ class Queue:
         return self.scheduler.ended(self.call(command, PATIENCE)) if command else {}
 
     def _report(self, name: str) -> str:
-        """Return both ends of a job's output; empty if there is none."""
+        """Return both ends of a job's output, or an empty text where it cannot be read."""
         try:
             return read_output_ends(self.root / "jobs" / f"{name}.out", REPORT).decode(errors="replace")
         except OutputError:

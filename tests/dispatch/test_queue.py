@@ -168,10 +168,31 @@ def test_a_report_is_read_at_both_ends_of_an_output_of_any_size(tmp_path):
 
 def test_what_is_no_output_is_no_report(tmp_path):
     slurm = queue(tmp_path)
-    assert not slurm.is_over("dname0")
+    assert not slurm.is_over(job(0, "1"))
     os.mkfifo(tmp_path / "jobs" / "dname0.out")
-    assert not slurm.is_over("dname0")
+    assert not slurm.is_over(job(0, "1"))
     assert slurm.ending(job(0, "1")) is None
+
+
+@pytest.mark.parametrize(
+    ("system", "history", "over"),
+    [
+        ("Slurm", "JobState=CANCELLED by 1000 ExitCode=0:15", True),
+        ("Slurm", "JobState=RUNNING ExitCode=0:0", False),
+        ("Slurm", "JobState=COMPLETED ExitCode=0:0", False),
+        ("PBS", "Exit_status = 271", True),
+        ("PBS", "Exit_status = 0", False),
+        ("Torque", "Exit_status = 271", True),
+        ("LSF", "TERM_OWNER: job killed by owner; Exited by signal 2", True),
+        ("LSF", "Done successfully. The CPU time used is 1.0 seconds", False),
+    ],
+)
+def test_a_job_that_the_queue_has_ended_is_over_and_one_that_ended_by_itself_may_still_speak(
+    tmp_path, system, history, over
+):
+    known = job(0, "1")
+    known.history = history
+    assert queue(tmp_path, system).is_over(known) == over
 
 
 def test_the_history_says_what_the_output_does_not(tmp_path):

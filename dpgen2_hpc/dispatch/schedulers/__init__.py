@@ -108,7 +108,7 @@ class Scheduler(Protocol):
         """Return the command that ends these jobs; those that have ended meanwhile do not matter."""
 
     def history(self, ids: Sequence[str]) -> str:
-        """Return the command that asks how these jobs have ended; empty if there is none."""
+        """Return the command that asks how these jobs have ended, or an empty text where nothing can be asked."""
 
     def ended(self, reply: Reply) -> dict[str, str]:
         """Return what the answer to ``history`` says, in a line for each job id; an answer without sense is empty."""
