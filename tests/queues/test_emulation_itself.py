@@ -15,6 +15,8 @@ import pytest
 from emulated_project import COMMANDS
 from project import wait_for
 
+pytestmark = pytest.mark.slow
+
 PBS = ["openpbs-20", "torque-6"]
 SELECT = "jobid stat job_name:20 delimiter='|'"
 
