@@ -64,10 +64,13 @@ class Keeper:
     # ---- while it runs
 
     def launch(self) -> None:
-        """Start the job in a session of its own, with its output going to the spool, or to where it shall be at last."""
+        """Start the job in a session of its own, with its output going to the spool, or to where it shall be at last.
+
+        It counts as running from when its program has begun: who ends it must find its session, and its open output.
+        """
         streams = FAMILY.streams(self.job)
         start = FAMILY.start(self.job)
-        self.note(state="running", started=time.time())
+        begun, mark = os.pipe()  # the job's end of it closes when its program begins, or could not
         self.pid = os.fork()
         if self.pid == 0:
             try:
@@ -86,6 +89,10 @@ class Keeper:
             except OSError as error:
                 os.write(2, f"{start['program']}: {error}\n".encode())
             os._exit(127)
+        os.close(mark)
+        os.read(begun, 1)
+        os.close(begun)
+        self.note(state="running", started=time.time())
 
     def watch(self) -> None:
         """Wait until the job has ended, by itself or because it was ended."""
