@@ -238,7 +238,8 @@ class Batch:
         self._judge(jobs, claims)
         silent = [job for job in jobs if job.state != "gone" and not self._elsewhere(job)]
         entries = {entry.name: entry for entry in self.site.queue.live([job.name for job in silent])}
-        self._ask_about([job for job in silent if job.name not in entries and job.missing is None])
+        new = [job for job in silent if job.name not in entries and job.missing is None]
+        self._ask_about([job for job in new if not self.site.queue.is_over(job)])
         events: list[Event] = []
         over: list[JobState] = []
         now: Moment = self.clock.now()
@@ -286,14 +287,13 @@ class Batch:
                 yield self.judge.verdict(job, self.ledger.tasks[number], claim.ended[number, attempt])
 
     def _ask_about(self, jobs: list[JobState]) -> None:
-        """Ask the queue how jobs that it no longer lists have ended, where nothing has said so yet."""
-        unknown = [job for job in jobs if not self.site.queue.is_over(job)]
-        told = self.site.queue.history(unknown) if unknown else {}
+        """Ask the queue how jobs that it no longer lists have ended, as far as it remembers."""
+        told = self.site.queue.history(jobs) if jobs else {}
         self.ledger.append({"event": "history", "job": job, "words": words} for job, words in told.items())
 
     def _give_up(self, jobs: list[JobState]) -> None:
         """Judge what jobs have left that have ended; the queue's accounting may know by now what it did not before."""
-        self._ask_about(jobs)
+        self._ask_about([job for job in jobs if job.history is None or not self.site.queue.is_over(job)])
         self.ledger.append(event for job in jobs for event in self._given_up(job))
 
     def _given_up(self, job: JobState) -> list[Event]:
