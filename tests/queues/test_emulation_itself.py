@@ -492,9 +492,9 @@ def test_qdel_of_what_is_not_there_or_over_is_an_error(site, flavour, unknown, o
 )
 def test_what_pbs_says_when_it_ends_a_job(site, flavour, how, words, status):
     here = site(flavour)
-    here.submit(script(f"touch {here.folder}/begun", "exec sleep 20"), "-o", "out", "-j", "oe")
+    here.submit(script(f": > {here.folder}/begun", "exec sleep 20"), "-o", "out", "-j", "oe")
     here.running()
-    wait_for((here.folder / "begun").exists)  # a shell that is only starting ignores some signals
+    wait_for((here.folder / "begun").exists)  # a shell that starts, or waits for a child, outlives SIGINT
     here.order(how)
     here.ended()
     wait_for(lambda: (here.folder / "out").read_text().startswith(words))  # it is delivered after the end
@@ -696,9 +696,9 @@ def test_n_sends_the_report_by_mail(site):
 )
 def test_what_the_report_says_when_lsf_ends_a_job(site, flavour, how, reason, code):
     here = site(flavour)
-    here.submit(script(f"touch {here.folder}/begun", "exec sleep 20"), "-o", "out")
+    here.submit(script(f": > {here.folder}/begun", "exec sleep 20"), "-o", "out")
     here.running()
-    wait_for((here.folder / "begun").exists)  # a shell that is only starting ignores some signals
+    wait_for((here.folder / "begun").exists)  # a shell that starts, or waits for a child, outlives SIGINT
     here.order(how)
     here.ended()
     assert f"\n{reason}\nExited with exit code {code}.\n" in (here.folder / "out").read_text()
