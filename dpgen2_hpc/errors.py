@@ -35,6 +35,11 @@ def spelled(path: Sequence[str | int]) -> str:
     return text.removeprefix(".")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 job``, ``2 jobs``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 class UserError(Exception):
     """The program stops; the message tells the user what and where."""
 

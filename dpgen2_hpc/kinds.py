@@ -417,8 +417,9 @@ class Labeler(Kind, Protocol):
     their place when the run begins. ``to_fill`` are paths to settings with a default that ``init`` asks for all the
     same. ``outputs`` names the files in which the code says how it went, beside what it prints: ``why`` shows their
     ends. ``resolved(settings, folder)`` makes the other paths absolute. ``read_all(directories)`` reads the labels of
-    many tasks at once, and returns those or what :meth:`read_labels` would raise. ``physics(settings)`` returns what of
-    the settings a label depends on: a change that leaves it as it was is followed at any time.
+    many tasks at once, and returns those or what :meth:`read_labels` would raise. ``periodic`` is true of a code that
+    computes periodic cells alone, false of one for molecules alone. ``physics(settings)`` returns what of the settings
+    a label depends on: a change that leaves it as it was is followed at any time.
     """
 
     has_virial: bool

@@ -63,23 +63,24 @@ def _other_atoms(frame: Frame, start: Frame) -> str | None:
 
 def _overlap(frame: Frame) -> str | None:
     with np.errstate(all="ignore"):
-        if frame.periodic and not _has_volume(frame.cell):
+        if frame.periodic and not have_volume(frame.cell).all():
             return "has a cell without volume"
         if coincide(frame):
             return f"has atoms closer than {COINCIDE:g} Å"
     return None
 
 
-def _has_volume(cell: Array) -> bool:
-    """Whether opposite faces of a cell are apart."""
-    heights = _heights(cell)
-    return bool(np.all(np.isfinite(heights)) and np.all(heights > COINCIDE))
+def have_volume(cells: Array) -> NDArray[np.bool_]:
+    """Return whether opposite faces of cells, shape (..., 3, 3), are apart."""
+    with np.errstate(all="ignore"):
+        heights = _heights(cells)
+        return np.asarray(np.all(np.isfinite(heights) & (heights > COINCIDE), axis=-1))
 
 
-def _heights(cell: Array) -> Array:
-    """Return the distances (Å) between opposite faces, shape (3,)."""
-    faces = np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]])
-    return np.asarray(abs(np.linalg.det(cell)) / np.linalg.norm(faces, axis=1))
+def _heights(cells: Array) -> Array:
+    """Return the distances (Å) between opposite faces, shape (..., 3)."""
+    faces = np.cross(cells[..., [1, 2, 0], :], cells[..., [2, 0, 1], :])
+    return np.asarray(abs(np.linalg.det(cells))[..., None] / np.linalg.norm(faces, axis=-1))
 
 
 def coincide(frame: Frame) -> bool:
@@ -88,23 +89,47 @@ def coincide(frame: Frame) -> bool:
     The cell is cut into bins, twice along each axis and shifted by half a bin: two atoms that coincide share a bin in
     one of the eight ways. So the cost grows as the number of atoms does, and few distances are computed.
     """
-    cell = frame.cell if frame.periodic else np.eye(3) * (np.ptp(frame.coords, axis=0).max() + 1)
-    origin = np.zeros(3) if frame.periodic else frame.coords.min(axis=0)
-    places = (frame.coords - origin) @ np.linalg.inv(cell)
+    places, cell = _places(frame.coords, frame.cell if frame.periodic else None)
     if not np.all(np.isfinite(places)):
         return True  # so far from the cell that the distance of two atoms is lost
-    bins = np.clip(_heights(cell) // (2 * COINCIDE), 1, MOST_BINS)
     return any(
         _is_close(places[first] - places[second], cell, periodic=frame.periodic)
-        for shift in itertools.product((0.0, 0.5), repeat=3)
-        for first, second in _sharing(_bin_numbers(places, bins, np.array(shift)))
+        for numbers in _binned(places, cell)
+        for first, second in _sharing(numbers)
     )
 
 
-def _bin_numbers(places: Array, bins: Array, shift: Array) -> NDArray[np.int64]:
-    along = (np.floor((places - np.floor(places)) * bins + shift) % bins).astype(np.int64)
-    numbers = bins.astype(np.int64)
-    return np.asarray((along[:, 0] * numbers[1] + along[:, 1]) * numbers[2] + along[:, 2])
+def may_coincide(coords: Array, cells: Array | None, real: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+    """Return which of F frames of N atoms, shape (F, N, 3), have two in one bin: few that :func:`coincide` must see.
+
+    ``cells`` (F, 3, 3) is ``None`` without periodicity; ``real`` (F, N) is false for entries that are no atoms.
+    """
+    places, boxes = _places(coords, cells)
+    found = ~np.all(np.isfinite(places), axis=(1, 2))
+    places = np.where(found[:, None, None], 0.0, places)
+    for numbers in _binned(places, boxes):
+        alone = numbers if real is None else np.where(real, numbers, -1 - np.arange(numbers.shape[1]))
+        found |= np.any(np.diff(np.sort(alone, axis=1), axis=1) == 0, axis=1)
+    return np.asarray(found)
+
+
+def _places(coords: Array, cells: Array | None) -> tuple[Array, Array]:
+    """Return coordinates (..., N, 3) in units of the cells (..., 3, 3); without periodicity, of boxes around all."""
+    if cells is not None:
+        return coords @ np.linalg.inv(cells), cells
+    low = coords.min(axis=-2, keepdims=True)
+    edges = (coords - low).max(axis=(-2, -1)) + 1
+    return (coords - low) / edges[..., None, None], np.eye(3) * edges[..., None, None]
+
+
+def _binned(places: Array, cells: Array) -> Iterator[NDArray[np.int64]]:
+    """Yield the numbers of the bins in which atoms are, shape (..., N), in each of the eight ways."""
+    bins = np.clip(_heights(cells) // (2 * COINCIDE), 1, MOST_BINS)[..., None, :]
+    width = bins.astype(np.int64)
+    inside = (places - np.floor(places)) * bins
+    ways = [np.floor(inside + shift).astype(np.int64) % width for shift in (0.0, 0.5)]
+    for x, y, z in itertools.product(ways, repeat=3):
+        yield np.asarray((x[..., 0] * width[..., 1] + y[..., 1]) * width[..., 2] + z[..., 2])
 
 
 def _sharing(numbers: NDArray[np.int64]) -> Iterator[tuple[int, int]]:

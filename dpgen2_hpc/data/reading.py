@@ -106,6 +106,19 @@ def read_labels(folder: Path) -> list[Labels]:
     return [labels for arrays in loaded for labels in labels_of(system, arrays)]
 
 
+def sets_of(folder: Path) -> Iterator[tuple["System", str, Mapping[str, NDArray[Any]]]]:
+    """Yield for each set of a system the system, the set's path, and the arrays of :data:`COLUMNS` that it has.
+
+    Raises
+    ------
+    ValueError
+        As :func:`inspect`.
+    """
+    system = _opened(folder)
+    for one in system.sets:
+        yield system, one.path, _arrays(system, one, read_array)
+
+
 # ---- a system's folders and files -----------------------------------------------------------------------------------
 
 

@@ -32,6 +32,7 @@ class GaussianLabeler:
     program: str = "g16"
     post_command: str | None = None
     has_virial: bool = False
+    periodic: ClassVar[bool] = False
 
     to_fill: ClassVar[tuple[tuple[str, str], ...]] = (("inputs_config", "multiplicity"),)
     outputs: ClassVar[tuple[str, ...]] = (OUTPUT,)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dpgen2_hpc.data.learnable import Contents, look_into
 from dpgen2_hpc.data.patterns import matches
 from dpgen2_hpc.data.reading import SystemSummary, inspect
 from dpgen2_hpc.inputs.read import KeyPath
@@ -24,6 +25,7 @@ class System:
     folder: Path
     summary: SystemSummary | None
     problem: str = ""
+    contents: Contents | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def _system(folder: Path, kept: AbstractSet[str]) -> System:
     if _is_kept(folder, kept):
         return System(folder, None)
     try:
-        return System(folder, inspect(folder))
+        return System(folder, inspect(folder), contents=look_into(folder))
     except (ValueError, FileNotFoundError, NotADirectoryError) as error:
         return System(folder, None, _shape_problem(folder) or str(error))
 
@@ -129,3 +131,5 @@ def _system_problems(system: System, type_map: Sequence[str]) -> Iterator[str]:
         yield f"'{folder}' has no labels (energy.npy and force.npy): nothing can be learned from it"
     if not summary.frames:
         yield f"'{folder}' has no frames: nothing can be learned from it"
+    if system.contents is not None and system.contents.fault is not None:
+        yield system.contents.fault

@@ -1,28 +1,18 @@
 """What can be known before anything is submitted, beyond the inputs themselves: data, geometry, programs, numbers."""
 
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.masses import MASSES
-from dpgen2_hpc.errors import Fault, InputError, spelled
-from dpgen2_hpc.explore.configurations.geometry import density, nearest_distance
+from dpgen2_hpc.errors import Fault, counted, spelled
 from dpgen2_hpc.inputs.read import KeyPath
 from dpgen2_hpc.inputs.systems import Pattern
-from dpgen2_hpc.loop.follow import starting_frames
 from dpgen2_hpc.loop.machines import machine_findings
 from dpgen2_hpc.loop.plan import Plan
-from dpgen2_hpc.state.files import read_json
+from dpgen2_hpc.loop.starts import Finding, Kept, Look, pool_of
 from dpgen2_hpc.state.workdir import WorkDir
-
-LOOKED_AT = 10
-"""Frames of a source of configurations whose distances are computed."""
-
-OVERLAP, CLOSE, HEAVY = 0.5, 0.7, 30.0
-"""Å below which atoms overlap, Å below which no two atoms of any molecule are, g/cm³ above which nothing is."""
 
 SCATTER = 0.8, 1.25
 """How far a mass may be from the element's own, as a factor: isotopes, and rounded numbers."""
@@ -31,9 +21,6 @@ FILES = {"train": 20, "explore": 9, "fp": 9}
 """Files in the folder of a task, roughly."""
 
 FILES_OF_JOB = 3
-
-Finding = tuple[str, bool]
-"""A sentence, and whether it is a fault (else a notice)."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +35,8 @@ class Survey:
 def survey(plan: Plan, workdir: WorkDir | None = None) -> Survey:
     """Look at everything that the inputs name; the run in ``workdir``, if there is one, may have the only copies."""
     settings = plan.param.settings
-    pools = [_pool(plan, entry, workdir) for entry in range(len(settings.configurations))]
+    pools = [pool_of(plan, entry, workdir) for entry in range(len(settings.configurations))]
+    learned = list(_learned_volumes(plan.param.patterns))
     faults: list[Fault] = []
     notices = [f"{key} has no meaning here and is not followed" for key in plan.meaningless]
     name = plan.param.value["name"]
@@ -59,16 +47,17 @@ def survey(plan: Plan, workdir: WorkDir | None = None) -> Survey:
     ]
     for entry, frames in enumerate(pools):
         path: KeyPath = ("explore", "configurations", entry)
+        there = spelled(plan.param.document.written(path))
         if isinstance(frames, Kept):
-            lines.append(f"{spelled(plan.param.document.written(path))}: {frames}")
+            lines.append(f"{there}: {frames}")
             continue
         looks = Look.at(frames, dict(zip(settings.type_map, settings.masses, strict=True)))
-        lines.append(f"{spelled(plan.param.document.written(path))}: {looks}")
-        for text, is_fault in looks.findings():
+        lines.append(f"{there}: {looks}")
+        for text, is_fault in [*looks.findings(learned), *_not_for_labeler(plan, frames)]:
             if is_fault:
                 faults.append(plan.param.document.fault(path, text))
             else:
-                notices.append(f"{spelled(plan.param.document.written(path))}: {text}")
+                notices.append(f"{there}: {text}")
     notices += _strange_masses(plan)
     notices += _oversampled(plan, pools)
     for fault, is_fault in dict.fromkeys(machine_findings(plan)):
@@ -77,23 +66,6 @@ def survey(plan: Plan, workdir: WorkDir | None = None) -> Survey:
         else:
             notices.append(f"{spelled(fault.path)}: {fault.message}")
     return Survey([*lines, *_numbers(plan, pools)], notices, faults)
-
-
-def _pool(plan: Plan, entry: int, workdir: WorkDir | None) -> "Sequence[Frame] | Kept":
-    """Return the starting configurations of an entry; where their files are gone, how many of them the run has.
-
-    Raises
-    ------
-    InputError
-        A file cannot be read, and no run has taken it up.
-    """
-    try:
-        return starting_frames(plan.param.settings, entry)
-    except InputError:
-        pools = read_json(workdir.pools) if workdir is not None and workdir.pools.exists() else []
-        if entry >= len(pools):
-            raise
-        return Kept(len(pools[entry]))
 
 
 def _elements(plan: Plan) -> str:
@@ -114,9 +86,21 @@ def _data_line(pattern: Pattern) -> str:
     )
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: ``1 job``, ``2 jobs``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _learned_volumes(patterns: Sequence[Pattern]) -> Iterator[tuple[float, float]]:
+    """Yield the smallest and the largest volume per atom (Å³) of the initial data's periodic systems."""
+    for pattern in patterns:
+        for system in pattern.systems:
+            if system.contents is not None and system.contents.volumes is not None:
+                yield system.contents.volumes
+
+
+def _not_for_labeler(plan: Plan, frames: Sequence[Frame]) -> Iterator[Finding]:
+    """Yield why no frame of these starts could be labelled: a code for molecules, and periodic cells, or reversely."""
+    wanted = getattr(plan.param.settings.labeler, "periodic", None)
+    if wanted is not None and any(frame.periodic != wanted for frame in frames):
+        labeler = plan.param.value["fp"]["type"]
+        computes = "periodic cells" if wanted else "molecules without periodicity"
+        yield f"fp.type '{labeler}' computes {computes} alone, and these configurations are none", True
 
 
 def _strange_masses(plan: Plan) -> Iterator[str]:
@@ -141,62 +125,7 @@ def _oversampled(plan: Plan, pools: Sequence[Sized]) -> Iterator[str]:
                 yield f"{spelled(path)}: {drawn} are drawn from {there}: some run more than once in an iteration"
 
 
-# ---- configurations -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Kept:
-    """Starting configurations that only the run has: their number."""
-
-    number: int
-
-    def __len__(self) -> int:
-        """Return their number."""
-        return self.number
-
-    def __str__(self) -> str:
-        return f"{counted(self.number, 'configuration')}, in the work directory (the files are gone)"
-
-
-@dataclass(frozen=True)
-class Look:
-    """What the frames of one source look like: smallest distance in Å, densities (of periodic ones) in g/cm³."""
-
-    frames: int
-    atoms: tuple[int, ...]
-    nearest: float
-    densities: tuple[float, ...]
-
-    @classmethod
-    def at(cls, frames: Sequence[Frame], masses: Mapping[str, float]) -> "Look":
-        """Look at some frames, evenly over all."""
-        chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, LOOKED_AT).astype(int))]
-        return cls(
-            frames=len(frames),
-            atoms=tuple(sorted({len(frame.symbols) for frame in frames})),
-            nearest=min(nearest_distance(frame) for frame in chosen),
-            densities=tuple(density(frame, masses) for frame in chosen if frame.periodic),
-        )
-
-    def __str__(self) -> str:
-        atoms = f"{self.atoms[0]} to {self.atoms[-1]}" if len(self.atoms) > 1 else str(self.atoms[0])
-        text = f"{counted(self.frames, 'configuration')} of {atoms} atoms, nearest two {self.nearest:.2f} Å apart"
-        if self.densities:
-            low, high = f"{min(self.densities):.3g}", f"{max(self.densities):.3g}"
-            text += f", {low} g/cm³" if low == high else f", {low} to {high} g/cm³"
-        return text
-
-    def findings(self) -> Iterator[Finding]:
-        """Yield what cannot be matter."""
-        if self.nearest < OVERLAP:
-            yield f"atoms overlap: two are {self.nearest:.2f} Å apart. Is the lattice constant right, in Å?", True
-        elif self.nearest < CLOSE:
-            yield f"two atoms are {self.nearest:.2f} Å apart, closer than in any molecule: is that meant?", False
-        if self.densities and max(self.densities) > HEAVY:
-            yield f"{max(self.densities):.3g} g/cm³ is denser than any matter: is that meant?", False
-
-
-# ---- programs -------------------------------------------------------------------------------------------------------
+# ---- numbers --------------------------------------------------------------------------------------------------------
 
 
 def _numbers(plan: Plan, pools: Sequence[Sized]) -> Iterator[str]:

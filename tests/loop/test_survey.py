@@ -10,6 +10,7 @@ import pytest
 from project import FAKES, write_initial_data
 
 from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.explore.configurations.geometry import density, nearest_distance
 from dpgen2_hpc.loop.machines import programs
 from dpgen2_hpc.loop.plan import load_plan
@@ -213,6 +214,46 @@ def test_what_is_merely_strange_is_a_notice(look, project):
         "explore.configurations[0]: two atoms are 0.64 Å apart"
     ]
     assert "denser than any matter" in found.notices[1]
+
+
+def test_a_lattice_too_wide_is_thin_and_unlike_the_data(look, project):
+    project.param["explore"]["configurations"][0]["lattice"] = ["fcc", 8.1]
+    found = look()
+    assert found.faults == []
+    thin, unlike = found.notices
+    assert "explore.configurations[0]: 0.451 g/cm³ is thin: these elements have 3.9 g" in thin  # Al3Cu, by hand
+    assert "133 Å³ per atom, while the initial data have 13.7" in unlike  # 8.1³ / 4, 3.8³ / 4
+
+
+def test_a_wide_lattice_like_the_data_or_of_no_known_element_is_only_thin_or_nothing(look, project):
+    (box,) = project.folder.rglob("box.npy")
+    np.save(box, np.load(box) * 2)
+    project.param["explore"]["configurations"][0]["lattice"] = ["fcc", 8.1]
+    (thin,) = look().notices
+    assert "is thin" in thin
+    project.param["inputs"]["type_map"] = ["dummy", "Cu"]
+    (box.parent.parent / "type_map.raw").write_text("dummy\nCu\n")
+    assert [text for text in look().notices if "thin" in text] == []
+
+
+def test_data_that_nothing_can_be_learned_from_are_faults(look, project):
+    (forces,) = project.folder.rglob("force.npy")
+    array = np.load(forces)
+    array[1, 4] = np.nan
+    np.save(forces, array)
+    with pytest.raises(InputError, match=r"force.npy' has nan in frame 1 \(counted from 0\)"):
+        look()
+
+
+def test_periodic_cells_are_not_for_a_code_that_computes_molecules(look, project, monkeypatch):
+    project.write()
+    labeler = type(load_plan(project.folder / "param.json", project.folder / "machine.json").param.settings.labeler)
+    monkeypatch.setattr(labeler, "periodic", False, raising=False)
+    (fault,) = look().faults
+    assert fault.path == ("explore", "configurations", 0)
+    assert "computes molecules without periodicity alone" in fault.message
+    monkeypatch.setattr(labeler, "periodic", True)
+    assert look().faults == []
 
 
 def test_masses_in_the_wrong_order_are_strange(look, project):

@@ -5,10 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from dpgen2_hpc.data.densities import GRAM_PER_CM3
 from dpgen2_hpc.data.frame import Frame
-
-DENSITY = 1.66053907
-"""1 u/Å³ in g/cm³."""
 
 PAIRS = 300_000
 """Most distances that are computed for one frame."""
@@ -43,4 +41,4 @@ def _own(chosen: NDArray[np.intp], natoms: int, images: NDArray[np.int_]) -> tup
 def density(frame: Frame, masses: Mapping[str, float]) -> float:
     """Return the density (g/cm³) of a periodic frame; ``masses`` in u."""
     mass = sum(masses[symbol] for symbol in frame.symbols)
-    return DENSITY * mass / abs(float(np.linalg.det(frame.cell)))
+    return GRAM_PER_CM3 * mass / abs(float(np.linalg.det(frame.cell)))
