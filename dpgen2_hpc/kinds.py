@@ -477,12 +477,51 @@ def load(kind: str, name: str) -> type[Kind]:
     Raises
     ------
     InputError
-        There is no such type.
+        There is no such type, or another package's cannot be used.
     """
     if name in OWN[kind]:
         module, _, attribute = OWN[kind][name].partition(":")
         return cast(type[Kind], getattr(importlib.import_module(module), attribute))
     for point in _installed(kind):
         if point.name == name:
-            return cast(type[Kind], point.load())
+            return _foreign(kind, point)
     raise InputError(f"there is no {kind} type '{name}'; there are: {', '.join(names(kind))}")
+
+
+FAMILIES: Mapping[str, type] = {
+    "train": Trainer,
+    "explore": Explorer,
+    "groups": TaskGroup,
+    "configurations": Configurations,
+    "convergence": Convergence,
+    "fp": Labeler,
+}
+"""The protocol that every type of a kind follows."""
+
+
+def _foreign(kind: str, point: EntryPoint) -> type[Kind]:
+    """Return the class of another package, which has everything that its kind needs.
+
+    Raises
+    ------
+    InputError
+        It cannot be imported, or lacks something; the message names package and version.
+    """
+    package = f"{point.dist.name} {point.dist.version}" if point.dist else "another package"
+    try:
+        found = point.load()
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        raise InputError(f"the {kind} type '{point.name}' of {package} cannot be imported: {text}") from error
+    if not isinstance(found, type) or (lacking := _lacking(found, FAMILIES[kind])):
+        lacks = f"has no {', '.join(lacking)}" if isinstance(found, type) else "is no class"
+        text = f"the {kind} type '{point.name}' of {package} ({point.value}) {lacks}"
+        raise InputError(f"{text}. See dpgen2_hpc/kinds.py for what a type needs, or try another version of it.")
+    return cast(type[Kind], found)
+
+
+def _lacking(found: type, family: type) -> list[str]:
+    """Return what a class lacks of its family: methods, and attributes, which a field without default announces."""
+    needed = [name for base in (family, Kind) for name in (*vars(base), *base.__annotations__) if name[0] != "_"]
+    fields = {name for base in found.__mro__ for name in vars(base).get("__annotations__", ())}
+    return [name for name in dict.fromkeys(needed) if not hasattr(found, name) and name not in fields]

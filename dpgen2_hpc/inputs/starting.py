@@ -62,12 +62,13 @@ def _param(fp_type: str) -> dict[str, Any]:
             "numb_models": 4,
             "template_script": "input.json",
         },
-        "explore": _explore(),
+        "explore": _explore(fp_type),
         "fp": _fp(fp_type),
     }
 
 
-def _explore() -> dict[str, Any]:
+def _explore(fp_type: str) -> dict[str, Any]:
+    molecules = getattr(kinds.load("fp", fp_type), "periodic", None) is False
     return {
         "type": "lmp",
         "max_numb_iter": 10,
@@ -84,6 +85,7 @@ def _explore() -> dict[str, Any]:
                 "type": "file",
                 "files": [f"{TO_FILL} files or patterns, as start/POSCAR*"],
                 "fmt": f"{TO_FILL} their format in dpdata, as vasp/poscar",
+                **({"remove_pbc": True} if molecules else {}),
             }
         ],
         "stages": [

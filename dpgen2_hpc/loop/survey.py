@@ -97,10 +97,14 @@ def _learned_volumes(patterns: Sequence[Pattern]) -> Iterator[tuple[float, float
 def _not_for_labeler(plan: Plan, frames: Sequence[Frame]) -> Iterator[Finding]:
     """Yield why no frame of these starts could be labelled: a code for molecules, and periodic cells, or reversely."""
     wanted = getattr(plan.param.settings.labeler, "periodic", None)
-    if wanted is not None and any(frame.periodic != wanted for frame in frames):
-        labeler = plan.param.value["fp"]["type"]
-        computes = "periodic cells" if wanted else "molecules without periodicity"
-        yield f"fp.type '{labeler}' computes {computes} alone, and these configurations are none", True
+    if wanted is None or all(frame.periodic == wanted for frame in frames):
+        return
+    labeler = plan.param.value["fp"]["type"]
+    if wanted:
+        yield f"fp type '{labeler}' computes periodic cells only; these configurations are not periodic", True
+    else:
+        remedy = '"remove_pbc": true makes those from files molecules'
+        yield f"fp type '{labeler}' computes molecules only; these configurations are periodic ({remedy})", True
 
 
 def _strange_masses(plan: Plan) -> Iterator[str]:

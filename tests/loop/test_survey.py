@@ -251,7 +251,7 @@ def test_periodic_cells_are_not_for_a_code_that_computes_molecules(look, project
     monkeypatch.setattr(labeler, "periodic", False, raising=False)
     (fault,) = look().faults
     assert fault.path == ("explore", "configurations", 0)
-    assert "computes molecules without periodicity alone" in fault.message
+    assert "computes molecules only; these configurations are periodic" in fault.message
     monkeypatch.setattr(labeler, "periodic", True)
     assert look().faults == []
 

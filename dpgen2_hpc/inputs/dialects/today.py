@@ -1,14 +1,18 @@
 """Today's dialect: what DPGEN2 reads now, and the argument tree that every other dialect is translated to."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import dargs
 
 from dpgen2_hpc import kinds
+from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.inputs.read import KeyPath
 from dpgen2_hpc.inputs.step_configs import step_config_arguments
 from dpgen2_hpc.kinds import Key
+
+log = logging.getLogger(__name__)
 
 NOTHING = type(None)
 
@@ -108,9 +112,13 @@ class Choice(dargs.Argument):
 
     @property
     def sub_fields(self) -> dict[str, dargs.Argument]:
-        """The keys, by name."""
+        """The keys, by name; none of a type of another package that cannot be used."""
         if self._kind and not self._keys:
-            self._keys = {key.name: key for key in kinds.load(self._kind, self.name).arguments()}
+            try:
+                self._keys = {key.name: key for key in kinds.load(self._kind, self.name).arguments()}
+            except InputError as error:
+                log.warning("%s", error)
+                self._kind = ""
         return self._keys
 
     @sub_fields.setter
