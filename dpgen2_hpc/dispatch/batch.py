@@ -12,7 +12,7 @@ from dpgen2_hpc.dispatch.attempts import ensure_attempt
 from dpgen2_hpc.dispatch.policy import Policy, cores
 from dpgen2_hpc.dispatch.schedulers import Entry
 from dpgen2_hpc.dispatch.site import Claim, Site
-from dpgen2_hpc.dispatch.verdicts import Judge, Worker, not_begun
+from dpgen2_hpc.dispatch.verdicts import ENDERS, Judge, Worker, not_begun
 from dpgen2_hpc.errors import QueueDown, QueueFull, StateError, SubmissionRefused
 from dpgen2_hpc.state.clock import Moment
 from dpgen2_hpc.state.host import Host
@@ -249,7 +249,7 @@ class Batch:
                 state = "running" if running else "submitted"
                 if job.state != state or job.missing is not None:
                     events.append({"event": "state", "job": job.index, "state": state})
-            elif self.site.queue.is_over(job):
+            elif self.site.queue.is_over(job) or self._has_ended(job, claims[job.index]):
                 over.append(job)
             elif job.missing is None:
                 events.append(_missing_event(job))
@@ -268,15 +268,31 @@ class Batch:
         return self.site.scheduler.own_host and host is not None and not (host.is_here or host.has_restarted)
 
     def _judge(self, jobs: list[JobState], claims: dict[int, Claim | None]) -> None:
-        """Judge the attempts that jobs say they have ended; a job all of whose tasks have ended is gone."""
+        """Judge the attempts that jobs say they have ended; a job all of whose tasks have ended is gone.
+
+        A job that was just killed is left to the queue, whose words on the reason come after the job's own.
+        """
         events: list[Event] = []
         for job in jobs:
             claim = claims[job.index]
-            verdicts = list(self._verdicts(job, claim)) if claim is not None else []
-            events += verdicts
-            if all(self._attempt_ended(claim, task, attempt) for task, attempt in job.tasks):
+            if claim is None or self._was_just_killed(job, claim):
+                continue
+            events += self._verdicts(job, claim)
+            if self._has_ended(job, claim):
                 events.append({"event": "state", "job": job.index, "state": "gone"})
         self.ledger.append(events)
+
+    def _has_ended(self, job: JobState, claim: Claim | None) -> bool:
+        return all(self._attempt_ended(claim, task, attempt) for task, attempt in job.tasks)
+
+    def _was_just_killed(self, job: JobState, claim: Claim) -> bool:
+        """Whether a signal ended the task that began last, so that the job itself may be at its end."""
+        if not any(ended.exit_code in ENDERS for ended in claim.ended.values()):
+            return False
+        begun = [place for place in job.tasks if place in claim.ended or self.site.began(self.ledger.tasks[place[0]])]
+        last = claim.ended.get(begun[-1]) if begun else None
+        known = job.cancelled is not None or self.site.queue.is_over(job)
+        return last is not None and last.exit_code in ENDERS and not known
 
     def _attempt_ended(self, claim: Claim | None, task: int, attempt: int) -> bool:
         return claim is not None and (task, attempt) in claim.ended

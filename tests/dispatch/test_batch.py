@@ -751,6 +751,36 @@ def test_the_queues_own_words_say_why_an_attempt_was_lost(bench, end):
     assert json.loads(bench.events("verdict")[0])["why"] == "the queue ended its job at the walltime"
 
 
+def verdicts(bench):
+    return [(event["task"], event["why"]) for event in map(json.loads, bench.events("verdict"))]
+
+
+def test_a_killed_job_is_judged_when_the_queue_no_longer_lists_it_and_has_said_why(bench):
+    """The program's end stands in the claim before PBS and LSF deliver the report."""
+    batch = bench.submitted(1)
+    bench.queue.start("dname0")
+    bench.queue.end("dname0", 143, leave=False)
+    for _ in range(3):
+        batch.advance()
+    assert verdicts(bench) == []
+    bench.queue.vanish("dname0")
+    bench.queue.words["dname0"] = "the queue ended its job at the walltime"
+    batch.advance()
+    assert verdicts(bench) == [(0, "the queue ended its job at the walltime")]
+
+
+def test_a_killed_task_after_which_its_job_went_on_is_judged_at_once(bench):
+    batch = bench.submitted(3, group_size=3)
+    bench.queue.idle = {1, 2}
+    bench.queue.start("dname0")
+    bench.queue.end("dname0", 137, leave=False)
+    batch.advance()
+    assert verdicts(bench) == []
+    bench.queue.idle = {2}
+    batch.advance()
+    assert [task for task, _ in verdicts(bench)] == [0]
+
+
 def test_a_task_over_its_timeout_is_the_programs_own_failure_unless_it_is_said_to_be_transient(bench):
     bench.worker.bad[0] = "no model"
     batch = bench.submitted(1, policy=Policy(timeout=60))
