@@ -4,7 +4,6 @@ import copy
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import preloaded
 
 from dpgen2_hpc.data.dataset import write_labels
 from dpgen2_hpc.data.frame import Frame
@@ -102,29 +102,19 @@ class Project:
     def run(self, *options: str, timeout: float = 120) -> subprocess.CompletedProcess:
         """Run `dpgen2-hpc run` to its end."""
         self.write()
-        words = self.command("run", "-C", str(self.work), *options, "param.json", "machine.json")
-        return subprocess.run(words, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=timeout)
+        words = ["run", "-C", str(self.work), *options, "param.json", "machine.json"]
+        return preloaded.run(words, self.folder, self.env, timeout)
 
-    def start(self, *options: str) -> subprocess.Popen:
+    def start(self, *options: str) -> preloaded.Driver:
         """Start `dpgen2-hpc run` and return at once."""
         self.write()
-        words = self.command("run", "-C", str(self.work), *options, "param.json", "machine.json")
-        driver = subprocess.Popen(
-            words,
-            cwd=self.folder,
-            env=self.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            preexec_fn=_hear_signals,
-        )
+        words = ["run", "-C", str(self.work), *options, "param.json", "machine.json"]
+        driver = preloaded.Driver(words, self.folder, self.env, apart=False)
         STARTED.append(driver)
         return driver
 
     def verb(self, *words: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            self.command(*words), cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=60
-        )
+        return preloaded.run(list(words), self.folder, self.env, timeout=60)
 
     def hold(self) -> None:
         """Let trainings wait until :meth:`release`: whatever a test does meanwhile, none of them ends."""
@@ -152,13 +142,7 @@ class Project:
         return json.loads((self.work / f"iter-{iteration:06d}" / step / "result.json").read_text())
 
 
-def _hear_signals() -> None:
-    """Let a driver hear what a person at a terminal would send: tests that run under `nohup` or `&` ignore it."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-
-
-STARTED: list[subprocess.Popen] = []
+STARTED: list[preloaded.Driver] = []
 """Drivers that the present test has started: a test that fails must not leave one waiting for ever."""
 
 
