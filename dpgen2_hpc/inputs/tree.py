@@ -196,6 +196,8 @@ class _Walk:
         if len(keys) > 1:
             names = " and ".join(repr(key) for key in keys)
             self.fault((*path, keys[1]), f"{names} are the same key: give only one of them")
+        elif keys and _is_not_given(argument, value[keys[0]]):
+            return self.member(argument, (), value, path)
         elif keys and _is_later(argument, value[keys[0]]):
             default = json.dumps(argument.default, ensure_ascii=False)
             self.fault((*path, keys[0]), f"'{keys[0]}' {NOT_YET}: leave it out (its default is {default})")
@@ -281,6 +283,13 @@ def _no_choice(variant: dargs.Variant, value: dict[str, Any], later: Sequence[st
     if tag in later:
         return f"{quoted(tag)} {NOT_YET}: choose from {', '.join(known)}"
     return unknown(flag, tag, known, [*variant.choice_alias, *later])
+
+
+def _is_not_given(argument: dargs.Argument, value: Any) -> bool:
+    """Whether the value of an optional key gives nothing: ``null``, or something empty where the default is empty."""
+    empty = isinstance(value, str | list | dict) and not value and any(fits(value, kind) for kind in options(argument))
+    by_default = argument.default in (NO_DEFAULT, None, "", [], {})
+    return argument.optional and (value is None or (empty and by_default))
 
 
 def _is_later(argument: dargs.Argument, value: Any) -> bool:
