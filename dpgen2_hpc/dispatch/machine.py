@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from dpgen2_hpc.dispatch.directives import clusters_of
-from dpgen2_hpc.dispatch.flags import head_lines
+from dpgen2_hpc.dispatch.flags import TEMPLATE, head_lines, user_lines
 from dpgen2_hpc.dispatch.header import header
 from dpgen2_hpc.dispatch.loading import bared, shielded
 from dpgen2_hpc.dispatch.resources import bound, resource_faults, resource_notices
@@ -27,6 +27,9 @@ CONTEXTS = ("LazyLocalContext", "LocalContext")
 
 SSH = frozenset({"hostname", "username", "password", "port", "key_filename", "passphrase", "timeout", "look_for_keys"})
 """Keys of ``remote_profile`` that users leave there when they change the context."""
+
+
+BRACES = "only keys of resources stand in braces; a shell's are doubled: ${{X}}"
 
 
 @functools.cache
@@ -162,6 +165,9 @@ def _unwritable(machine: Mapping[str, Any], resources: Mapping[str, Any]) -> lis
     except FileNotFoundError:
         return []  # the header that is not there: the file's reader says so
     except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        if TEMPLATE in user_lines(resources) and isinstance(error, LookupError | ValueError):
+            text = f"cannot be filled in ({error}): " + BRACES
+            return [(("resources", *TEMPLATE), text)]
         return [(("resources",), f"no script can be made of them ({type(error).__name__}): {error}")]
     return []
 

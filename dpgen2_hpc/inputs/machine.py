@@ -96,7 +96,7 @@ def load_machine(path: Path, trees: MachineTrees) -> MachineFile:
     for name, section in sections.items():
         section |= {key: said[name][key].value if key in said[name] else None for key in policy.PLAIN}
     places = {name: form.below(name) for name in SECTIONS}
-    notices = (*form.notices, *_made_absolute(form, value, sections))
+    notices = tuple(dict.fromkeys([*form.notices, *_made_absolute(form, value, sections)]))
     return MachineFile(sections, said, value["notify"], tuple(_meaningless(form)), places, notices)
 
 
@@ -285,7 +285,7 @@ def _policies(form: Arranged) -> tuple[dict[str, Mapping[str, Said]], list[Fault
 
 def _meaningless(form: Arranged) -> Iterator[str]:
     """Yield the keys that were given and have no meaning here."""
-    if form.document.value.get("deepmd_version") is not None:
+    if form.document.value.get("deepmd_version") not in policy.NOTHING_GIVEN:
         yield "deepmd_version"
     for name in (DEFAULT, *SECTIONS):
         paths = [*policy.MEANINGLESS, *NOT_FOLLOWED, *(ONLY_ELSEWHERE if _is_in_place(form, name) else ())]

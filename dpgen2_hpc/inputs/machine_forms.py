@@ -114,7 +114,8 @@ def show_the_way(section: dargs.Argument) -> None:
 
 def _hint(homes: Mapping[str, str], here: str, own: Hint | None) -> Hint:
     def hint(key: str, value: Any) -> str | None:
-        if key in homes and homes[key] != here:
+        is_below = key in homes and homes[key] and homes[key].rpartition(".")[0] == here
+        if key in homes and homes[key] != here and not is_below:
             return f"it belongs in {homes[key]}" if homes[key] else f"it belongs beside {here.partition('.')[0]}"
         if key in CONTAINERS:
             return "there are no containers here: start the program in one, as command: 'apptainer exec image.sif dp'"

@@ -259,13 +259,16 @@ class _Walk:
 
 
 def _better_place(shape: _Shape, path: KeyPath, key: str, value: Any) -> str | None:
-    """Return where an unknown key belongs: in one of the objects below, or where the hint says; else ``None``."""
-    home = next((argument.name for argument in shape.arguments if key in argument.sub_fields), None)
-    if home is not None:
-        place = ".".join([*map(str, path[-1:]), home])
-        return f"unknown key {quoted(key)} here: it belongs in {place}"
+    """Return where an unknown key belongs: where the hint says, or in one of the objects below; else ``None``."""
     hint = shape.hint(key, value) if shape.hint else None
-    return f"unknown key {quoted(key)}: {hint}" if hint else None
+    if hint:
+        return f"unknown key {quoted(key)}: {hint}"
+    inside = ((argument.name, {*argument.sub_fields, *argument.sub_variants}) for argument in shape.arguments)
+    home = next((name for name, keys in inside if key in keys), None)
+    if home is None:
+        return None
+    place = ".".join([*map(str, path[-1:]), home])
+    return f"unknown key {quoted(key)} here: it belongs in {place}"
 
 
 def _is_whole(value: Any) -> bool:

@@ -41,7 +41,7 @@ VALUED = frozenset({
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh"})
 
 MOST = 4
-"""Words of ours that a message shows."""
+"""Words of ours that a message shows; of more the first two."""
 
 _TOKEN = re.compile(
     r"""[^\S\n]*(?:
@@ -219,7 +219,7 @@ def _repeated(command: str, last: Part, added: Sequence[str]) -> str | None:
 
 
 def _shown(added: Sequence[str]) -> str:
-    return " ".join(added[:MOST]) + (" ..." if len(added) > MOST else "")
+    return " ".join(added if len(added) <= MOST else [*added[:2], "..."])
 
 
 def _is_same(word: str, option: str) -> bool:
