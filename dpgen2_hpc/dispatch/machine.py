@@ -29,6 +29,10 @@ SSH = frozenset({"hostname", "username", "password", "port", "key_filename", "pa
 """Keys of ``remote_profile`` that users leave there when they change the context."""
 
 
+REMOTE_ROOT = (
+    "The folder in which the jobs of LocalContext run; a relative one begins beside machine.json, ~/ at home. "
+    "LazyLocalContext needs none: its jobs run in the work directory."
+)
 BRACES = "only keys of resources stand in braces; a shell's are doubled: ${{X}}"
 
 
@@ -99,6 +103,8 @@ def machine_arguments() -> Any:
     choice.choice_alias = {alias: name for alias, name in choice.choice_alias.items() if name in CONTEXTS}
     tree.sub_fields["local_root"].optional = True
     tree.sub_fields["local_root"].default = "./"
+    tree.sub_fields["local_root"].doc = "Not followed: it is always the work directory (-C)."
+    tree.sub_fields["remote_root"].doc = REMOTE_ROOT
     profile = choice.choice_dict["LocalContext"].sub_fields["remote_profile"]
     profile.hint = lambda key, _: "it is for SSHContext, which is not available yet" if key in SSH else None
     text = "DP-GEN's place for the section's retry_count."

@@ -190,15 +190,15 @@ def _unreached(command: str, found: Sequence[Part], added: Sequence[str]) -> str
         return f"{shown} nothing is read behind '#': remove the comment"
     if not last.words or last.words[0] in ENDS:
         return f"{shown} '{last.words[0] if last.words else before}' stands there: let it end with the program"
-    if before in ("|", "|&", "||") or (words and Path(_plain(words[0])).name in BYSTANDERS):
+    if before in ("|", "|&", "||") or (before and words and Path(_plain(words[0])).name in BYSTANDERS):
         operator = re.escape(before) if before.strip() else r"\n"
         alone = re.sub(r"\s*<+\s*\S+", "", re.split(rf"\s*{operator}\s*", command)[0])
         return f"{shown} would go to '{' '.join(last.words)}', not to the program: write '{alone}'"
     given = next((f"{sign} {target}" for sign, target in last.redirections if sign.startswith("<")), None)
     if given:
         return f"{shown} names the input: remove '{given}'"
-    if len(words) > 1 and _plain(words[0]) in SHELLS and "-c" in words and not re.search(r"\$[@*1{]", command):
-        return f"""{shown} would not reach what '{words[0]} -c' runs: write the program alone, or "$@" behind it"""
+    if Path(_plain(words[0])).name in SHELLS and words[-2:-1] == ["-c"]:
+        return f"{shown} would not reach what '{words[0]} -c' runs: write the program alone"
     return None
 
 

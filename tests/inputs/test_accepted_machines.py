@@ -4,6 +4,7 @@ The files stand in ``accepted/machines/``; they are written after what DP-GEN, d
 Beside the values, a row has lines that must stand in a job's script, and what must be told.
 """
 
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +13,10 @@ import pytest
 from dpgen2_hpc.dispatch.machine import StepMachine, bound_context, script_parts
 from dpgen2_hpc.inputs.machine import load_machine
 from dpgen2_hpc.inputs.policy import entry_at
+from dpgen2_hpc.inputs.schema import machine_schema
 from dpgen2_hpc.loop.commands import command_problem
 from dpgen2_hpc.loop.plan import machine_trees
+from dpgen2_hpc.loop.trees import tree_of
 
 FOLDER = Path(__file__).parent / "accepted" / "machines"
 SECTIONS = ("train", "explore", "fp")
@@ -270,6 +273,17 @@ def test_a_users_machine_file_is_understood_with_each_value_where_it_belongs(nam
     }
     commands = {step: section["command"] or "x" for step, section in file.sections.items()}
     assert [command_problem(text, text + ADDED[step]) for step, text in commands.items()] == [None] * 3
+
+
+@pytest.mark.parametrize("name", sorted(ACCEPTED))
+def test_an_editor_with_the_schema_accepts_it_too(name, schema):
+    assert [error.message for error in schema.iter_errors(json.loads((FOLDER / f"{name}.json").read_text()))] == []
+
+
+@pytest.fixture(scope="module")
+def schema():
+    validator = pytest.importorskip("jsonschema").Draft202012Validator
+    return validator(machine_schema(tree_of("machine"), "x"))
 
 
 def test_every_file_of_the_corpus_has_its_row():
