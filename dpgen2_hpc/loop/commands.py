@@ -5,6 +5,8 @@ are for: ``module load x && mpirun -n 4 lmp > log 2>&1`` does, ``lmp | tee log``
 """
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -171,7 +173,19 @@ def command_problem(command: str, whole: str) -> str | None:
     last = found[-1] if found[-1].words or found[-1].redirections or len(found) == 1 else found[-2]
     if last.operator in ("&", "&&", "||", "|", "|&") and last is not found[-1]:
         return _unfinished(last.operator)
-    return None if added is None else _unreached(own, found, added) or _repeated(own, last, added)
+    problem = None if added is None else _unreached(own, found, added) or _repeated(own, last, added)
+    return problem or _unreadable(own, whole)
+
+
+def _unreadable(command: str, whole: str) -> str | None:
+    """Return bash's own words on a command that it cannot read; those without any syntax are not asked about."""
+    if not re.search(r"[;&|(){}\n!]|\b(if|while|for|case)\b", command) or shutil.which("bash") is None:
+        return None
+    done = subprocess.run(
+        ["bash", "-n", "-c", "--", whole], capture_output=True, text=True, errors="replace", timeout=60, check=False
+    )
+    words = done.stderr.strip().splitlines()[:1]
+    return f"cannot be read by a shell: {words[0]}" if done.returncode and words else None
 
 
 def _unfinished(operator: str) -> str:
@@ -190,16 +204,27 @@ def _unreached(command: str, found: Sequence[Part], added: Sequence[str]) -> str
         return f"{shown} nothing is read behind '#': remove the comment"
     if not last.words or last.words[0] in ENDS:
         return f"{shown} '{last.words[0] if last.words else before}' stands there: let it end with the program"
-    if before in ("|", "|&", "||") or (before and words and Path(_plain(words[0])).name in BYSTANDERS):
-        operator = re.escape(before) if before.strip() else r"\n"
-        alone = re.sub(r"\s*<+\s*\S+", "", re.split(rf"\s*{operator}\s*", command)[0])
-        return f"{shown} would go to '{' '.join(last.words)}', not to the program: write '{alone}'"
+    if not words:
+        return "starts no program: write one at its end"
+    if before in ("|", "|&", "||") or (before and Path(_plain(words[0])).name in BYSTANDERS):
+        return f"{shown} would go to '{' '.join(last.words)}', not to the program: write '{_alone(command, before)}'"
+    return _swallowed(last, words, shown)
+
+
+def _swallowed(last: Part, words: Sequence[str], shown: str) -> str | None:
+    """Return why a program would not see the arguments behind it."""
     given = next((f"{sign} {target}" for sign, target in last.redirections if sign.startswith("<")), None)
     if given:
         return f"{shown} names the input: remove '{given}'"
     if Path(_plain(words[0])).name in SHELLS and words[-2:-1] == ["-c"]:
         return f"{shown} would not reach what '{words[0]} -c' runs: write the program alone"
     return None
+
+
+def _alone(command: str, operator: str) -> str:
+    """Return what stands before an operator, without the input."""
+    first = re.split(rf"\s*{re.escape(operator)}\s*" if operator.strip() else r"\n", command)[0]
+    return re.sub(r"\s*<+\s*\S+", "", first)
 
 
 def _repeated(command: str, last: Part, added: Sequence[str]) -> str | None:
