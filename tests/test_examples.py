@@ -62,6 +62,18 @@ def test_every_example_is_understood_with_every_machine(name, machine, tmp_path)
     assert set(plan.machines) == {"train", "explore", "fp"}
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+def test_an_example_sets_the_threads_for_deepmd_kit_2_and_3(machine, tmp_path):
+    """Version 2.2 reads TF_* alone, 3 reads DP_* first."""
+    folder = copied("al-cu-emt", tmp_path / "demo")
+    plan = load_plan(folder / "param.json", ROOT / "machine_examples" / machine)
+    for step in ("train", "explore"):
+        envs = plan.machines[step].resources["envs"]
+        for place in ("INTRA", "INTER"):
+            assert int(envs[f"TF_{place}_OP_PARALLELISM_THREADS"]) == int(envs[f"DP_{place}_OP_PARALLELISM_THREADS"])
+        assert int(envs["DP_INTRA_OP_PARALLELISM_THREADS"]) == plan.machines[step].cpu_per_node
+
+
 def test_there_is_an_example_of_each():
     assert "al-cu-emt" in INPUTS
     assert set(MACHINES) >= {"local.json", "slurm.json", "pbs.json", "lsf.json", "dpgen-slurm.json"}

@@ -8,7 +8,7 @@ import functools
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,13 +16,24 @@ from types import SimpleNamespace
 from typing import Any
 
 from dpgen2_hpc.dispatch.directives import clusters_of
-from dpgen2_hpc.dispatch.flags import head_lines
+from dpgen2_hpc.dispatch.flags import TEMPLATE, head_lines, user_lines
 from dpgen2_hpc.dispatch.header import header
+from dpgen2_hpc.dispatch.loading import bared, shielded
 from dpgen2_hpc.dispatch.resources import bound, resource_faults, resource_notices
 from dpgen2_hpc.dispatch.schedulers import SCHEDULERS, Scheduler, canonical, scheduler
 from dpgen2_hpc.kinds import Key
 
 CONTEXTS = ("LazyLocalContext", "LocalContext")
+
+SSH = frozenset({"hostname", "username", "password", "port", "key_filename", "passphrase", "timeout", "look_for_keys"})
+"""Keys of ``remote_profile`` that users leave there when they change the context."""
+
+
+REMOTE_ROOT = (
+    "The folder in which the jobs of LocalContext run; a relative one begins beside machine.json, ~/ at home. "
+    "LazyLocalContext needs none: its jobs run in the work directory."
+)
+BRACES = "only keys of resources stand in braces; a shell's are doubled: ${{X}}"
 
 
 @functools.cache
@@ -92,6 +103,10 @@ def machine_arguments() -> Any:
     choice.choice_alias = {alias: name for alias, name in choice.choice_alias.items() if name in CONTEXTS}
     tree.sub_fields["local_root"].optional = True
     tree.sub_fields["local_root"].default = "./"
+    tree.sub_fields["local_root"].doc = "Not followed: it is always the work directory (-C)."
+    tree.sub_fields["remote_root"].doc = REMOTE_ROOT
+    profile = choice.choice_dict["LocalContext"].sub_fields["remote_profile"]
+    profile.hint = lambda key, _: "it is for SSHContext, which is not available yet" if key in SSH else None
     text = "DP-GEN's place for the section's retry_count."
     tree.sub_fields["retry_count"] = Key(
         "retry_count", [int, type(None)], text, optional=True, default=None, minimum=0, maximum=100
@@ -127,18 +142,40 @@ def faults(machine: Mapping[str, Any], resources: Mapping[str, Any]) -> list[tup
         )
     else:
         found += resource_faults(known, batch_type, resources)
-    if machine.get("local_root") not in (None, ".", "./"):
-        text = "is this program's to say: the work directory (-C). Leave the key out, or write './'"
-        found.append((("machine", "local_root"), text))
     if _full_context_name(context) not in CONTEXTS:
         found.append((("machine", "context_type"), _not_yet(context, CONTEXTS, other_contexts())))
-    if _full_context_name(context) == "LocalContext" and not Path(machine.get("remote_root") or "").is_absolute():
-        text = "must be an absolute path with LocalContext: the folder in which the jobs run"
-        found.append((("machine", "remote_root"), text))
-    if resources.get("strategy", {}).get("ratio_unfinished"):
-        text = "has no meaning here; use continue_on_success_ratio"
+    if _full_context_name(context) == "LocalContext":
+        found += [(("machine", "remote_root"), text) for text in _root_problems(machine.get("remote_root") or "")]
+    ratio = resources.get("strategy", {}).get("ratio_unfinished")
+    if ratio:
+        text = f"has no meaning here; use continue_on_success_ratio: {1 - ratio:g}, beside resources"
         found.append((("resources", "strategy", "ratio_unfinished"), text))
-    return found
+    return found or _unwritable(machine, resources)
+
+
+def _root_problems(root: str) -> Iterator[str]:
+    """Yield what is wrong with the folder in which the jobs of LocalContext run."""
+    if not root:
+        yield "is missing: the folder in which the jobs of LocalContext run (LazyLocalContext needs none)"
+    elif not Path(root).is_absolute():
+        yield "must be an absolute path with LocalContext: the folder in which the jobs run"
+    elif "$" in root:
+        yield f"'{root}' has a '$', and no shell reads it: write the path itself"
+
+
+def _unwritable(machine: Mapping[str, Any], resources: Mapping[str, Any]) -> list[tuple[tuple[str, ...], str]]:
+    """Return why dpdispatcher refuses to write a script: what it only says when a job is submitted."""
+    step = StepMachine({**machine, "remote_root": machine.get("remote_root") or "/"}, resources)
+    try:
+        script_parts(step, bound_context(step, "/", "batch", "name"), "name", 1)
+    except FileNotFoundError:
+        return []  # the header that is not there: the file's reader says so
+    except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        if TEMPLATE in user_lines(resources) and isinstance(error, LookupError | ValueError):
+            text = f"cannot be filled in ({error}): " + BRACES
+            return [(("resources", *TEMPLATE), text)]
+        return [(("resources",), f"no script can be made of them ({type(error).__name__}): {error}")]
+    return []
 
 
 def _not_yet(name: str, known: Iterable[str], theirs: Iterable[str]) -> str:
@@ -195,9 +232,8 @@ def script_parts(machine: StepMachine, context: Any, name: str, tasks: int) -> S
     """
     batch_type = canonical(machine.machine["batch_type"])
     batch = library().machine.Machine.subclasses_dict[batch_type](context=context)
-    resources = library().submission.Resources.load_from_dict(
-        {"kwargs": {}, **machine.resources, "batch_type": batch_type}
-    )
+    settings, names = shielded(machine.resources)
+    resources = library().submission.Resources.load_from_dict({"kwargs": {}, **settings, "batch_type": batch_type})
     job = library().submission.Job([], resources=resources)
     job.job_hash, job.script_file_name = f"jobs/{name}", f"jobs/{name}.sub"
     flag = f'echo 0 > "$REMOTE_ROOT"/{job.job_hash}_flag_if_job_task_fail\n'  # our claim file says more
@@ -209,7 +245,7 @@ def script_parts(machine: StepMachine, context: Any, name: str, tasks: int) -> S
             resources.custom_flags,
             is_template=resources.strategy.get("customized_script_header_template_file") is not None,
         ),
-        environment=batch.gen_script_env(job).replace(flag, ""),
+        environment=bared(batch.gen_script_env(job).replace(flag, ""), names),
         ending="\n".join(resources.append_script),
         gpu_prefixes=tuple(prefix for prefix, _ in pairs),
         waits=tuple(bool(wait) for _, wait in pairs),

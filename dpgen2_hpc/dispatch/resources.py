@@ -1,7 +1,6 @@
 """``resources`` of ``machine.json``: the bounds of its numbers, and what would go wrong on the queue much later."""
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -11,6 +10,7 @@ import dargs
 from dpgen2_hpc.dispatch.environment import environment_notices
 from dpgen2_hpc.dispatch.flags import flag_faults, flag_notices
 from dpgen2_hpc.dispatch.header import size_notices
+from dpgen2_hpc.dispatch.loading import loading_faults
 from dpgen2_hpc.dispatch.schedulers import Scheduler
 from dpgen2_hpc.dispatch.schedulers.options import Options, Style
 from dpgen2_hpc.kinds import Key
@@ -91,9 +91,13 @@ def _faults(scheduler: Scheduler, batch_type: str, resources: Mapping[str, Any])
     for name in resources.get("envs") or {}:
         if not _VARIABLE.fullmatch(name):
             yield ("envs", name), "is no name of a variable: letters, digits and _, and no digit first"
-    for line in resources.get("source_list") or []:
-        if not _splits(line):
-            yield ("source_list",), f"{line!r} has a quote that is not closed"
+    yield from loading_faults(resources)
+    if resources.get("strategy", {}).get("if_cuda_multi_devices"):
+        place = ("strategy", "if_cuda_multi_devices")
+        if resources.get("gpu_per_node", 0) < 1:
+            yield place, "gives each task one of a node's GPUs: set gpu_per_node to how many a node has"
+        if resources.get("number_node", 1) != 1:
+            yield place, "gives each task one of a node's GPUs: number_node must be 1"
 
 
 def resource_notices(
@@ -106,11 +110,3 @@ def resource_notices(
         *environment_notices(scheduler, batch_type, resources, environ),
     ]
     return [(("resources", *place), text) for place, text in found]
-
-
-def _splits(line: str) -> bool:
-    try:
-        shlex.split(line)
-    except ValueError:
-        return False
-    return True

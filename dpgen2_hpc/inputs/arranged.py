@@ -18,7 +18,8 @@ class Arranged:
     """The document in one form, and the way back to the file.
 
     ``own`` has what each section says itself; ``origin`` the path in the file of every path here; ``faults`` are those
-    of the form, told with the paths of the file, and ``broken`` the sections that have them.
+    of the form, told with the paths of the file, and ``broken`` the sections that have them; ``notices`` are what is
+    not followed of it.
     """
 
     document: Document
@@ -26,6 +27,7 @@ class Arranged:
     origin: Mapping[KeyPath, KeyPath]
     faults: tuple[Fault, ...]
     broken: frozenset[str]
+    notices: tuple[Fault, ...] = ()
 
     def fault(self, path: KeyPath, message: str) -> Fault:
         """Return a fault at the place of ``path``, or of the nearest thing above it that the file has."""
@@ -46,17 +48,22 @@ class Arranged:
 
 
 def arranged(written: Document) -> Arranged:
-    """Return a file in one form: ``model_devi`` is ``explore``, a list of one is its entry, ``default`` is inherited.
+    """Return a file in one form: ``model_devi`` is ``explore``, a list is its first entry, ``default`` is inherited.
 
     What comes from ``default`` keeps its place in the file, so that a fault in it points there.
     """
-    own, faults, broken = {}, [], set()
+    own, faults, broken, notices = {}, [], set(), []
     for top, entry in written.value.items():
         name = _name(top, written.value)
-        own[name], text = _single(entry) if name in (*SECTIONS, DEFAULT) else (entry, None)
-        if text:
-            faults.append(Fault(written.file, (top,), text, *written.places[(top,)]))
+        is_section = name in (*SECTIONS, DEFAULT)
+        if is_section and entry is None:
+            continue
+        own[name] = _first(entry) if is_section else entry
+        if is_section and entry == []:
+            faults.append(written.fault((top,), "is an empty list: write the machine of the step, as an object"))
             broken.add(name)
+        elif is_section and isinstance(entry, list) and len(entry) > 1:
+            notices.append(written.fault((top,), f"only the first of {len(entry)} machines is used, as DP-GEN does"))
     origin = {_here(path, written.value): path for path in written.places if not _is_beyond(path, written.value)}
     places = {here: written.places[path] for here, path in origin.items()}
     value = dict(own)
@@ -69,7 +76,8 @@ def arranged(written: Document) -> Arranged:
                     origin[name, *path[1:]], places[name, *path[1:]] = origin[path], places[path]
             places.setdefault((name,), places[DEFAULT,])
         value[DEFAULT] = _inheriting(value["train"] if isinstance(value["train"], dict) else {}, default)
-    return Arranged(Document(written.file, value, places), own, origin, tuple(faults), frozenset(broken))
+    document = Document(written.file, value, places)
+    return Arranged(document, own, origin, tuple(faults), frozenset(broken), tuple(notices))
 
 
 def _name(top: str, value: Mapping[str, Any]) -> str:
@@ -77,14 +85,9 @@ def _name(top: str, value: Mapping[str, Any]) -> str:
     return "explore" if top == "model_devi" and "explore" not in value else top
 
 
-def _single(entry: Any) -> tuple[Any, str | None]:
-    """Return the entry of DP-GEN's list of one, or anything else as it is; and what is wrong with the list."""
-    if not isinstance(entry, list):
-        return entry, None
-    if len(entry) == 1:
-        return entry[0], None
-    count = len(entry) or "none"
-    return {}, f"a list must have exactly one entry here (one machine for the step), and this one has {count}"
+def _first(entry: Any) -> Any:
+    """Return the first entry of DP-GEN's list, or anything else as it is."""
+    return next(iter(entry), {}) if isinstance(entry, list) else entry
 
 
 def _is_list_form(path: KeyPath, value: Mapping[str, Any]) -> bool:

@@ -1,18 +1,18 @@
 """``machine.json``: where each step runs, and how many failures it bears."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dargs
-
 from dpgen2_hpc.errors import Fault, InputError
 from dpgen2_hpc.inputs import policy
 from dpgen2_hpc.inputs.arranged import DEFAULT, SECTIONS, Arranged, arranged
 from dpgen2_hpc.inputs.faults import found, quoted
 from dpgen2_hpc.inputs.forward import backward_problems, forwarded
+from dpgen2_hpc.inputs.machine_forms import other_form, show_the_way, top_hint
 from dpgen2_hpc.inputs.policy import Said
 from dpgen2_hpc.inputs.read import Document, KeyPath, read_json
 from dpgen2_hpc.inputs.tree import in_order, normalize
@@ -24,10 +24,12 @@ Check = Callable[[Mapping[str, Any], Mapping[str, Any]], list[tuple[tuple[str, .
 
 HEADER: KeyPath = ("resources", "strategy", "customized_script_header_template_file")
 
-NEEDED_VERSION = (1, 0)
-
 NOT_FOLLOWED: Sequence[KeyPath] = (("machine", "clean_asynchronously"), ("resources", "wait_time"))
 """What speaks of dpdispatcher's own way of submitting."""
+
+LOCAL_ROOT: KeyPath = ("machine", "local_root")
+HERE = (None, "", ".", "./")
+"""What ``local_root`` always is: the work directory (-C)."""
 
 ONLY_ELSEWHERE: Sequence[KeyPath] = (("machine", "remote_root"), ("machine", "remote_profile"))
 """What has no meaning where jobs run in the work directory itself."""
@@ -60,6 +62,7 @@ class MachineFile:
     notify: str | None
     meaningless: tuple[str, ...]
     places: Mapping[str, policy.Place]
+    notices: tuple[Fault, ...] = ()
 
 
 def load_machine(path: Path, trees: MachineTrees) -> MachineFile:
@@ -71,6 +74,9 @@ def load_machine(path: Path, trees: MachineTrees) -> MachineFile:
         Everything that is wrong with it.
     """
     written = read_json(path)
+    other = other_form(written)
+    if other is not None:
+        raise InputError([other])
     form = arranged(written)
     value, faults = _walked(form, trees)
     wrong = {*(fault.path[0] for fault in faults), *form.broken}
@@ -90,7 +96,8 @@ def load_machine(path: Path, trees: MachineTrees) -> MachineFile:
     for name, section in sections.items():
         section |= {key: said[name][key].value if key in said[name] else None for key in policy.PLAIN}
     places = {name: form.below(name) for name in SECTIONS}
-    return MachineFile(sections, said, value["notify"], tuple(_meaningless(form)), places)
+    notices = tuple(dict.fromkeys([*form.notices, *_made_absolute(form, value, sections)]))
+    return MachineFile(sections, said, value["notify"], tuple(_meaningless(form)), places, notices)
 
 
 # ---- the tree -------------------------------------------------------------------------------------------------------
@@ -103,7 +110,8 @@ def _walked(form: Arranged, trees: MachineTrees) -> tuple[dict[str, Any], list[F
     is checked as well.
     """
     names = [*SECTIONS, *([DEFAULT] if DEFAULT in form.document.value else [])]
-    tree = dargs.Argument("machine", dict, [*(section_keys(name, form.document, trees) for name in names), *top_keys()])
+    keys = [*(section_keys(name, form.document, trees) for name in names), *top_keys()]
+    tree = Key("machine", dict, "machine.json", sub_fields=keys, hint=top_hint)
     value, faults = normalize(tree, form.document, {"machine": trees.later})
     wrong = [
         fault
@@ -125,7 +133,7 @@ def top_keys() -> list[Key]:
             default=None,
             change="now",
             extra_check=_says_something,
-            extra_check_errmsg="is empty: write the command, or leave the key out",
+            extra_check_errmsg="is blank: write the command, or leave the key out",
         ),
         Key(
             "api_version",
@@ -142,7 +150,11 @@ def top_keys() -> list[Key]:
 def section_keys(name: str, document: Document, trees: MachineTrees) -> Key:
     """Return the key of one section, for the batch system that ``document`` names."""
     batch_type = policy.entry_at(document.value, (name, "machine", "batch_type"))
-    return Key(
+    resources = trees.resources(batch_type if isinstance(batch_type, str) else None)
+    if policy.entry_at(document.value, (name, *HEADER)):
+        text = "What the script header of the user's own fills in."
+        resources.sub_fields["kwargs"] = Key("kwargs", dict, text, optional=True, default={})
+    section = Key(
         name,
         dict,
         f"Where {name} runs.",
@@ -156,10 +168,10 @@ def section_keys(name: str, document: Document, trees: MachineTrees) -> Key:
                 optional=True,
                 default=None,
                 extra_check=_says_something,
-                extra_check_errmsg="is empty: write the command, or leave the key out to have param.json's",
+                extra_check_errmsg="is blank: write the command, or leave the key out to have param.json's",
             ),
             trees.machine(),
-            trees.resources(batch_type if isinstance(batch_type, str) else None),
+            resources,
             *policy.arguments(),
             Key(
                 "user_forward_files",
@@ -179,6 +191,8 @@ def section_keys(name: str, document: Document, trees: MachineTrees) -> Key:
             ),
         ],
     )
+    show_the_way(section)
+    return section
 
 
 def _says_something(text: Any) -> bool:
@@ -192,13 +206,15 @@ def _version_faults(written: Document) -> Iterator[Fault]:
     """Yield what is wrong with ``api_version``."""
     given = written.value.get("api_version")
     text = None
-    if given is None:
+    if given in (None, ""):
         return
+    if type(given) in (int, float):
+        given = str(given)
     if not isinstance(given, str):
         text = f'expected a string such as "1.0", found {found(given)}'
     elif not re.fullmatch(r"\d+(\.\d+)*", given):
         text = f'{quoted(given)} is no version: write "1.0", or leave the key out'
-    elif tuple(map(int, given.split("."))) < NEEDED_VERSION:
+    elif int(given.partition(".")[0]) < 1:
         text = (
             f"{quoted(given)} is DP-GEN's format before dpdispatcher, which is not read: give each of train, "
             'model_devi and fp a "machine" and a "resources" as in machine_examples/dpgen-slurm.json, then write "1.0"'
@@ -220,9 +236,26 @@ def _completed(
         resources, more = _with_header(section["resources"], folder)
         problems += more
         machine = {key: entry for key, entry in section["machine"].items() if key != "retry_count"}
+        if machine.get("remote_root"):
+            machine["remote_root"] = str(_absolute(machine["remote_root"], folder))
         sections[name] = {**section, "machine": machine, "resources": resources, "user_forward_files": files}
         faults += [form.fault((name, *place), text) for place, text in problems]
     return sections, faults
+
+
+def _absolute(root: str, folder: Path) -> Path:
+    """Return ``remote_root`` as dpdispatcher has it when it is run in the file's ``folder``; ``~/`` is one's home."""
+    path = Path(root).expanduser() if root.startswith("~/") else Path(root)
+    return Path(os.path.abspath(folder / path))  # noqa: PTH100  (links stay)
+
+
+def _made_absolute(form: Arranged, value: Mapping[str, Any], sections: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield where a relative ``remote_root`` leads."""
+    for name, section in sections.items():
+        written = value[name]["machine"].get("remote_root")
+        if not _is_in_place(form, name) and written and not Path(written).is_absolute():
+            there = section["machine"]["remote_root"]
+            yield form.in_file(form.fault((name, "machine", "remote_root"), f"the jobs run in '{there}'"))
 
 
 def _with_header(resources: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[tuple[KeyPath, str]]]:
@@ -252,10 +285,15 @@ def _policies(form: Arranged) -> tuple[dict[str, Mapping[str, Said]], list[Fault
 
 def _meaningless(form: Arranged) -> Iterator[str]:
     """Yield the keys that were given and have no meaning here."""
-    if form.document.value.get("deepmd_version") is not None:
+    if form.document.value.get("deepmd_version") not in policy.NOTHING_GIVEN:
         yield "deepmd_version"
     for name in (DEFAULT, *SECTIONS):
-        context = policy.entry_at(form.document.value, (name, "machine", "context_type"))
-        in_place = str(context).lower().startswith("lazylocal")
-        paths = [*policy.MEANINGLESS, *NOT_FOLLOWED, *(ONLY_ELSEWHERE if in_place else ())]
+        paths = [*policy.MEANINGLESS, *NOT_FOLLOWED, *(ONLY_ELSEWHERE if _is_in_place(form, name) else ())]
+        if policy.entry_at(form.own.get(name), LOCAL_ROOT) not in HERE:
+            paths.append(LOCAL_ROOT)
         yield from policy.meaningless(form.own.get(name), form.below(name), paths)
+
+
+def _is_in_place(form: Arranged, name: str) -> bool:
+    context = policy.entry_at(form.document.value, (name, "machine", "context_type"))
+    return str(context).lower().startswith("lazylocal")

@@ -40,6 +40,8 @@ PLAIN = tuple(path[0] for path in WORDS if len(path) == 1)
 MEANINGLESS: tuple[KeyPath, ...] = (("executor",), ("template_slice_config",), ("template_config", "image"))
 """Where a section speaks of Argo."""
 
+NOTHING_GIVEN: tuple[Any, ...] = (None, False, "", [], {})
+
 LEAST = {"continue_on_num_success": 1, "continue_on_success_ratio": 0.0}
 """What may stand beside ``continue_on_failed: true``, since it asks for no more."""
 
@@ -204,7 +206,7 @@ def _unusable_names(said: Mapping[str, Said], place: Place) -> Iterator[Fault]:
 
 def meaningless(section: Any, place: Place, paths: Sequence[KeyPath] = MEANINGLESS) -> list[str]:
     """Return the keys of a section that were given and have no meaning here, spelled as the file has them."""
-    return [spelled(place(path).path) for path in paths if entry_at(section, path) not in (None, False, {})]
+    return [spelled(place(path).path) for path in paths if entry_at(section, path) not in NOTHING_GIVEN]
 
 
 def _part(section: Mapping[str, Any], name: str) -> Document:

@@ -27,14 +27,20 @@ def schema(tree: dargs.Argument, title: str) -> Schema:
 
 
 def machine_schema(tree: dargs.Argument, title: str) -> Schema:
-    """Return the schema of ``machine.json``, whose sections may be DP-GEN's lists of one."""
+    """Return the schema of ``machine.json``, whose sections may be DP-GEN's lists, of which the first entry counts."""
     result = schema(tree, title)
-    names = [name for name, held in result["properties"].items() if "machine" in held.get("properties", {})]
+    names = [name for name, held in result["properties"].items() if "machine" in _first(held).get("properties", {})]
     result["$defs"] = {name: result["properties"][name] for name in names}
     for name in names:
         one = {"$ref": f"#/$defs/{name}"}
-        result["properties"][name] = {"anyOf": [one, {"type": "array", "items": one, "minItems": 1, "maxItems": 1}]}
+        listed = {"type": "array", "prefixItems": [one], "minItems": 1}
+        result["properties"][name] = {"anyOf": [one, listed]}
     return result
+
+
+def _first(held: Schema) -> Schema:
+    """Return the first choice of a value; the last one is ``null`` where it need not be given."""
+    return next(iter(held.get("anyOf", [held])))
 
 
 def _argument(argument: Any) -> Schema:
@@ -44,8 +50,13 @@ def _argument(argument: Any) -> Schema:
         result["default"] = argument.default
     if isinstance(argument, Key) and not argument.available:
         text = f"This key {NOT_YET}. {result['description']}"
-        return {**result, "description": text, "const": argument.default}
-    return result | _any([_value(kind, argument) for kind in options(argument)])
+        return {
+            **result,
+            "description": text,
+            "enum": [argument.default, *([] if argument.default is None else [None])],
+        }
+    kinds = [*options(argument), *([NoneType] if argument.optional and NoneType not in options(argument) else [])]
+    return result | _any([_value(kind, argument) for kind in kinds])
 
 
 def _any(choices: Sequence[Schema]) -> Schema:

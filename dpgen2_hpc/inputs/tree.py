@@ -196,6 +196,8 @@ class _Walk:
         if len(keys) > 1:
             names = " and ".join(repr(key) for key in keys)
             self.fault((*path, keys[1]), f"{names} are the same key: give only one of them")
+        elif keys and _is_not_given(argument, value[keys[0]]):
+            return self.member(argument, (), value, path)
         elif keys and _is_later(argument, value[keys[0]]):
             default = json.dumps(argument.default, ensure_ascii=False)
             self.fault((*path, keys[0]), f"'{keys[0]}' {NOT_YET}: leave it out (its default is {default})")
@@ -257,13 +259,16 @@ class _Walk:
 
 
 def _better_place(shape: _Shape, path: KeyPath, key: str, value: Any) -> str | None:
-    """Return where an unknown key belongs: in one of the objects below, or where the hint says; else ``None``."""
-    home = next((argument.name for argument in shape.arguments if key in argument.sub_fields), None)
-    if home is not None:
-        place = ".".join([*map(str, path[-1:]), home])
-        return f"unknown key {quoted(key)} here: it belongs in {place}"
+    """Return where an unknown key belongs: where the hint says, or in one of the objects below; else ``None``."""
     hint = shape.hint(key, value) if shape.hint else None
-    return f"unknown key {quoted(key)}: {hint}" if hint else None
+    if hint:
+        return f"unknown key {quoted(key)}: {hint}"
+    inside = ((argument.name, {*argument.sub_fields, *argument.sub_variants}) for argument in shape.arguments)
+    home = next((name for name, keys in inside if key in keys), None)
+    if home is None:
+        return None
+    place = ".".join([*map(str, path[-1:]), home])
+    return f"unknown key {quoted(key)} here: it belongs in {place}"
 
 
 def _is_whole(value: Any) -> bool:
@@ -281,6 +286,13 @@ def _no_choice(variant: dargs.Variant, value: dict[str, Any], later: Sequence[st
     if tag in later:
         return f"{quoted(tag)} {NOT_YET}: choose from {', '.join(known)}"
     return unknown(flag, tag, known, [*variant.choice_alias, *later])
+
+
+def _is_not_given(argument: dargs.Argument, value: Any) -> bool:
+    """Whether the value of an optional key gives nothing: ``null``, or something empty where the default is empty."""
+    empty = isinstance(value, str | list | dict) and not value and any(fits(value, kind) for kind in options(argument))
+    by_default = argument.default in (NO_DEFAULT, None, "", [], {})
+    return argument.optional and (value is None or (empty and by_default))
 
 
 def _is_later(argument: dargs.Argument, value: Any) -> bool:

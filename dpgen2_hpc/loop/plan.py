@@ -1,7 +1,7 @@
 """The user's two files, understood: what the driver follows."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from dpgen2_hpc.explore.step import ExploreStep
 from dpgen2_hpc.fp.gate import Gate
 from dpgen2_hpc.fp.step import FpStep
 from dpgen2_hpc.inputs.machine import MachineFile, MachineTrees, load_machine
-from dpgen2_hpc.inputs.param import Param, load_param
+from dpgen2_hpc.inputs.param import COMMANDS, Param, load_param
 from dpgen2_hpc.inputs.policy import Place, Said, agreed, env_faults
 from dpgen2_hpc.inputs.step_configs import StepConfigs, read_step_configs
+from dpgen2_hpc.loop.commands import command_problem
 from dpgen2_hpc.loop.schedule import Limits
 from dpgen2_hpc.loop.step import Step
 from dpgen2_hpc.select.step import SelectStep
@@ -34,7 +35,8 @@ class Plan:
     """What a run follows: the parameters, and for each step with tasks its machine and policy.
 
     ``notify`` is a shell command that gets the status as JSON; ``meaningless`` names each key that was given and is not
-    followed, with its file; ``places`` tell where a path below a step's section stands in ``machine.json``.
+    followed, with its file; ``places`` tell where a path below a step's section stands in ``machine.json``;
+    ``notices`` are what else must be told of it.
     """
 
     param: Param
@@ -44,6 +46,7 @@ class Plan:
     notify: str | None = None
     meaningless: tuple[str, ...] = ()
     places: Mapping[str, Place] = field(default_factory=dict)
+    notices: tuple[Fault, ...] = ()
 
     @property
     def limits(self) -> Limits:
@@ -51,6 +54,21 @@ class Plan:
         settings = self.param.settings
         levels = settings.convergence.levels()
         return Limits(len(settings.stages), settings.max_numb_iter, settings.fatal_at_max, levels)
+
+    def commands(self) -> dict[str, str]:
+        """Return the whole command of a task of each step."""
+        settings = self.param.settings
+        return {
+            "train": settings.trainer.command,
+            "explore": settings.explorer.command,
+            "fp": settings.labeler.command,
+        }
+
+    def at_command(self, step: str, text: str) -> Fault:
+        """Return a fault where a step's command stands: that of ``machine.json`` comes first."""
+        if self.machine_value[step]["command"] is not None:
+            return replace(self.places[step](("command",)), message=text)
+        return self.param.document.fault((step, COMMANDS[step], "command"), text)
 
     def forward_files(self, step: str) -> Sequence[str]:
         """Return the paths of the user's own files that go with each task of a step."""
@@ -127,7 +145,22 @@ def load_plan(param: Path, machine: Path, *, old_compatible: bool = False, kept:
         faults = [*error.faults, *faults]
     if faults or understood is None or where is None:
         raise InputError(list(dict.fromkeys(faults)))
-    return _plan(understood, where, said, configs)
+    plan = _plan(understood, where, said, configs)
+    faults = list(_command_faults(plan))
+    if faults:
+        raise InputError(faults)
+    return plan
+
+
+def _command_faults(plan: Plan) -> Iterator[Fault]:
+    """Yield the commands that a shell would not understand, or that this program's arguments would not reach."""
+    for step, whole in plan.commands().items():
+        own = plan.machine_value[step]["command"]
+        if own is None:
+            own = plan.param.value[step].get(COMMANDS[step], {}).get("command")
+        problem = command_problem(own, whole) if own else None
+        if problem:
+            yield plan.at_command(step, problem)
 
 
 def _commands(machine: MachineFile | None) -> dict[str, str | None]:
@@ -160,6 +193,7 @@ def _plan(param: Param, machine: MachineFile, said: Mapping[str, Mapping[str, Sa
             *(f"machine.json: '{key}'" for key in machine.meaningless),
         ),
         machine.places,
+        machine.notices,
     )
 
 

@@ -64,8 +64,10 @@ def test_a_run_elsewhere_leaves_the_same_files_as_one_in_place(in_place, tmp_pat
 
 def test_a_task_that_fails_once_is_tried_again_elsewhere_and_the_run_is_completed(tmp_path):
     project = elsewhere(short(tmp_path), symlink=False)
+    project.machine["default"]["machine"]["remote_root"] = "./remote"  # beside machine.json, wherever `run` is called
     project.env["FAKE_DP_NAN"] = str(tmp_path / "diverged-once")
     succeeds(project)
+    assert list((project.folder / "remote").glob("*-00.train/task.*"))
     (old,) = project.work.glob("iter-000000/00.train/*.attempt-1")
     assert (old / "lcurve.out").exists()
     assert len([call for call in project.calls() if call.startswith("dp train")]) == 3

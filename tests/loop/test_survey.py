@@ -12,7 +12,7 @@ from project import FAKES, write_initial_data
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.explore.configurations.geometry import density, nearest_distance
-from dpgen2_hpc.loop.machines import programs
+from dpgen2_hpc.loop.commands import programs
 from dpgen2_hpc.loop.plan import load_plan
 from dpgen2_hpc.loop.survey import survey
 
