@@ -1,4 +1,8 @@
-"""What ``pw.x`` of Quantum ESPRESSO prints: the label, or why there is none."""
+"""Read the label that ``pw.x`` of Quantum ESPRESSO prints, versions 5.1 to 7.
+
+Their sources differ in this: up to 6.6 the threshold has not the word ``scf``; 5.x print no SCF accuracy for a hybrid
+functional, and mark its energy with one ``!``, later versions with ``!!``.
+"""
 
 import re
 from pathlib import Path
@@ -16,7 +20,10 @@ BOHR = 0.529177210903
 """Å."""
 RYDBERG = 13.605693122994
 """eV."""
-REFINES_EXCHANGE = "EXX: now go back to refine exchange calculation"
+EXCHANGE, EXCHANGE_ENDS = "EXX: now go back to refine exchange calculation", "EXX self-consistency reached"
+"""Printed after each cycle of a hybrid functional but the last, and after the last."""
+TOTAL = re.compile(r"^!!? +total energy +=\s*(\S+)\s+Ry", re.MULTILINE)
+FORCES = "Forces acting on atoms"
 PRINTED = 1.1
 """Accuracy and threshold are printed with two digits: one may be this much more than the other and be the same."""
 
@@ -49,28 +56,40 @@ def _refuse_unconverged(text: str, name: str) -> None:
         raise LabelRefused(f"'{name}' holds {max(runs, len(energies))} runs or steps, and one was asked for")
     if "convergence NOT achieved" in text:
         raise LabelRefused("pw.x says that convergence was not achieved")
+    if "End of band structure calculation" in text:
+        raise LabelRefused(f"'{name}' is of a calculation of bands, which has no energy: a label is one 'scf'")
     passed_over = namelists.CARDS & set(re.findall(r"Warning: card (\w+)", text))
     if passed_over:
         raise LabelRefused(f"pw.x passed over the card {', '.join(sorted(passed_over))}, which it does not know")
-    threshold = re.search(r"scf convergence threshold\s*= *(\S+)", text)
-    accuracies = re.findall(r"estimated scf accuracy\s*<\s*(\S+)\s+Ry", text)
-    if threshold is None or not accuracies or not energies:
+    thresholds = re.findall(r"^ +(?:scf )?convergence threshold\s*= *(\S+)", text, re.MULTILINE)
+    accuracies = _accuracies(text)
+    if not thresholds or not accuracies or not energies:
         raise OutputError(f"'{name}' ends before its energy: the run was cut")
-    wanted = number("the convergence threshold", threshold[1])
+    wanted = number("the convergence threshold", thresholds[-1])  # adaptive_thr prints new ones
     if not number("the SCF accuracy", accuracies[-1]) <= PRINTED * wanted:
-        raise LabelRefused(f"the SCF accuracy is {accuracies[-1]} Ry, and the threshold {threshold[1]}: not converged")
+        text = f"the SCF accuracy is {accuracies[-1]} Ry, and the threshold {thresholds[-1]}: not converged"
+        raise LabelRefused(text)
+    if FORCES not in text and "JOB DONE" in text:
+        raise LabelRefused(f"'{name}' has no forces: set tprnfor to .true.")
+
+
+def _accuracies(text: str) -> list[str]:
+    """Return the estimates of the SCF error (Ry); of a hybrid functional that prints none, those of the exchange."""
+    found = re.findall(r"estimated scf accuracy\s*<\s*(\S+)\s+Ry", text)
+    return found or re.findall(r"est\. exchange err \(dexx\)\s*=\s*(\S+)\s+Ry", text)
 
 
 def _energies(text: str) -> list[str]:
-    """Return the energies (Ry) that end a step; exact exchange is a cycle around cycles, and marks its end with !!."""
-    mark = "!!" if REFINES_EXCHANGE in text else "!"
-    return re.findall(rf"^{mark}\s+total energy\s+=\s*(\S+)\s+Ry", text, re.MULTILINE)
+    """Return the energies (Ry) that end a step; a hybrid functional's is the last one of cycles around cycles."""
+    if EXCHANGE not in text:
+        return TOTAL.findall(text)
+    return [TOTAL.findall(cycles)[-1] for cycles in text.split(EXCHANGE_ENDS)[:-1]]
 
 
 def _labels(text: str) -> Labels:
     frame = _frame(text)
     energy = number("the energy", _energies(text)[0])
-    rows = _after(text, "Forces acting on atoms", r"atom +(\d+) +type +\d+ +force +=(.*)", len(frame.symbols))
+    rows = _after(text, FORCES, r"atom +(\d+) +type +\d+ +force +=(.*)", len(frame.symbols))
     return Labels(frame, energy * RYDBERG, rows * RYDBERG / BOHR, _virial(text, frame))
 
 

@@ -311,6 +311,71 @@ def test_exact_exchange_that_was_cut_is_none(tmp_path):
         read(text[: text.index("!!")], tmp_path)
 
 
+OLDER = PRINTED.replace("     scf convergence threshold =", "     convergence threshold     =").replace(
+    "(cartesian axes, Ry/au)", "(Ry/au)"
+)
+"""In the words of pw.x up to 6.6; the corpus has whole outputs."""
+
+
+def test_older_words_give_the_same_label(tmp_path):
+    old, new = read(OLDER, tmp_path), read(PRINTED, tmp_path)
+    assert (old.energy, old.forces.tolist(), old.virial.tolist()) == (
+        new.energy,
+        new.forces.tolist(),
+        new.virial.tolist(),
+    )
+    with pytest.raises(LabelRefused, match="not converged"):
+        read(OLDER.replace("0.00000018", "0.00003700"), tmp_path)
+
+
+def older_exchange(end="!", error="0.00000010"):
+    """A hybrid functional by pw.x 5: nothing is printed of the cycles within, and the energy has one mark."""
+    head = OLDER[: OLDER.index("     total energy  ")] + EXCHANGE.splitlines(keepends=True)[0]
+    energy = f"\n{end}    total energy              =     -16.70000000 Ry\n"
+    last = f"     est. exchange err (dexx)  =       {error} Ry\n\n     EXX self-consistency reached\n"
+    return head + energy + last + OLDER[OLDER.index("     Forces acting") :]
+
+
+def test_exact_exchange_of_older_versions_is_read(tmp_path):
+    assert read(older_exchange(), tmp_path).energy == pytest.approx(-16.7 * 13.605693, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        (older_exchange(error="0.00001000"), LabelRefused, "not converged"),
+        (older_exchange(end=" "), OutputError, "not whole"),
+        (older_exchange().replace("EXX self-consistency reached", ""), OutputError, "the run was cut"),
+    ],
+    ids=["error too large", "unmarked energy", "cut"],
+)
+def test_exact_exchange_of_older_versions_that_did_not_end_well_is_refused(tmp_path, text, error, says):
+    with pytest.raises(error, match=says):
+        read(text, tmp_path)
+
+
+def test_the_threshold_that_counts_is_the_last_that_was_set(tmp_path):
+    """adaptive_thr begins with a large one, and prints each new one."""
+    adapted = "\n     scf convergence threshold =          1.0E-07 Ry\n" + EXCHANGE
+    with pytest.raises(LabelRefused, match="threshold 1.0E-07"):
+        read(with_exchange().replace(EXCHANGE, adapted), tmp_path)
+    looser = adapted.replace("1.0E-07", "1.0E-04").replace("0.00000018", "0.00001000")
+    assert read(with_exchange().replace(EXCHANGE, looser), tmp_path).energy < 0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (PRINTED.replace("!    total energy", "     End of band structure calculation\n"), "a calculation of bands"),
+        (PRINTED.replace("Forces acting on atoms", ""), "set tprnfor"),
+    ],
+    ids=["bands", "no forces"],
+)
+def test_a_calculation_of_something_else_is_named(tmp_path, text, says):
+    with pytest.raises(LabelRefused, match=says):
+        read(text, tmp_path)
+
+
 def test_a_namelist_that_a_label_does_not_need_is_passed_over_rightly(tmp_path):
     text = PRINTED.replace(
         "     Program PWSCF", "Warning: card &IONS ignored\nWarning: card / ignored\n     Program PWSCF"
