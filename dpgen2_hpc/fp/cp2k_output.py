@@ -22,6 +22,7 @@ CELL_DIGITS = 1e-3
 """CP2K prints the cell with three decimals (Å)."""
 DECIMALS = 9
 """CP2K prints the energy with 15 decimals: with fewer than these it was cut."""
+FORCES = re.compile(r"ATOMIC FORCES in|FORCES\| Atomic forces")
 HARTREES = ("a.u.", "hartree", "hartree/bohr")
 """How CP2K calls its own units of energies and forces."""
 
@@ -53,12 +54,14 @@ def _refuse_unconverged(text: str, name: str) -> None:
         raise LabelRefused(f"'{name}' holds {max(runs, len(energies))} runs or steps, and one was asked for")
     if any(words in text for words in ("SCF run NOT converged", "SCF not converged!", "FAILED to converge")):
         raise LabelRefused("CP2K says that the SCF run has not converged")
+    if "PROGRAM ENDED AT" in text and not (energies and FORCES.search(text)):
+        raise LabelRefused(f"'{name}' is whole, and has no energy or no forces: RUN_TYPE must be ENERGY_FORCE")
     if "SCF run converged" not in text or not energies:
         raise OutputError(f"'{name}' ends before its energy: the run was cut")
 
 
 def _refuse_other_units(text: str, name: str) -> None:
-    heads = r"ENERGY\| Total FORCE_EVAL|ATOMIC FORCES in|FORCES\| Atomic forces"
+    heads = rf"ENERGY\| Total FORCE_EVAL|{FORCES.pattern}"
     for unit in re.findall(rf"(?:{heads})[^\n]*\[(.*?)\]", text):
         if unit not in HARTREES:
             raise LabelRefused(f"'{name}' has energies or forces in {unit}, not in atomic units")
@@ -123,7 +126,7 @@ def _virial(text: str, frame: Frame) -> NDArray[np.float64] | None:
 
 def _forces(text: str, count: int) -> NDArray[np.float64]:
     """Return the forces (hartree/bohr); from CP2K 2024 on the rows begin with ``FORCES|``."""
-    below = re.split(r"ATOMIC FORCES in|FORCES\| Atomic forces", text)[1]
+    below = FORCES.split(text)[1]
     rows = re.findall(r"^ *(?:FORCES\|)? *(\d+) +(?:\d+ +\S+)?(.*)$", below, re.MULTILINE)[:count]
     if [int(index) for index, _ in rows] != list(range(1, count + 1)):
         raise damaged("forces", f"there are no rows 1 to {count}")

@@ -76,6 +76,9 @@ UNCONVERGED = PRINTED.replace(
 )
 
 
+ENDED = "  **** **** ******  **  PROGRAM ENDED AT                 2026-11-22 16:20:44.918\n"
+
+
 def settings(folder, **more):
     return {"inputs_config": {"sections": SECTIONS, **more}}
 
@@ -300,6 +303,8 @@ def test_newer_forms_of_the_output_are_read_to_the_same_numbers(task):
         (PRINTED.replace("6.000     0.300     0.000   |a|", "6.000     0.200     0.000   |a|"), "cell in the output"),
         (PRINTED.replace("2    2 H     1", "2    2 O     8"), "not those that were asked for"),
         (PRINTED + "  *** outer SCF loop FAILED to converge\n", "has not converged"),
+        (PRINTED.replace(" ATOMIC FORCES in [a.u.]", "") + ENDED, "RUN_TYPE must be ENERGY_FORCE"),
+        (PRINTED.replace(" ENERGY| Total FORCE_EVAL", " BSSE") + ENDED, "RUN_TYPE must be ENERGY_FORCE"),
     ],
 )
 def test_what_is_no_label_is_refused(task, text, says):
