@@ -51,7 +51,7 @@ PRINTED = (
 )  # fmt: skip
 
 
-FORCES = PRINTED[PRINTED.index("-------------------------------------------------------------------\n Center     Atomic                   F") : PRINTED.index(" Cartesian F")]  # fmt: skip
+FORCES = PRINTED[PRINTED.index(" " + "-" * 67 + "\n Center     Atomic   ") : PRINTED.index(" Cartesian F")]
 
 
 def settings(folder, **more):
