@@ -55,7 +55,8 @@ def _refuse_unconverged(text: str, name: str) -> None:
     if any(words in text for words in ("SCF run NOT converged", "SCF not converged!", "FAILED to converge")):
         raise LabelRefused("CP2K says that the SCF run has not converged")
     if "PROGRAM ENDED AT" in text and not (energies and FORCES.search(text)):
-        raise LabelRefused(f"'{name}' is whole, and has no energy or no forces: RUN_TYPE must be ENERGY_FORCE")
+        needs = "RUN_TYPE must be ENERGY_FORCE, and FORCE_EVAL/PRINT/FORCES on, without a FILENAME"
+        raise LabelRefused(f"'{name}' is whole, and has no energy or no forces: {needs}")
     if "SCF run converged" not in text or not energies:
         raise OutputError(f"'{name}' ends before its energy: the run was cut")
 

@@ -1,13 +1,9 @@
 """Gaussian: a real output of Gaussian 09, which the package goodvibes ships, cut to its first geometry."""
 
-import subprocess
-import sys
-import tarfile
-
 import numpy as np
 import pytest
+from fetched import archive
 from labelers import Sample, context, made, prepared
-from programs import demanded
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import LabelRefused, OutputError
@@ -153,18 +149,12 @@ def test_a_command_may_follow(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def goodvibes(tmp_path_factory):
-    """Outputs of Gaussian 09 in the package goodvibes; fetched, not kept here."""
-    folder = tmp_path_factory.mktemp("goodvibes")
-    words = ["download", "-q", "--no-deps", "--no-binary", "goodvibes", "goodvibes==2.0.2", "-d", str(folder)]
-    done = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True, timeout=120)
-    if not list(folder.glob("*.tar.gz")):
-        (pytest.fail if demanded() else pytest.skip)(f"goodvibes cannot be fetched: {done.stderr.strip()[-200:]}")
-    with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
-        archive.extractall(folder, filter="data")
-    return next(folder.glob("goodvibes-*/goodvibes/examples"))
+def goodvibes():
+    """Outputs of Gaussian 09 and 16 that the package goodvibes ships."""
+    return archive("goodvibes") / "goodvibes/examples"
 
 
+@pytest.mark.slow
 def test_a_real_output_has_the_label_of_its_last_geometry_and_not_of_its_first(goodvibes, tmp_path):
     text = (goodvibes / "H2O.out").read_text()
     (tmp_path / OUTPUT).write_text(text)
@@ -176,6 +166,7 @@ def test_a_real_output_has_the_label_of_its_last_geometry_and_not_of_its_first(g
         Gate().read(GaussianLabeler(steps, 1, {}), tmp_path, WATER)
 
 
+@pytest.mark.slow
 def test_the_first_geometry_of_a_real_output_is_what_stands_above(goodvibes, tmp_path, labeler):
     text = (goodvibes / "H2O.out").read_text()
     first = text[: text.index(" Cartesian Forces:  Max")] + END

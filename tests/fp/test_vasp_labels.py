@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import tarfile
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +13,9 @@ from pathlib import Path
 import dpdata
 import numpy as np
 import pytest
+from fetched import archive
 from labelers import FCC, SKEWED, Sample, context, fake_potcar, made, prepared, rattled, run
-from programs import demanded, need
+from programs import need
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import LabelRefused, OutputError
@@ -483,18 +483,9 @@ def test_the_stand_ins_outcar_is_read_to_dpdatas_numbers(vasp):
 
 
 @pytest.fixture(scope="session")
-def parsevasp(tmp_path_factory):
-    """Outputs of VASP 5.4.4 that the package parsevasp ships; fetched, not kept here."""
-    folder = tmp_path_factory.mktemp("parsevasp")
-    words = ["download", "-q", "--no-deps", "--no-binary", "parsevasp", "parsevasp==3.4.0"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", *words, "-d", str(folder)], capture_output=True, text=True, timeout=120
-    )
-    if not list(folder.glob("*.tar.gz")):
-        (pytest.fail if demanded() else pytest.skip)(f"parsevasp cannot be fetched: {done.stderr.strip()[-200:]}")
-    with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
-        archive.extractall(folder, filter="data")
-    return next(folder.glob("parsevasp-*/tests"))
+def parsevasp():
+    """Outputs of VASP 5.4.4 that the package parsevasp ships."""
+    return archive("parsevasp") / "tests"
 
 
 def steps(path):
