@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from labelers import Sample, context, made, prepared, run
-from programs import need
+from programs import CP2K_DATA, need
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import LabelRefused, OutputError
@@ -328,12 +328,12 @@ def test_a_cut_output_is_none(task, word):
 
 @pytest.fixture
 def real(tmp_path):
-    need("cp2k")
+    need("cp2k", files=[CP2K_DATA / "BASIS_MOLOPT", CP2K_DATA / "GTH_POTENTIALS"])
 
     def go(change=None):
         labeler = made("cp2k", settings(tmp_path, **(change or {})), tmp_path)
         directory = prepared(labeler, WATER, tmp_path / "s" / f"task.{len(list(tmp_path.glob('s/task*')))}")
-        assert run(labeler, directory) == 0
+        assert run(labeler, directory) == 0, (directory / OUTPUT).read_text()[-2000:]
         return labeler, directory
 
     return go

@@ -6,14 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from labelers import FCC, SKEWED, UPF_1, Sample, context, made, prepared, rattled, run
-from programs import need
+from programs import PSEUDO, need
 
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp.gate import Gate
 from dpgen2_hpc.fp.namelists import parse, written
 from dpgen2_hpc.fp.qe import INPUT, OUTPUT, QeLabeler
 
-PSEUDO = "/usr/share/espresso/pseudo"
 METAL = rattled(("Al", "Al", "Al", "Al"), SKEWED, FCC)
 SYSTEM = {"ecutwfc": 12, "occupations": "smearing", "smearing": "gaussian", "degauss": 0.03, "nosym": True}
 
@@ -405,16 +404,17 @@ def test_details_of_forces_are_not_taken_for_forces(tmp_path):
 
 @pytest.fixture
 def real(tmp_path):
-    need("pw.x")
+    aluminium = PSEUDO / "Al.pz-vbc.UPF"
+    need("pw.x", files=[aluminium])
 
     def go(expected=0, **more):
-        files = {"Al": f"{PSEUDO}/Al.pz-vbc.UPF"}
+        files = {"Al": str(aluminium)}
         given = settings(tmp_path, **{"electrons": {"conv_thr": 1e-6}, "pp_files": files, **more})
         labeler = made("qe", given, tmp_path)
         assert list(labeler.checks(context("Al"))) == [] or expected is None
         task = prepared(labeler, METAL, tmp_path / "s" / f"task.{len(list(tmp_path.glob('s/task*')))}")
         code = run(labeler, task)
-        assert expected in (code, None)
+        assert expected in (code, None), (task / OUTPUT).read_text()[-2000:]
         return labeler, task
 
     return go
@@ -453,17 +453,19 @@ def test_a_real_run_without_a_card_of_a_later_version_is_refused(real, tmp_path)
 
 @pytest.mark.programs
 def test_a_real_label_with_exact_exchange_has_the_energy_whose_gradient_its_forces_are(tmp_path):
-    need("pw.x")
+    potential = PSEUDO / "Si.pz-vbc.UPF"
+    need("pw.x", files=[potential])
     silicon = rattled(("Si", "Si"), [[0, 2.7, 2.7], [2.7, 0, 2.7], [2.7, 2.7, 0]], [[0, 0, 0], [0.25, 0.25, 0.25]])
     (tmp_path / "pw.in").write_text("&system\n ecutwfc=12, input_dft='pbe0', nqx1=1\n/\nK_POINTS gamma\n")
-    files = {"Si": f"{PSEUDO}/Si.pz-vbc.UPF"}
-    given = {"inputs_config": {"pp_files": files, "template": "pw.in", "electrons": {"conv_thr": "1.0d-9"}}}
+    given = {
+        "inputs_config": {"pp_files": {"Si": str(potential)}, "template": "pw.in", "electrons": {"conv_thr": "1.0d-9"}}
+    }
     labeler, step = made("qe", given, tmp_path), 0.01
 
     def label(move):
         frame = replace(silicon, coords=silicon.coords + np.array([[move, 0, 0], [0, 0, 0]]))
         task = prepared(labeler, frame, tmp_path / "s" / f"task.{move}")
-        assert run(labeler, task) == 0
+        assert run(labeler, task) == 0, (task / OUTPUT).read_text()[-2000:]
         return Gate().read(labeler, task, frame)
 
     slope = (label(step).energy - label(-step).energy) / (2 * step)
