@@ -29,14 +29,17 @@ def read_vasprun(path: Path) -> Labels:
         Not converged, not one ionic step, or not a calculation of forces.
     """
     try:
-        root = ET.fromstring(read_output(path))  # noqa: S314  (entities of a task's own output; expat limits them)
-    except ET.ParseError as error:
+        return _one_step(ET.fromstring(read_output(path)), path.name)  # noqa: S314  (expat limits entities)
+    except (ET.ParseError, ValueError, LookupError, AttributeError, OverflowError) as error:
         raise OutputError(f"'{path.name}' is not whole: {error}") from error
+
+
+def _one_step(root: ET.Element, name: str) -> Labels:
     steps = root.findall("calculation")
     if not steps or not root.findall("atominfo"):
-        raise OutputError(f"'{path.name}' ends before its first ionic step: the run was cut")
+        raise OutputError(f"'{name}' ends before its first ionic step: the run was cut")
     if len(steps) > 1:
-        raise LabelRefused(f"'{path.name}' holds {len(steps)} ionic steps, and one was asked for")
+        raise LabelRefused(f"'{name}' holds {len(steps)} ionic steps, and one was asked for")
     settings = _settings(root)
     _refuse_settings(settings)
     _refuse_unconverged(settings, steps[0])

@@ -4,8 +4,8 @@ The other reader is ASE, for CP2K and ABACUS dpdata. Nothing of them is kept her
 """
 
 import csv
+import lzma
 import re
-import shutil
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,8 @@ CODES = {
 def task(code: str, source: Path, folder: Path) -> Path:
     """A folder with an output, and what of the inputs its reader asks for."""
     (folder / CODES[code].output).parent.mkdir(exist_ok=True)
-    shutil.copyfile(source, folder / CODES[code].output)
+    data = source.read_bytes()
+    (folder / CODES[code].output).write_bytes(lzma.decompress(data) if source.suffix == ".xz" else data)
     if code == "cp2k":
         vectors = re.findall(r"CELL\| Vector ([abc]) \[angstrom\]: +(\S+) +(\S+) +(\S+)", source.read_text())
         rows = "\n".join(" ".join(vector) for vector in vectors[:3])
