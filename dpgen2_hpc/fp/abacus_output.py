@@ -57,7 +57,7 @@ def _refuse_others(text: str, name: str) -> None:
     if max(runs, tables) > 1:
         raise LabelRefused(f"'{name}' holds {max(runs, tables)} runs or steps, and one was asked for")
     if ended and not tables:
-        raise LabelRefused(f"'{name}' is whole, and has no forces: calculation must be scf, and cal_force 1")
+        raise LabelRefused(f"'{name}' is complete but has no forces: set calculation scf and cal_force 1")
     if not ended or not re.search(CONVERGED, text, re.IGNORECASE):
         raise OutputError(f"'{name}' does not say that the SCF has converged: the run was cut")
 

@@ -56,7 +56,7 @@ def _refuse_unconverged(text: str, name: str) -> None:
         raise LabelRefused("CP2K says that the SCF run has not converged")
     if "PROGRAM ENDED AT" in text and not (energies and FORCES.search(text)):
         needs = "RUN_TYPE must be ENERGY_FORCE, and FORCE_EVAL/PRINT/FORCES on, without a FILENAME"
-        raise LabelRefused(f"'{name}' is whole, and has no energy or no forces: {needs}")
+        raise LabelRefused(f"'{name}' is complete but has no energy or no forces: {needs}")
     if "SCF run converged" not in text or not energies:
         raise OutputError(f"'{name}' ends before its energy: the run was cut")
 

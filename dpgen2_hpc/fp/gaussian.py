@@ -172,9 +172,7 @@ def _perturbed(after: str) -> float | None:
         The forces are of an energy that is not read.
     """
     if BEYOND.search(after):
-        raise LabelRefused(
-            "the energy of this method is not read, only those of Hartree-Fock, DFT, MP2, double hybrids"
-        )
+        raise LabelRefused("the energy of this method is not read: use Hartree-Fock, DFT, MP2 or a double hybrid")
     found = PERTURBED.findall(after)
     return number("the energy", found[-1].replace("D", "E")) * HARTREE if found else None
 

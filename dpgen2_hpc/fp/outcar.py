@@ -75,7 +75,9 @@ def read_outcar(path: Path) -> Labels:
     scf, table = data.find(HEAD), data.rfind(STEP)
     end = data.find(ENERGY, max(0, table))
     if end < 0 and ENDS in data[-ENDED:]:
-        raise LabelRefused(f"'{path.name}' is whole, and has no total energy: not of a ground state (ALGO)")
+        raise LabelRefused(
+            f"'{path.name}' is complete but has no total energy: not a ground-state calculation, see ALGO in the INCAR"
+        )
     if scf < 0 or end < 0:
         raise OutputError(f"'{path.name}' ends before its energy: the run was cut")
     last = data.rfind(HEAD, 0, table)
@@ -84,7 +86,7 @@ def read_outcar(path: Path) -> Labels:
     if data.find(HEAD, end) >= 0:
         raise LabelRefused(f"'{path.name}' goes on after its first ionic step, and one was asked for")
     if table < 0:
-        raise LabelRefused(f"'{path.name}' has an energy and no forces: VASP did not compute them")
+        raise LabelRefused(f"'{path.name}' has an energy but no forces: VASP did not compute them")
     header = data[:scf]
     _refuse_unconverged(header, data[last : last + AFTER_SCF])
     return _label(data, header, last, table, end)
@@ -93,9 +95,9 @@ def read_outcar(path: Path) -> Labels:
 def _refuse_others(data: bytes, name: str) -> None:
     """Refuse what is not by VASP 5 or 6, or not from first principles."""
     if data[:100].lstrip().startswith(b"vasp.4"):
-        raise LabelRefused(f"'{name}' is by VASP 4, whose form is another: use VASP 5 or 6")
+        raise LabelRefused(f"'{name}' was written by VASP 4, which is not supported: use VASP 5 or 6")
     if LEARNED in data:
-        raise LabelRefused("a force field of VASP's own took part (ML_LMLFF): not first principles")
+        raise LabelRefused("a machine-learned force field was used: remove ML_LMLFF from the INCAR")
 
 
 def _refuse_unconverged(header: bytes, after: bytes) -> None:
@@ -106,7 +108,7 @@ def _refuse_unconverged(header: bytes, after: bytes) -> None:
     """
     charge = re.search(rb"ICHARG\s*=\s*(\d+)\s+charge", header)
     if charge is not None and int(charge[1]) >= FIXED_CHARGE:
-        raise LabelRefused(f"the charge density was kept fixed (ICHARG = {int(charge[1])}): not self-consistent")
+        raise LabelRefused(f"not self-consistent (ICHARG = {int(charge[1])}): remove ICHARG from the INCAR")
     nelm = re.search(rb"NELM\s*=\s*(\d+)", header[max(0, header.find(b"NELM")) :])
     step = re.match(rb"Iteration\s+\d+\(\s*(\d+)\)", after)
     if nelm is None or step is None:

@@ -57,7 +57,7 @@ def _refuse_unconverged(text: str, name: str) -> None:
     if "convergence NOT achieved" in text:
         raise LabelRefused("pw.x says that convergence was not achieved")
     if "End of band structure calculation" in text:
-        raise LabelRefused(f"'{name}' is of a calculation of bands, which has no energy: a label is one 'scf'")
+        raise LabelRefused(f"'{name}' is a band-structure calculation without an energy: set calculation = 'scf'")
     passed_over = namelists.CARDS & set(re.findall(r"Warning: card (\w+)", text))
     if passed_over:
         raise LabelRefused(f"pw.x passed over the card {', '.join(sorted(passed_over))}, which it does not know")

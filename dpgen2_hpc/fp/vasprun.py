@@ -57,12 +57,12 @@ def _settings(root: ET.Element) -> dict[str, str]:
 def _refuse_settings(settings: Mapping[str, str]) -> None:
     """Refuse a calculation that is not a self-consistent one of this structure alone."""
     if int(settings.get("ICHARG", 0)) >= FIXED_CHARGE:
-        raise LabelRefused(f"the charge density was kept fixed (ICHARG = {settings['ICHARG']}): not self-consistent")
+        raise LabelRefused(f"not self-consistent (ICHARG = {settings['ICHARG']}): remove ICHARG from the INCAR")
     if settings.get("ML_LMLFF") == "T":
-        raise LabelRefused("a force field of VASP's own took part (ML_LMLFF): not first principles")
+        raise LabelRefused("a machine-learned force field was used: remove ML_LMLFF from the INCAR")
     if settings.get("IBRION") in RESPONSES or settings.get("LEPSILON") == "T" or settings.get("LCALCEPS") == "T":
         raise LabelRefused(
-            "it is of vibrations or of a response (IBRION, LEPSILON, LCALCEPS): a label is a single point"
+            "a calculation of phonons or of a response: remove IBRION, LEPSILON and LCALCEPS from the INCAR"
         )
 
 
@@ -79,7 +79,7 @@ def _label(root: ET.Element, step: ET.Element, pressure: float) -> Labels:
     energy = step.findtext("energy/i[@name='e_fr_energy']")
     forces = _rows(step, "varray[@name='forces']", len(symbols))
     if energy is None or forces is None:
-        raise LabelRefused("it has no energy or no forces: not of a ground state (ALGO)")
+        raise LabelRefused("no energy or no forces: not a ground-state calculation, see ALGO in the INCAR")
     cell = _rows(step, "structure/crystal/varray[@name='basis']", 3)
     places = _rows(step, "structure/varray[@name='positions']", len(symbols))
     if cell is None or places is None:

@@ -365,7 +365,10 @@ def test_the_threshold_that_counts_is_the_last_that_was_set(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (PRINTED.replace("!    total energy", "     End of band structure calculation\n"), "a calculation of bands"),
+        (
+            PRINTED.replace("!    total energy", "     End of band structure calculation\n"),
+            "a band-structure calculation",
+        ),
         (PRINTED.replace("Forces acting on atoms", ""), "set tprnfor"),
     ],
     ids=["bands", "no forces"],
