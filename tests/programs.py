@@ -1,12 +1,18 @@
-"""Real programs: where they are, and what happens when they are not."""
+"""Real programs and their data files: where they are, and what happens when they are not."""
 
 import importlib.util
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+
+PSEUDO = Path(os.environ.get("ESPRESSO_PSEUDO", "/usr/share/espresso/pseudo"))
+"""Pseudopotentials of Quantum ESPRESSO; Debian has them in a package of their own."""
+CP2K_DATA = Path(os.environ.get("CP2K_DATA_DIR", "/usr/share/cp2k"))
+"""Basis sets and potentials of CP2K."""
 
 
 def demanded() -> bool:
@@ -14,10 +20,11 @@ def demanded() -> bool:
     return os.environ.get("DPGEN2_HPC_DEMAND") == "1"
 
 
-def need(*names: str) -> str:
-    """Return a PATH with these programs, or skip the test (fail it where they are demanded)."""
+def need(*names: str, files: Iterable[Path] = ()) -> str:
+    """Return a PATH with these programs, or skip the test (fail it where they are demanded); so for their data."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     missing = [name for name in names if shutil.which(name, path=path) is None]
+    missing += [str(file) for file in files if not file.is_file()]
     if missing:
         (pytest.fail if demanded() else pytest.skip)(f"not installed: {', '.join(missing)} (make test installs them)")
     return path

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from labelers import made, prepared, run
-from programs import need
+from programs import PSEUDO, need
 from project import TEMPLATE, UNMEASURED, Project
 
 from dpgen2_hpc.data.frame import Frame
@@ -27,7 +27,7 @@ ENVIRONMENT = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
 }
-SILICON = Path("/usr/share/espresso/pseudo/Si.pz-vbc.UPF")
+SILICON = PSEUDO / "Si.pz-vbc.UPF"
 PW_IN = """&control
   calculation = 'scf'
 /
@@ -64,7 +64,7 @@ class Run(Project):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Run:
     """A run that was blocked by two labels, and went on when one of them had been mended."""
-    path = need("dp", "lmp", "pw.x")
+    path = need("dp", "lmp", "pw.x", files=[SILICON])
     project = Run(tmp_path_factory.mktemp("real-qe"))
     project.env.update(PATH=path, **ENVIRONMENT)
     _silicon(project)
@@ -113,7 +113,7 @@ def _first_labels(folder: Path, fp: dict) -> None:
     labeler, systems = made("qe", fp, folder), dpdata.MultiSystems()
     for seed, frame in enumerate(_distorted(3)):
         task = prepared(labeler, frame, folder / "first" / f"task.{seed}")
-        assert run(labeler, task) == 0
+        assert run(labeler, task) == 0, (task / "output").read_text()[-2000:]
         systems.append(dpdata.LabeledSystem([str(task / "input"), str(task / "output")], fmt="qe/pw/scf"))
     systems.to("deepmd/npy", str(folder / "data"))
 

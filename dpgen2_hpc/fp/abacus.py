@@ -1,19 +1,17 @@
 """Labels by ABACUS (type ``abacus``, DPGEN2's ``fpop_abacus``)."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import dargs
-import numpy as np
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
-from dpgen2_hpc.errors import LabelRefused, OutputError
-from dpgen2_hpc.fp import foreign, running, settings
-from dpgen2_hpc.fp.printed import number, numbers
+from dpgen2_hpc.fp import running, settings
+from dpgen2_hpc.fp.abacus_output import read_abacus
 from dpgen2_hpc.fp.writing import mesh, runs, table
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
@@ -188,57 +186,10 @@ class AbacusLabeler:
 
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in the log, on the frame that the log speaks of."""
-        text = foreign.text_of(directory / OUTPUT)
-        try:
-            _refuse_unconverged(text)
-            labels = foreign.read(directory, "abacus/scf", files=("INPUT", "STRU", OUTPUT))
-            _refuse_damaged(text, len(labels.frame.symbols))
-            return replace(labels, frame=_frame(text, labels.frame))
-        except (ValueError, LookupError, AttributeError, OverflowError) as error:
-            raise OutputError(f"'{OUTPUT}' is not whole: {error!r}") from error
+        return read_abacus(directory / OUTPUT, directory / "STRU")
 
 
 def _words(text: str) -> dict[str, str]:
     """Return the words of INPUT with their values."""
     lines = (re.split(r"#|//", line)[0].split(None, 1) for line in text.splitlines())
     return {words[0].lower(): words[1].strip() for words in lines if len(words) == 2}
-
-
-def _refuse_unconverged(text: str) -> None:
-    """Refuse a log of a cycle that did not end well, of two runs, or of one that was cut."""
-    if re.search("convergence has not been achieved|SCF is not converged", text, re.IGNORECASE):
-        raise LabelRefused("ABACUS says that convergence has not been achieved")
-    if not re.search("convergence is achieved|SCF is converged|final etot is", text, re.IGNORECASE):
-        raise OutputError(f"'{OUTPUT}' does not say that the SCF has converged: the run was cut")
-    if text.count("READING UNITCELL INFORMATION") > 1 or text.count("TOTAL-STRESS") > 1:
-        raise LabelRefused(f"'{OUTPUT}' holds more than one run or step, and one was asked for")
-    units = re.findall(r"TOTAL-FORCE \(([^)]*)\)", text)
-    if units and not units[-1].lower().startswith("ev"):
-        raise OutputError(f"'{OUTPUT}' ends before the forces in eV/Angstrom: the run was cut")
-
-
-def _frame(text: str, asked: Frame) -> Frame:
-    """Return the frame with the coordinates of the log; dpdata takes them from the input, which proves nothing."""
-    rows = re.findall(r"^\s*tau([cd])_[A-Za-z]+\d+\s+(\S+)\s+(\S+)\s+(\S+)", text, re.MULTILINE)
-    constant = re.search(r"lattice constant \(Bohr\) = (\S+)", text)
-    if not rows or constant is None:
-        return asked
-    if len(rows) != len(asked.symbols):
-        raise LabelRefused(f"the log has {len(rows)} atoms, and {len(asked.symbols)} were asked for")
-    places = numbers("coordinates", [" ".join(row[1:]) for row in rows], len(rows), 3)
-    unit = asked.cell if rows[0][0] == "d" else np.eye(3) * number("the lattice constant", constant[1]) / ANGSTROM
-    return replace(asked, coords=places @ unit)
-
-
-def _refuse_damaged(text: str, atoms: int) -> None:
-    """Refuse a log in which a row of forces or stress is not whole; dpdata makes of such a row what it can."""
-    for heading, count, columns in (("TOTAL-FORCE (eV", atoms, 3), ("TOTAL-STRESS", 3, 3)):
-        place = text.rfind(heading)
-        if place >= 0:
-            numbers(heading, _rows(text[place:].splitlines()[1:], count), count, columns)
-
-
-def _rows(lines: Sequence[str], count: int) -> list[str]:
-    """Return the numbers of the rows of a table, without the names of atoms in front: rules and headings have none."""
-    bare = (re.sub(r"^\s*[A-Za-z]\S*\s", "", line) for line in lines)
-    return [line for line in bare if re.match(r"\s*[-+*\d.]", line) and not re.match(r"\s*-{4}", line)][:count]

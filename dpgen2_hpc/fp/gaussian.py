@@ -3,7 +3,7 @@
 import importlib.util
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -18,6 +18,13 @@ from dpgen2_hpc.fp.printed import damaged, number, numbers
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
 INPUT, OUTPUT = "label.gjf", "label.log"
+HARTREE = 27.211386245988
+"""eV."""
+FORCES = "Forces (Hartrees/Bohr)"
+PERTURBED = re.compile(r"^ E2(?:\(\S+\))? *= *\S+ +E(?:UMP2|\(\S+\)) *= *(\S+)", re.MULTILINE)
+"""The energy by MP2 or a double hybrid, after that of the SCF (Gaussian 16 Users Reference: MP and double hybrids)."""
+BEYOND = re.compile(r"E\(CORR\)|E\(Corr\)|EUMP3|Total Energy, E\(|ONIOM: extrapolated energy")
+"""What Gaussian prints of other correlated methods, excited states and layers."""
 LOOKS_FOR_FRAGMENTS = "openbabel"
 """The Python package by which dpdata finds molecules, for ``multiplicity: auto``."""
 
@@ -146,9 +153,29 @@ class GaussianLabeler:
             raise LabelRefused(f"'{OUTPUT}' holds more runs than there are routes: it was appended to an older one")
         if "Normal termination of Gaussian" not in text[-1000:]:
             raise OutputError(f"'{OUTPUT}' does not end normally: the run was cut or failed")
+        tables = text.count(FORCES)
+        if not tables:
+            raise LabelRefused(f"'{OUTPUT}' has no forces: the route must have the word force")
+        if tables > len(self.keywords):
+            raise LabelRefused(f"'{OUTPUT}' has forces of {tables} steps, and one was asked for")
         labels = foreign.read(path, "gaussian/log")
         _refuse_damaged(text, len(labels.frame.symbols))
-        return labels
+        perturbed = _perturbed(text[text.rindex("SCF Done") :])
+        return labels if perturbed is None else replace(labels, energy=perturbed)
+
+
+def _perturbed(after: str) -> float | None:
+    """Return the energy (eV) of MP2 or a double hybrid, whose the forces are; None: that of the SCF is the energy.
+
+    Raises
+    ------
+    LabelRefused
+        The forces are of an energy that is not read.
+    """
+    if BEYOND.search(after):
+        raise LabelRefused("the energy of this method is not read: use Hartree-Fock, DFT, MP2 or a double hybrid")
+    found = PERTURBED.findall(after)
+    return number("the energy", found[-1].replace("D", "E")) * HARTREE if found else None
 
 
 def _refuse_damaged(text: str, atoms: int) -> None:
@@ -159,10 +186,10 @@ def _refuse_damaged(text: str, atoms: int) -> None:
     OutputError
         A table of forces or places is not whole, or the line of the energy is not.
     """
-    for heading, first in (("Forces (Hartrees/Bohr)", 2), ("orientation:", 3)):
-        place = text.rfind(heading)
-        if place >= 0:
-            words = [line.split() for line in text[place:].splitlines()]
+    for heading, first in ((re.escape(FORCES), 2), (r"(?:Input|Z-Matrix) orientation:", 3)):
+        places = [match.end() for match in re.finditer(heading, text)]
+        if places:
+            words = [line.split() for line in text[places[-1] :].splitlines()]
             rows = [row for row in words if row and row[0].isdigit()][:atoms]
             if [row[0] for row in rows] != [str(number + 1) for number in range(atoms)]:
                 raise damaged(heading, f"there are no rows 1 to {atoms}")

@@ -32,11 +32,23 @@ ROW = re.compile(rb"(\s*-?\d+\.\d{5}){3}(\s*-?\d+\.\d{6}){3}\s*\n")
 SCALE = 10.0 ** np.array([5, 5, 5, 6, 6, 6])
 """A row of that table: places (Å) and forces (eV/Å), and what makes whole numbers of them."""
 
+LEARNED = b"free  energy ML TOTEN"
+"""Ends an ionic step that a force field of VASP's own computed or learned from."""
+
+FIXED_CHARGE = 10
+"""From this ICHARG on, VASP keeps the charge density as it is (VASP Wiki: ICHARG)."""
+
+ENDS = b"General timing and accounting"
+"""Heads what stands at the end of each OUTCAR that is whole."""
+
 NEAR = 2000
 """Bytes in which the cell stands behind its heading."""
 
 MOST_ATOMS = 1_000_000
 """Atoms of one species; a count that is damaged may be any number."""
+
+ENDED = 5000
+"""Bytes at the end of a whole OUTCAR in which the timing stands."""
 
 AFTER_SCF = 10000
 """Bytes after the head of the last SCF step in which VASP says why the cycle ended."""
@@ -59,8 +71,13 @@ def read_outcar(path: Path) -> Labels:
         The file has another form than VASP 5 and 6 write.
     """
     data = read_output(path)
+    _refuse_others(data, path.name)
     scf, table = data.find(HEAD), data.rfind(STEP)
     end = data.find(ENERGY, max(0, table))
+    if end < 0 and ENDS in data[-ENDED:]:
+        raise LabelRefused(
+            f"'{path.name}' is complete but has no total energy: not a ground-state calculation, see ALGO in the INCAR"
+        )
     if scf < 0 or end < 0:
         raise OutputError(f"'{path.name}' ends before its energy: the run was cut")
     last = data.rfind(HEAD, 0, table)
@@ -69,10 +86,18 @@ def read_outcar(path: Path) -> Labels:
     if data.find(HEAD, end) >= 0:
         raise LabelRefused(f"'{path.name}' goes on after its first ionic step, and one was asked for")
     if table < 0:
-        raise Unknown
+        raise LabelRefused(f"'{path.name}' has an energy but no forces: VASP did not compute them")
     header = data[:scf]
     _refuse_unconverged(header, data[last : last + AFTER_SCF])
     return _label(data, header, last, table, end)
+
+
+def _refuse_others(data: bytes, name: str) -> None:
+    """Refuse what is not by VASP 5 or 6, or not from first principles."""
+    if data[:100].lstrip().startswith(b"vasp.4"):
+        raise LabelRefused(f"'{name}' was written by VASP 4, which is not supported: use VASP 5 or 6")
+    if LEARNED in data:
+        raise LabelRefused("a machine-learned force field was used: remove ML_LMLFF from the INCAR")
 
 
 def _refuse_unconverged(header: bytes, after: bytes) -> None:
@@ -81,6 +106,9 @@ def _refuse_unconverged(header: bytes, after: bytes) -> None:
     VASP 5 says "EDIFF is reached" even where NELM ended the cycle, so one that took all steps is refused whatever it
     says.
     """
+    charge = re.search(rb"ICHARG\s*=\s*(\d+)\s+charge", header)
+    if charge is not None and int(charge[1]) >= FIXED_CHARGE:
+        raise LabelRefused(f"not self-consistent (ICHARG = {int(charge[1])}): remove ICHARG from the INCAR")
     nelm = re.search(rb"NELM\s*=\s*(\d+)", header[max(0, header.find(b"NELM")) :])
     step = re.match(rb"Iteration\s+\d+\(\s*(\d+)\)", after)
     if nelm is None or step is None:

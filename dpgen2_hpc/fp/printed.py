@@ -37,8 +37,12 @@ def number(what: str, word: str) -> float:
         raise damaged(what, f"'{word[:40]}' is not a number") from error
 
 
-def numbers(what: str, rows: Sequence[str], count: int, columns: int) -> NDArray[np.float64]:
+def numbers(
+    what: str, rows: Sequence[str], count: int, columns: int, *, significant: bool = False
+) -> NDArray[np.float64]:
     """Return the numbers of ``count`` rows of ``columns`` numbers, shape (count, columns).
+
+    ``significant``: they may have equally many significant digits instead of decimals, and a zero may be ``0``.
 
     Raises
     ------
@@ -55,8 +59,9 @@ def numbers(what: str, rows: Sequence[str], count: int, columns: int) -> NDArray
             raise damaged(what, f"row {number_of_row} has {len(row)} numbers, {columns} are expected")
     if len(words) != count:
         raise damaged(what, f"there are {len(words)} rows, {count} are expected")
-    forms = {_form(what, word) for row in words for word in row} - {None}
-    if len(forms) > 1:
+    printed = [word for row in words for word in row if not (significant and word.strip("+-") == "0")]
+    forms = {_form(what, word) for word in printed} - {None}
+    if len(forms) > 1 and not (significant and len(set(map(_significant_digits, printed))) == 1):
         raise damaged(what, "the numbers differ in their decimals")
     return np.array([[number(what, word) for word in row] for row in words], dtype=np.float64).reshape(count, columns)
 
@@ -79,3 +84,14 @@ def _form(what: str, word: str) -> tuple[int, int] | None:
     if match is None:
         raise damaged(what, f"'{word[:40]}' is not a number with decimals")
     return len(match[1]), len(match[2] or "")
+
+
+def _significant_digits(word: str) -> int:
+    """Return how many digits a number has from its first one that is not zero.
+
+    Examples
+    --------
+    >>> _significant_digits("-0.0021020"), _significant_digits("1.25e-06")
+    (5, 3)
+    """
+    return len(re.sub(r"[eEdD].*|[-+.]", "", word).lstrip("0"))

@@ -7,23 +7,16 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import dargs
-import numpy as np
-from numpy.typing import NDArray
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
-from dpgen2_hpc.errors import LabelRefused, OutputError
-from dpgen2_hpc.fp import foreign, namelists, running, settings
+from dpgen2_hpc.fp import namelists, running, settings
 from dpgen2_hpc.fp.namelists import Namelists
-from dpgen2_hpc.fp.printed import damaged, number, numbers, volume
+from dpgen2_hpc.fp.qe_output import read_pw
 from dpgen2_hpc.fp.writing import mesh, table
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
 INPUT, OUTPUT = "input", "output"
-BOHR = 0.529177210903
-"""Å."""
-RYDBERG = 13.605693122994
-"""eV."""
 PARTS = ("control", "system", "electrons")
 CELL_KEYS = {"ibrav", "nat", "ntyp", "a", "b", "c", "cosab", "cosac", "cosbc"}
 OURS = ("ATOMIC_SPECIES", "CELL_PARAMETERS", "ATOMIC_POSITIONS")
@@ -32,9 +25,6 @@ OF_OTHER_ATOMS = ("ATOMIC_FORCES", "ATOMIC_VELOCITIES", "CONSTRAINTS")
 """Cards of a template that speak of its own atoms, in their order."""
 BY_SPECIES = re.compile(r"starting_(magnetization|charge)|hubbard_(u|j|j0|v|alpha|beta)|angle[12]|london_(c6|rvdw)")
 """Keys of &system with a value for each species, whose numbers are others in each frame."""
-REFINES_EXCHANGE = "EXX: now go back to refine exchange calculation"
-PRINTED = 1.1
-"""Accuracy and threshold are printed with two digits: one may be this much more than the other and be the same."""
 
 
 @dataclass(frozen=True)
@@ -229,89 +219,7 @@ class QeLabeler:
 
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in the output."""
-        text = foreign.text_of(directory / OUTPUT)
-        try:
-            _refuse_unconverged(text)
-            return _labels(text)
-        except (ValueError, LookupError, AttributeError, OverflowError) as error:
-            raise OutputError(f"'{OUTPUT}' is not whole: {error!r}") from error
-
-
-def _refuse_unconverged(text: str) -> None:
-    """Refuse what pw.x wrote when the cycle did not end well.
-
-    "convergence has been achieved" proves nothing: it stands there under ``scf_must_converge = .false.`` too.
-    """
-    runs, energies = text.count("Program PWSCF"), _energies(text)
-    if runs > 1 or len(energies) > 1:
-        raise LabelRefused(f"'{OUTPUT}' holds {max(runs, len(energies))} runs or steps, and one was asked for")
-    if "convergence NOT achieved" in text:
-        raise LabelRefused("pw.x says that convergence was not achieved")
-    passed_over = namelists.CARDS & set(re.findall(r"Warning: card (\w+)", text))
-    if passed_over:
-        raise LabelRefused(f"pw.x passed over the card {', '.join(sorted(passed_over))}, which it does not know")
-    threshold = re.search(r"scf convergence threshold\s*= *(\S+)", text)
-    accuracies = re.findall(r"estimated scf accuracy\s*<\s*(\S+)\s+Ry", text)
-    if threshold is None or not accuracies or not energies:
-        raise OutputError(f"'{OUTPUT}' ends before its energy: the run was cut")
-    wanted = number("the convergence threshold", threshold[1])
-    if not number("the SCF accuracy", accuracies[-1]) <= PRINTED * wanted:
-        raise LabelRefused(f"the SCF accuracy is {accuracies[-1]} Ry, and the threshold {threshold[1]}: not converged")
-
-
-def _energies(text: str) -> list[str]:
-    """Return the energies (Ry) that end a step; exact exchange is a cycle around cycles, and marks its end with !!."""
-    mark = "!!" if REFINES_EXCHANGE in text else "!"
-    return re.findall(rf"^{mark}\s+total energy\s+=\s*(\S+)\s+Ry", text, re.MULTILINE)
-
-
-def _labels(text: str) -> Labels:
-    frame = _frame(text)
-    energy = number("the energy", _energies(text)[0])
-    rows = _after(text, "Forces acting on atoms", r"atom +(\d+) +type +\d+ +force +=(.*)", len(frame.symbols))
-    return Labels(frame, energy * RYDBERG, rows * RYDBERG / BOHR, _virial(text, frame))
-
-
-def _virial(text: str, frame: Frame) -> NDArray[np.float64] | None:
-    """Return the virial (eV); the stress stands in Ry/bohr**3, and beside it, with fewer decimals, in kbar."""
-    place = text.find("total   stress")
-    if place < 0:
-        return None
-    lines = [line.split() for line in text[place:].splitlines()[1:4]]
-    if [len(words) for words in lines] != [6, 6, 6]:
-        raise damaged("the stress", "there are no three rows of six numbers")
-    stress = numbers("the stress", [" ".join(words[:3]) for words in lines], 3, 3)
-    numbers("the stress in kbar", [" ".join(words[3:]) for words in lines], 3, 3)
-    return stress * RYDBERG / BOHR**3 * volume(frame.cell)
-
-
-def _frame(text: str) -> Frame:
-    """Return the frame that pw.x says it computed."""
-    alat = number("celldm(1)", _found(r"celldm\(1\)= *(\S+) +celldm\(2\)=", text)[1]) * BOHR
-    count = int(_found(r"number of atoms/cell\s*=\s*(\d+)", text)[1])
-    cell = _after(text, "crystal axes:", r"a\((\d)\) = \((.*)\)", 3)
-    sites = text[text.index("site n.     atom") :]
-    symbols = re.findall(r"^\s+\d+\s+(\S+)\s+tau\(", sites, re.MULTILINE)[:count]
-    coords = _after(text, "site n.     atom", r"tau\( *(\d+)\) = \((.*)\)", count)
-    return Frame(tuple(symbols), coords * alat, cell * alat)
-
-
-def _found(pattern: str, text: str) -> re.Match[str]:
-    match = re.search(pattern, text, re.MULTILINE)
-    if match is None:
-        raise ValueError(f"no {pattern}")
-    return match
-
-
-def _after(text: str, word: str, pattern: str, count: int) -> NDArray[np.float64]:
-    """Return the numbers of the first ``count`` rows of a pattern after a word, shape (count, 3).
-
-    The pattern gives the number of a row, which count from 1, and what stands in it.
-    """
-    rows = re.findall(pattern, text[text.index(word) :])[:count]
-    if [int(index) for index, _ in rows] != list(range(1, count + 1)):
-        raise damaged(word, f"there are no rows 1 to {count}")
-    return numbers(word, [row for _, row in rows], count, 3)
+        return read_pw(directory / OUTPUT)
 
 
 def _upf_problems(path: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import OutputError
 from dpgen2_hpc.fp import foreign, incar, running, settings
 from dpgen2_hpc.fp.outcar import Unknown, read_outcar
+from dpgen2_hpc.fp.vasprun import read_vasprun
 from dpgen2_hpc.fp.writing import link_shared, mesh, put, runs, table
 from dpgen2_hpc.inputs.incar import number, tags, true
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
@@ -195,7 +196,7 @@ class VaspLabeler:
             return read_vasp(directory / "OUTCAR")
         except OutputError as error:
             try:
-                return foreign.read(directory / "vasprun.xml", "vasp/xml")
+                return read_vasprun(directory / "vasprun.xml")
             except OutputError:
                 raise error from None
 

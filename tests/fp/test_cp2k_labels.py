@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from labelers import Sample, context, made, prepared, run
-from programs import need
+from programs import CP2K_DATA, need
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import LabelRefused, OutputError
@@ -74,6 +74,9 @@ PRINTED = """
 UNCONVERGED = PRINTED.replace(
     "  *** SCF run converged in    17 steps ***", " *** WARNING in qs_scf.F:601 :: SCF run NOT converged ***"
 )
+
+
+ENDED = "  **** **** ******  **  PROGRAM ENDED AT                 2026-11-22 16:20:44.918\n"
 
 
 def settings(folder, **more):
@@ -270,6 +273,18 @@ def test_energy_forces_and_virial_are_converted_by_hand(task):
     assert labels.virial[0, 0] == pytest.approx(4.24482975 / 160.21766 * 216.0, abs=1e-5)
 
 
+def test_the_form_up_to_7_1_is_read_to_the_same_numbers(task):
+    """Of energy and stress, after CP2K's source; the stress of 8.1 to 2025 stands in PRINTED."""
+    head, stress = PRINTED.split(" STRESS| Analytical")
+    rows = [line.split()[1:] for line in stress.splitlines() if len(line.split()) == 5]
+    older = " STRESS TENSOR [GPa]\n\n            X               Y               Z\n"
+    older += "".join(f"  {row[0].upper()}  {' '.join(f'{float(word):15.8f}' for word in row[1:])}\n" for row in rows)
+    old, new = read(head.replace("energy [a.u.]:", "energy (a.u.):") + older, task), read(PRINTED, task)
+    assert old.energy == new.energy
+    np.testing.assert_array_equal(old.forces, new.forces)
+    np.testing.assert_allclose(old.virial, new.virial, atol=1e-7)
+
+
 def test_newer_forms_of_the_output_are_read_to_the_same_numbers(task):
     lines = []
     for line in PRINTED.splitlines():
@@ -300,6 +315,8 @@ def test_newer_forms_of_the_output_are_read_to_the_same_numbers(task):
         (PRINTED.replace("6.000     0.300     0.000   |a|", "6.000     0.200     0.000   |a|"), "cell in the output"),
         (PRINTED.replace("2    2 H     1", "2    2 O     8"), "not those that were asked for"),
         (PRINTED + "  *** outer SCF loop FAILED to converge\n", "has not converged"),
+        (PRINTED.replace(" ATOMIC FORCES in [a.u.]", "") + ENDED, "RUN_TYPE must be ENERGY_FORCE"),
+        (PRINTED.replace(" ENERGY| Total FORCE_EVAL", " BSSE") + ENDED, "RUN_TYPE must be ENERGY_FORCE"),
     ],
 )
 def test_what_is_no_label_is_refused(task, text, says):
@@ -323,12 +340,12 @@ def test_a_cut_output_is_none(task, word):
 
 @pytest.fixture
 def real(tmp_path):
-    need("cp2k")
+    need("cp2k", files=[CP2K_DATA / "BASIS_MOLOPT", CP2K_DATA / "GTH_POTENTIALS"])
 
     def go(change=None):
         labeler = made("cp2k", settings(tmp_path, **(change or {})), tmp_path)
         directory = prepared(labeler, WATER, tmp_path / "s" / f"task.{len(list(tmp_path.glob('s/task*')))}")
-        assert run(labeler, directory) == 0
+        assert run(labeler, directory) == 0, (directory / OUTPUT).read_text()[-2000:]
         return labeler, directory
 
     return go

@@ -1,13 +1,9 @@
 """Gaussian: a real output of Gaussian 09, which the package goodvibes ships, cut to its first geometry."""
 
-import subprocess
-import sys
-import tarfile
-
 import numpy as np
 import pytest
+from fetched import archive
 from labelers import Sample, context, made, prepared
-from programs import demanded
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import LabelRefused, OutputError
@@ -51,6 +47,9 @@ PRINTED = (
 )  # fmt: skip
 
 
+FORCES = PRINTED[PRINTED.index(" " + "-" * 67 + "\n Center     Atomic   ") : PRINTED.index(" Cartesian F")]
+
+
 def settings(folder, **more):
     return {"inputs_config": {"keywords": "force b97d/6-31g*", "multiplicity": 1, **more}}
 
@@ -90,16 +89,32 @@ def test_energy_and_forces_are_converted_by_hand(labeler, tmp_path):
     assert labels.virial is None
 
 
+@pytest.mark.parametrize("names", [("E2", "EUMP2"), ("E2(B2PLYP)", "E(B2PLYP)")])
+def test_forces_of_perturbation_theory_come_with_its_energy(labeler, tmp_path, names):
+    line = f" {names[0]} =    -0.7289884541D+00 {names[1]} =    -0.77095958822D+02\n"
+    labels = read(PRINTED.replace(FORCES, line + FORCES), tmp_path, labeler)
+    assert labels.energy == pytest.approx(-77.095958822 * 27.2113862, abs=1e-5)
+
+
+def test_a_dipole_orientation_is_none_of_the_atoms(labeler, tmp_path):
+    text = PRINTED.replace(
+        END, "\n Dipole orientation:\n     8         0.00000000          0.00000000          1.2\n" + END
+    )
+    assert read(text, tmp_path, labeler).energy == read(PRINTED, tmp_path, labeler).energy
+
+
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
         (PRINTED.replace(END, " Error termination via Lnk1e in l502.exe\n"), OutputError, "does not end normally"),
         (PRINTED + PRINTED, LabelRefused, "more runs than there are routes"),
         (PRINTED.replace("-76.3669703679", "NaN"), LabelRefused, "not a number"),
+        (PRINTED[: PRINTED.index(" Center     Atomic                   Forces")] + END, LabelRefused, "has no forces"),
+        (PRINTED.replace(END, FORCES + END), LabelRefused, "forces of 2 steps"),
         (
-            PRINTED[: PRINTED.index(" Center     Atomic                   Forces")] + END,
-            (OutputError, LabelRefused),
-            None,
+            PRINTED.replace(FORCES, " DE(Corr)= -0.70  E(CORR)=  -77.1  Delta= 1.9D-05\n" + FORCES),
+            LabelRefused,
+            "not read",
         ),
     ],
 )
@@ -134,28 +149,24 @@ def test_a_command_may_follow(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def goodvibes(tmp_path_factory):
-    """Outputs of Gaussian 09 in the package goodvibes; fetched, not kept here."""
-    folder = tmp_path_factory.mktemp("goodvibes")
-    words = ["download", "-q", "--no-deps", "--no-binary", "goodvibes", "goodvibes==2.0.2", "-d", str(folder)]
-    done = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True, timeout=120)
-    if not list(folder.glob("*.tar.gz")):
-        (pytest.fail if demanded() else pytest.skip)(f"goodvibes cannot be fetched: {done.stderr.strip()[-200:]}")
-    with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
-        archive.extractall(folder, filter="data")
-    return next(folder.glob("goodvibes-*/goodvibes/examples"))
+def goodvibes():
+    """Outputs of Gaussian 09 and 16 that the package goodvibes ships."""
+    return archive("goodvibes") / "goodvibes/examples"
 
 
+@pytest.mark.slow
 def test_a_real_output_has_the_label_of_its_last_geometry_and_not_of_its_first(goodvibes, tmp_path):
     text = (goodvibes / "H2O.out").read_text()
     (tmp_path / OUTPUT).write_text(text)
-    labels = GaussianLabeler(("opt", "freq force"), 1, {}).read_labels(tmp_path)
+    steps = ("opt",) * 3 + ("freq force",)
+    labels = GaussianLabeler(steps, 1, {}).read_labels(tmp_path)
     assert labels.energy == pytest.approx(-76.3681281356 * 27.2113862, abs=1e-4)
     assert np.abs(labels.forces).max() < 0.01  # it has relaxed
     with pytest.raises(LabelRefused, match="from where it was asked"):
-        Gate().read(GaussianLabeler(("force",), 1, {}), tmp_path, WATER)
+        Gate().read(GaussianLabeler(steps, 1, {}), tmp_path, WATER)
 
 
+@pytest.mark.slow
 def test_the_first_geometry_of_a_real_output_is_what_stands_above(goodvibes, tmp_path, labeler):
     text = (goodvibes / "H2O.out").read_text()
     first = text[: text.index(" Cartesian Forces:  Max")] + END

@@ -3,9 +3,9 @@
 import contextlib
 import hashlib
 import os
+import re
 import subprocess
 import sys
-import tarfile
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +13,16 @@ from pathlib import Path
 import dpdata
 import numpy as np
 import pytest
+from fetched import archive
 from labelers import FCC, SKEWED, Sample, context, fake_potcar, made, prepared, rattled, run
-from programs import demanded, need
+from programs import need
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import LabelRefused, OutputError
-from dpgen2_hpc.fp import foreign
 from dpgen2_hpc.fp.gate import Gate
 from dpgen2_hpc.fp.outcar import Unknown, _table, read_outcar
 from dpgen2_hpc.fp.vasp import VaspLabeler, poscar
+from dpgen2_hpc.fp.vasprun import read_vasprun
 
 pytestmark = pytest.mark.slow
 
@@ -482,18 +483,9 @@ def test_the_stand_ins_outcar_is_read_to_dpdatas_numbers(vasp):
 
 
 @pytest.fixture(scope="session")
-def parsevasp(tmp_path_factory):
-    """Outputs of VASP 5.4.4 that the package parsevasp ships; fetched, not kept here."""
-    folder = tmp_path_factory.mktemp("parsevasp")
-    words = ["download", "-q", "--no-deps", "--no-binary", "parsevasp", "parsevasp==3.4.0"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", *words, "-d", str(folder)], capture_output=True, text=True, timeout=120
-    )
-    if not list(folder.glob("*.tar.gz")):
-        (pytest.fail if demanded() else pytest.skip)(f"parsevasp cannot be fetched: {done.stderr.strip()[-200:]}")
-    with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
-        archive.extractall(folder, filter="data")
-    return next(folder.glob("parsevasp-*/tests"))
+def parsevasp():
+    """Outputs of VASP 5.4.4 that the package parsevasp ships."""
+    return archive("parsevasp") / "tests"
 
 
 def steps(path):
@@ -550,11 +542,103 @@ def test_a_crashed_run_is_no_label(parsevasp, tmp_path):
 
 
 def test_a_single_point_of_vasprun_is_a_label_and_a_relaxation_is_none(parsevasp):
-    assert np.isfinite(foreign.read(parsevasp / "basic.xml", "vasp/xml").energy)
-    with pytest.raises(LabelRefused, match="holds 19 frames"):
-        foreign.read(parsevasp / "basicrelax.xml", "vasp/xml")
-    with pytest.raises(OutputError, match="cannot be read"):
-        foreign.read(parsevasp / "gw.xml", "vasp/xml")
+    agrees(read_vasprun(parsevasp / "basic.xml"), by_dpdata(parsevasp / "basic.xml", "vasp/xml").data)
+    with pytest.raises(LabelRefused, match="holds 19 ionic steps"):
+        read_vasprun(parsevasp / "basicrelax.xml")
+    with pytest.raises(LabelRefused, match="not a ground-state calculation"):
+        read_vasprun(parsevasp / "gw.xml")
+
+
+# ---- outputs of another calculation than a label
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "   NELM",
+            "   ICHARG =     11    charge: 1-file 2-atom 10-const\n   NELM",
+            "not self-consistent (ICHARG = 11)",
+        ),
+        ("  free  energy   TOTEN", "  free  energy ML TOTEN  = -1.0 eV\n  free  energy   TOTEN", "ML_LMLFF"),
+        ("TOTAL-FORCE (eV/Angst)", "", "has an energy but no forces"),
+        (" vasp.5.4.4", " vasp.4.6.35", "written by VASP 4"),
+        ("  free  energy   TOTEN  =", "", "complete but has no total energy"),
+    ],
+)
+def test_an_outcar_of_something_else_is_refused_for_what_it_is_and_vasprun_is_not_asked(vasp, old, new, says):
+    labeler, task = vasp()
+    ran(task)
+    text = (task / "OUTCAR").read_text()
+    assert old in text
+    ending = (
+        "" if "General timing and accounting" in text else " General timing and accounting informations for this job:\n"
+    )
+    (task / "OUTCAR").write_text(text.replace(old, new) + ending)
+    with pytest.raises(LabelRefused, match=re.escape(says)):
+        labeler.read_labels(task)
+
+
+FORCES = re.compile(r'<varray name="forces" >.*?</varray>', re.DOTALL)
+BOTH = re.compile(r'(?<=name="forces" >).*(?=</varray>\n  <energy>)', re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def xml(tmp_path_factory):
+    """A vasprun.xml of the stand-in, as text."""
+    folder = tmp_path_factory.mktemp("xml")
+    task = prepared(made("vasp", settings(folder), folder), ALLOY, folder / "03.fp" / "task")
+    ran(task)
+    return (task / "vasprun.xml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("tag", "says"),
+    [
+        ("ICHARG>    11", "ICHARG = 11"),
+        ("IBRION>     8", "of phonons or of a response"),
+        ("LEPSILON> T  ", "of phonons or of a response"),
+        ("ML_LMLFF> T  ", "ML_LMLFF"),
+    ],
+)
+def test_a_vasprun_of_another_calculation_is_refused(xml, tmp_path, tag, says):
+    name, _, value = tag.partition(">")
+    (tmp_path / "vasprun.xml").write_text(xml.replace(" <parameters>", f' <parameters><i name="{name}">{value}</i>'))
+    with pytest.raises(LabelRefused, match=says):
+        read_vasprun(tmp_path / "vasprun.xml")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        (lambda text: FORCES.sub("", text), LabelRefused, "no forces"),
+        (
+            lambda text: BOTH.sub(lambda found: re.sub(r"-?\d+\.\d+", "0.00000000", found[0]), text),
+            LabelRefused,
+            "all zero",
+        ),
+        (lambda text: text.replace("</calculation>", "</calculation><calculation/>"), LabelRefused, "2 ionic steps"),
+        (lambda text: text.replace('name="NELM">    60', 'name="NELM">     2'), LabelRefused, "NELM = 2"),
+        (lambda text: text[: len(text) // 2], OutputError, "not whole"),
+        (lambda text: FORCES.sub(lambda found: found[0].replace("<v>", "<v> 1.0 ", 1), text), OutputError, "damaged"),
+        (lambda text: FORCES.sub(lambda found: re.sub(r"\d+\.\d+", "*****", found[0]), text), LabelRefused, "columns"),
+    ],
+    ids=["no forces", "zeros", "two steps", "unconverged", "cut", "row too long", "stars"],
+)
+def test_a_vasprun_that_is_no_label_is_refused(xml, tmp_path, change, error, says):
+    assert change(xml) != xml
+    (tmp_path / "vasprun.xml").write_text(change(xml))
+    with pytest.raises(error, match=says):
+        read_vasprun(tmp_path / "vasprun.xml")
+
+
+def test_the_energy_of_vasprun_is_without_the_work_against_pstress(xml, tmp_path):
+    path = tmp_path / "vasprun.xml"
+    path.write_text(xml)
+    plain = read_vasprun(path)
+    path.write_text(xml.replace(" <parameters>", ' <parameters><i name="PSTRESS">   100.0</i>'))
+    work = 100 * 1e8 * np.linalg.det(plain.frame.cell) * 1e-30 / 1.602176634e-19  # 100 kbar = 10 GPa
+    assert plain.energy - read_vasprun(path).energy == pytest.approx(work, rel=1e-6)
 
 
 def test_another_form_goes_to_dpdata(vasp, monkeypatch):
