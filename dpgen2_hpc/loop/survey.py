@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from dpgen2_hpc.data.frame import Frame
-from dpgen2_hpc.data.masses import MASSES
 from dpgen2_hpc.errors import Fault, InputError, spelled
 from dpgen2_hpc.explore.configurations.geometry import density, nearest_distance
 from dpgen2_hpc.inputs.read import KeyPath
@@ -23,9 +22,6 @@ LOOKED_AT = 10
 
 OVERLAP, CLOSE, HEAVY = 0.5, 0.7, 30.0
 """Å below which atoms overlap, Å below which no two atoms of any molecule are, g/cm³ above which nothing is."""
-
-SCATTER = 0.8, 1.25
-"""How far a mass may be from the element's own, as a factor: isotopes, and rounded numbers."""
 
 FILES = {"train": 20, "explore": 9, "fp": 9}
 """Files in the folder of a task, roughly."""
@@ -69,7 +65,7 @@ def survey(plan: Plan, workdir: WorkDir | None = None) -> Survey:
                 faults.append(plan.param.document.fault(path, text))
             else:
                 notices.append(f"{spelled(plan.param.document.written(path))}: {text}")
-    notices += _strange_masses(plan)
+    notices += [f"{spelled(notice.path)}: {notice.message}" for notice in plan.param.notices]
     notices += _oversampled(plan, pools)
     for fault, is_fault in dict.fromkeys(machine_findings(plan)):
         if is_fault:
@@ -117,16 +113,6 @@ def _data_line(pattern: Pattern) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: ``1 job``, ``2 jobs``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _strange_masses(plan: Plan) -> Iterator[str]:
-    """Yield the elements whose mass is that of no isotope: they may stand in another order than the masses."""
-    settings = plan.param.settings
-    for index, (name, mass) in enumerate(zip(settings.type_map, settings.masses, strict=True)):
-        usual = MASSES.get(name)
-        if usual is not None and not SCATTER[0] <= mass / usual <= SCATTER[1]:
-            path = plan.param.document.written(("inputs", "mass_map", index))
-            yield f"{spelled(path)}: {mass:g} u for {name}, whose atoms weigh {usual:g} u: are the masses in order?"
 
 
 def _oversampled(plan: Plan, pools: Sequence[Sized]) -> Iterator[str]:

@@ -402,7 +402,7 @@ BROKEN = {
         machine(fp={"command": " "}),
         ["fp.command: is empty: write the command, or leave the key out to have param.json's"],
     ),
-    "nobody to notify": (machine(notify=""), ["notify: is empty: write the command, or leave the key out"]),
+    "nobody to notify": (machine(notify=" "), ["notify: is empty: write the command, or leave the key out"]),
     "a list to notify": (machine(notify=["mail"]), ["notify: expected a string or null, found a list"]),
     "a file that is no list": (
         machine(train={"user_forward_files": "x"}),
