@@ -235,7 +235,7 @@ def _problems(value: Mapping[str, Any], parts: _Parts, kept: frozenset[str]) -> 
     if context.type_map and context.mass_map and not wrong:
         yield from systems.problems(parts.patterns, context.type_map)
         single += [(("train",), parts.trainer), (("fp",), parts.labeler)]
-        yield from _configuration_problems(parts.configurations, context)
+        yield from _configuration_problems(parts.configurations, context, needed="type" in value.get("explore", {}))
     for path, kind in single:
         yield from _below(path, kind.checks(context)) if kind else ()
     yield from _stages_problems(parts, context)
@@ -256,9 +256,12 @@ def _context(value: Mapping[str, Any], kept: frozenset[str]) -> CheckContext:
     return CheckContext(tuple(inputs.get("type_map", ())), masses, value.get("train", {}).get("numb_models", 4), kept)
 
 
-def _configuration_problems(sources: Sequence[Kind | None] | None, context: CheckContext) -> Iterator[Problem]:
+def _configuration_problems(
+    sources: Sequence[Kind | None] | None, context: CheckContext, *, needed: bool
+) -> Iterator[Problem]:
+    """Yield what is wrong with configurations; whether they are needed, an explorer that is not there yet may say."""
     path: KeyPath = ("explore", "configurations")
-    if sources is not None and not sources:
+    if needed and sources is not None and not sources:
         yield path, "must not be empty: exploration starts from these configurations"
     for number, source in enumerate(sources or ()):
         yield from _below((*path, number), source.checks(context)) if source else ()

@@ -65,7 +65,7 @@ def survey(plan: Plan, workdir: WorkDir | None = None) -> Survey:
                 faults.append(plan.param.document.fault(path, text))
             else:
                 notices.append(f"{spelled(plan.param.document.written(path))}: {text}")
-    notices += [f"{spelled(notice.path)}: {notice.message}" for notice in plan.param.notices]
+    notices += [_told(notice, plan.param.document.file) for notice in plan.param.notices]
     notices += _oversampled(plan, pools)
     for fault, is_fault in dict.fromkeys(machine_findings(plan)):
         if is_fault:
@@ -113,6 +113,12 @@ def _data_line(pattern: Pattern) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: ``1 job``, ``2 jobs``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _told(notice: Fault, param: str) -> str:
+    """Return a notice with its path, and its file where this is another one than ``param.json``."""
+    file = "" if notice.file == param else f"{notice.file}: "
+    return f"{file}{spelled(notice.path)}: {notice.message}"
 
 
 def _oversampled(plan: Plan, pools: Sequence[Sized]) -> Iterator[str]:

@@ -143,7 +143,8 @@ def _groups() -> dargs.Variant:
     keys = [copy.copy(key) for key in kinds.load("groups", "lmp-md").arguments()]
     for key in keys:
         key.default = GROUP_DEFAULTS.get(key.name, key.default)
-    return dargs.Variant("type", [dargs.Argument("lmp-md", dict, sub_fields=keys)], optional=True, default_tag="lmp-md")
+    group = dargs.Argument("lmp-md", dict, sub_fields=keys, alias=kinds.ALIASES["groups"]["lmp-md"])
+    return dargs.Variant("type", [group], optional=True, default_tag="lmp-md")
 
 
 # ---- the translation ------------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ NOT_FOLLOWED: Sequence[KeyPath] = (
     *((name,) for name in MEANINGLESS),
     ("fp", "run_config", "out"),
     ("fp", "run_config", "log"),
+    ("fp", "run_config", "type_map"),
 )
 """All that is known and without meaning, but for the policy's."""
 
