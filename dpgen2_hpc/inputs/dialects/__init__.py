@@ -17,6 +17,7 @@ from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import Fault, InputError, spelled
 from dpgen2_hpc.inputs.dialects import dpgen, manual, old, today
 from dpgen2_hpc.inputs.dialects.translation import Translation
+from dpgen2_hpc.inputs.policy import entry_at
 from dpgen2_hpc.inputs.read import Document, KeyPath
 from dpgen2_hpc.inputs.tree import Walked, in_order, normalize, walk
 
@@ -105,9 +106,9 @@ def recognized(document: Document) -> tuple[Dialect, list[Fault]]:
 
 
 def _marks(document: Document, dialect: Dialect) -> Iterator[KeyPath]:
-    """Yield the marks of a dialect that a document has, in its order."""
+    """Yield the marks of a dialect that a document has, in its order; a key that is ``null`` is not given."""
     marks = set(dialect.marks)
-    return (path for path in document.places if path in marks)
+    return (path for path in document.places if path in marks and entry_at(document.value, path) is not None)
 
 
 def _sources_spelled_out(value: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from dpgen2_hpc.kinds import Key
 NOTHING = type(None)
 
 MARKS: Sequence[KeyPath] = (
-    ("inputs", "mixed_type"),
     ("explore", "convergence"),
     ("explore", "filters"),
     ("explore", "output_nopbc"),
