@@ -44,9 +44,10 @@ def strange_masses(elements: Sequence[str], masses: Sequence[float]) -> Iterator
         if usual is None:
             continue
         nearest = min((name for name in elements if name in MASSES), key=lambda name: abs(MASSES[name] - mass))
-        text = f"{mass:g} u for {element}, whose atoms weigh {usual:g} u"
         if nearest != element and mass != round(usual):  # rounded, nickel and cobalt are alike
-            text += f", is nearer to {nearest} ({MASSES[nearest]:g} u)"
-        elif SCATTER[0] <= mass / usual <= SCATTER[1]:
+            text = f"{mass:g} u for {element} ({usual:g} u) is nearer to {nearest} ({MASSES[nearest]:g} u)"
+        elif not SCATTER[0] <= mass / usual <= SCATTER[1]:
+            text = f"{mass:g} u for {element}, whose atoms weigh {usual:g} u"
+        else:
             continue
         yield ("inputs", "mass_map", index), f"{text}: are the masses in order?"
