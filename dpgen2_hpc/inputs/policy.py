@@ -9,6 +9,7 @@ from typing import Any
 import dargs
 
 from dpgen2_hpc.errors import Fault, spelled
+from dpgen2_hpc.inputs.options import EMPTY
 from dpgen2_hpc.inputs.read import Document, KeyPath
 from dpgen2_hpc.inputs.tree import normalize
 from dpgen2_hpc.kinds import Key
@@ -204,7 +205,7 @@ def _unusable_names(said: Mapping[str, Said], place: Place) -> Iterator[Fault]:
 
 def meaningless(section: Any, place: Place, paths: Sequence[KeyPath] = MEANINGLESS) -> list[str]:
     """Return the keys of a section that were given and have no meaning here, spelled as the file has them."""
-    return [spelled(place(path).path) for path in paths if entry_at(section, path) not in (None, False, {})]
+    return [spelled(place(path).path) for path in paths if entry_at(section, path) not in (*EMPTY, False)]
 
 
 def _part(section: Mapping[str, Any], name: str) -> Document:
