@@ -5,6 +5,7 @@ A *kind* is one way of training, exploring, labelling ...: a frozen dataclass of
 * ``arguments()``: its keys of ``param.json``, as :class:`Key`; checked, documented and spelled out like our own;
 * ``from_settings(settings)``: the instance, from a dictionary with every key of ``arguments()`` in it;
 * ``checks(context)``: faults that no key shows alone;
+* ``notices(context)``, if there is something to say: what is not wrong and may not be meant;
 * its work, which is the protocol below that bears its name.
 
 A plugin never sees the record, the work directory or the queue: it gets paths and values.
@@ -56,14 +57,17 @@ OWN: Mapping[str, Mapping[str, str]] = {
 
 LATER: Mapping[str, Sequence[str]] = {
     "train": ["dp-dist"],
-    "explore": ["calypso", "calypso:default", "calypso:merge", "diffcsp"],
-    "stages": ["lmp-template", "customized-lmp-template"],
+    "explore": ["calypso", "calypso:default", "calypso:merge", "diffcsp", "ase"],
+    "stages": ["lmp-template", "customized-lmp-template", "ase-md"],
     "configurations": [],
     "convergence": ["fixed-levels-max-select", "adaptive-lower"],
     "fp": [],
 }
 """Types that DPGEN2 or DP-GEN know and this version does not offer, by the key that they stand under: refused by name,
 not as a typing error."""
+
+ALIASES: Mapping[str, Mapping[str, Sequence[str]]] = {"groups": {"lmp-md": ["lmp-npt"]}}
+"""Other names of types: DPGEN2's earlier ones."""
 
 
 # ---- arguments ------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from dpgen2_hpc.inputs.read import read_json
 from dpgen2_hpc.inputs.tree import normalize
 from dpgen2_hpc.kinds import CheckContext
 
-VALENCE = {"Al": 3.0, "Cu": 11.0, "Mg": 2.0, "Fe": 8.0, "O": 6.0}
+VALENCE = {"Al": 3.0, "Cu": 11.0, "Mg": 2.0, "Fe": 8.0, "O": 6.0, "H": 1.0, "C": 4.0}
 
 UPF_1 = "<PP_HEADER>\n   0                   Version Number\n  {0:2s}                  Element\n</PP_HEADER>\n"
 """The head of a pseudopotential of the old form; the element is to be filled in."""

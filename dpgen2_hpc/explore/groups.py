@@ -92,13 +92,16 @@ class MdGroup:
         yield from self._damping_problems()
 
     def _pressure_problems(self) -> Iterator[Problem]:
-        if self.constant_volume and self.press:
-            yield (
-                ("press",),
-                f"means nothing at constant volume (ens is '{self.ens}'): leave it out, write null, or choose 'npt'",
-            )
+        if self.constant_volume and len(self.press) > 1:
+            text = f"pressures mean nothing at constant volume (ens is '{self.ens}'): remove them, or choose 'npt'"
+            yield ("press",), f"has {len(self.press)} values, but {text}"
         elif not self.constant_volume and not self.press:
             yield ("press",), f"is missing: ens is '{self.ens}', which needs pressures in bar, for example [1.0]"
+
+    def notices(self, _context: CheckContext) -> Iterator[Problem]:
+        """Yield a pressure that is not used."""
+        if self.constant_volume and self.press:
+            yield ("press",), f"is not used: a pressure means nothing at constant volume (ens is '{self.ens}')"
 
     def _damping_problems(self) -> Iterator[Problem]:
         used = {"tau_t": self.ens != "nve", "tau_p": not self.constant_volume}
@@ -118,7 +121,7 @@ class MdGroup:
 
     def states(self) -> list[tuple[float, float | None]]:
         """Return temperature (K) and pressure (bar) of the runs from one configuration, in the written order."""
-        pressures: Sequence[float | None] = self.press or (None,)
+        pressures: Sequence[float | None] = (None,) if self.constant_volume else self.press
         return [(temperature, pressure) for temperature in self.temps for pressure in pressures]
 
     def sample(self, pool: int, turn: int, seed: Sequence[int]) -> list[int]:
@@ -210,7 +213,7 @@ def _state_keys() -> list[dargs.Argument]:
         Key(
             "press",
             [list[float], None],
-            "Pressures, bar: needed by the npt ensembles, without meaning for nve and nvt.",
+            "Pressures, bar: needed by the npt ensembles; one value is allowed, and not used, for nve and nvt.",
             optional=True,
             default=None,
             alias=["Ps"],

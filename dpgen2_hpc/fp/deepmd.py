@@ -34,7 +34,9 @@ class DeepmdLabeler:
         """Return the keys of ``fp``."""
         teacher = Key("teacher_model_path", str, "The teacher: a frozen model of DeePMD-kit.")
         python = "A Python with DeePMD-kit and dpgen2_hpc; default: the one that runs the driver."
-        run = settings.run_config(None, python, teacher)
+        known = "No meaning here: the teacher says itself which elements it knows."
+        type_map = Key("type_map", [list[str], settings.NOTHING], known, optional=True, default=None, change="now")
+        run = settings.run_config(None, python, teacher, type_map)
         run.optional = False
         return [Key("inputs_config", dict, "Nothing stands in it.", optional=True, default={}, sub_fields=[]), run]
 

@@ -10,12 +10,18 @@ import dargs
 
 from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import spelled
+from dpgen2_hpc.inputs.options import EMPTY
 from dpgen2_hpc.inputs.read import KeyPath
 
 log = logging.getLogger(__name__)
 
 NOW, NEXT, APPEND, LABELS, REFUSED = "now", "next", "append", "labels", "refused"
 """The classes of a change, see :data:`dpgen2_hpc.kinds.CHANGES`."""
+
+
+WIDER: Sequence[tuple[str, Any, Any]] = (("fmt", "lammps/lmp", "auto"),)
+"""Keys with an earlier value and one that means the same for the files that there were: lists of files in the older
+dialects were read as LAMMPS's data alone."""
 
 
 class _Absent:
@@ -172,7 +178,7 @@ def held_back(value: Mapping[str, Any], held: Sequence[Change]) -> dict[str, Any
 
 def _differences(argument: Any, old: Any, new: Any, path: KeyPath, above: str) -> Iterator[Change]:
     rule = rule_of(argument, above)
-    if old == new or {id(old), id(new)} == {id(ABSENT), id(None)}:  # an older version did not write the key out
+    if old == new or (_says_nothing(old) and _says_nothing(new)) or (path and (path[-1], old, new) in WIDER):
         return
     if isinstance(old, dict) and isinstance(new, dict):
         members = _members(argument, old, new)
@@ -184,6 +190,11 @@ def _differences(argument: Any, old: Any, new: Any, path: KeyPath, above: str) -
         yield from _list_differences(argument, old, new, path, rule)
     else:
         yield Change(path, old, new, REFUSED if rule == APPEND else rule)
+
+
+def _says_nothing(value: Any) -> bool:
+    """Whether a key is not given; older versions did not write each out, and kept the empty values of the file."""
+    return value is ABSENT or value in EMPTY
 
 
 def _list_differences(argument: Any, old: list[Any], new: list[Any], path: KeyPath, rule: str) -> Iterator[Change]:

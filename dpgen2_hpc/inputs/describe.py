@@ -12,7 +12,8 @@ import dargs
 from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.inputs.changes import rules
 from dpgen2_hpc.inputs.faults import expected, unknown
-from dpgen2_hpc.inputs.tree import LIMITS, NO_DEFAULT, NOT_YET, options
+from dpgen2_hpc.inputs.options import NO_DEFAULT, options
+from dpgen2_hpc.inputs.tree import LIMITS, NOT_YET
 from dpgen2_hpc.kinds import CHANGES, Key
 
 WIDTH = 110

@@ -8,10 +8,11 @@ from typing import Any, cast
 import dargs
 
 from dpgen2_hpc import kinds
-from dpgen2_hpc.errors import InputError, spelled
-from dpgen2_hpc.inputs import systems
+from dpgen2_hpc.errors import Fault, InputError, spelled
+from dpgen2_hpc.inputs import elements, systems
 from dpgen2_hpc.inputs.contents import with_contents
 from dpgen2_hpc.inputs.dialects import today, understood
+from dpgen2_hpc.inputs.policy import entry_at
 from dpgen2_hpc.inputs.read import Document, KeyPath, read_json
 from dpgen2_hpc.inputs.systems import Pattern
 from dpgen2_hpc.inputs.tree import in_order
@@ -48,7 +49,8 @@ class Param:
     """``param.json``, understood: ``value`` as JSON with every default in it, and what it means.
 
     ``patterns`` are the entries of ``init_data_sys``; ``folder`` is where relative paths begin; ``commands`` are those
-    of ``machine.json``. ``document`` is the file, for faults that are found later.
+    of ``machine.json``. ``document`` is the file, for faults that are found later; ``notices`` tell, as faults do,
+    what is not wrong and may not be meant.
     """
 
     value: Mapping[str, Any]
@@ -58,6 +60,7 @@ class Param:
     document: Document
     folder: Path
     commands: Mapping[str, str | None] = field(default_factory=dict)
+    notices: tuple[Fault, ...] = ()
 
     def following(self, value: Mapping[str, Any]) -> "Param":
         """Return the parameters with another understood ``value``: that of an earlier ``param.json``."""
@@ -90,9 +93,15 @@ def load_param(
     faults += [document.fault(*problem) for problem in _problems(value, parts, kept)]
     if faults:
         raise InputError(in_order(faults))
-    meaningless = tuple(spelled(path) for path in map(document.written, today.NOT_FOLLOWED) if path in document.places)
+    notices = tuple(document.fault(*notice) for notice in _notices(parts, _context(value, kept)))
     own = {key: entry for key, entry in value.items() if key not in today.MEANINGLESS}
-    return Param(own, _settings(parts), meaningless, patterns, document, folder, commands)
+    return Param(own, _settings(parts), _meaningless(value, document), patterns, document, folder, commands, notices)
+
+
+def _meaningless(value: Mapping[str, Any], document: Document) -> tuple[str, ...]:
+    """Return the keys that were given and are not followed, as the file has them."""
+    given = (path for path in today.NOT_FOLLOWED if entry_at(value, path) is not None)
+    return tuple(spelled(path) for path in map(document.written, given) if path in document.places)
 
 
 def root() -> dargs.Argument:
@@ -146,6 +155,16 @@ class _Parts:
             configurations=None if sources is None else [_kind("configurations", entry, folder) for entry in sources],
             stages=None if stages is None else [[_kind("groups", group, folder) for group in row] for row in stages],
         )
+
+    def placed(self) -> Iterator[tuple[KeyPath, Kind | None]]:
+        """Yield every plugin with the path of its settings."""
+        yield from ((("train",), self.trainer), (("explore",), self.explorer), (("fp",), self.labeler))
+        yield ("explore", "convergence"), self.convergence
+        for number, source in enumerate(self.configurations or ()):
+            yield ("explore", "configurations", number), source
+        for stage, groups in enumerate(self.stages or ()):
+            for number, group in enumerate(groups):
+                yield ("explore", "stages", stage, number), group
 
 
 def _kind(kind: str, settings: Mapping[str, Any], folder: Path) -> Kind | None:
@@ -205,43 +224,44 @@ def _problems(value: Mapping[str, Any], parts: _Parts, kept: frozenset[str]) -> 
     What is compared with the elements is not, while something is wrong with these themselves.
     """
     inputs = value.get("inputs", {})
-    wrong = list(_element_problems(inputs))
+    wrong = list(elements.problems(inputs))
     yield from wrong
-    elements, masses = tuple(inputs.get("type_map", ())), tuple(inputs.get("mass_map", ()))
-    context = CheckContext(elements, masses, value.get("train", {}).get("numb_models", 4), kept)
+    yield from systems.absence(inputs)
+    context = _context(value, kept)
     single: list[tuple[KeyPath, Kind | None]] = [
         (("explore",), parts.explorer),
         (("explore", "convergence"), parts.convergence),
     ]
-    if elements and masses and not wrong:
-        if {"init_data_sys", "init_data_prefix"} <= set(inputs):
-            yield from systems.problems(parts.patterns, elements)
+    if context.type_map and context.mass_map and not wrong:
+        yield from systems.problems(parts.patterns, context.type_map)
         single += [(("train",), parts.trainer), (("fp",), parts.labeler)]
-        yield from _configuration_problems(parts.configurations, context)
+        yield from _configuration_problems(parts.configurations, context, needed="type" in value.get("explore", {}))
     for path, kind in single:
         yield from _below(path, kind.checks(context)) if kind else ()
     yield from _stages_problems(parts, context)
 
 
-def _element_problems(inputs: Mapping[str, Any]) -> Iterator[Problem]:
-    elements, masses = inputs.get("type_map"), inputs.get("mass_map")
-    if elements is None:
-        return
-    if not elements:
-        yield ("inputs", "type_map"), "must not be empty"
-    for element in sorted({element for element in elements if elements.count(element) > 1}):
-        yield ("inputs", "type_map"), f"has '{element}' more than once"
-    for index, element in enumerate(elements):
-        if not element or not element.isascii() or not element.replace("_", "").isalnum():
-            text = f"{element!r} is no name of an element: letters, digits and '_' alone go through all the programs"
-            yield ("inputs", "type_map", index), text
-    if masses is not None and elements and len(masses) != len(elements):
-        yield ("inputs", "mass_map"), f"needs one mass for each of {', '.join(elements)}; there are {len(masses)}"
+def _notices(parts: _Parts, context: CheckContext) -> Iterator[Problem]:
+    """Yield what an input without faults may not mean: strange masses, and what its kinds say."""
+    yield from elements.strange_masses(context.type_map, context.mass_map)
+    for path, kind in parts.placed():
+        notices = getattr(kind, "notices", None)
+        if notices:
+            yield from _below(path, notices(context))
 
 
-def _configuration_problems(sources: Sequence[Kind | None] | None, context: CheckContext) -> Iterator[Problem]:
+def _context(value: Mapping[str, Any], kept: frozenset[str]) -> CheckContext:
+    inputs = value.get("inputs", {})
+    masses = tuple(inputs.get("mass_map", ()))
+    return CheckContext(tuple(inputs.get("type_map", ())), masses, value.get("train", {}).get("numb_models", 4), kept)
+
+
+def _configuration_problems(
+    sources: Sequence[Kind | None] | None, context: CheckContext, *, needed: bool
+) -> Iterator[Problem]:
+    """Yield what is wrong with configurations; whether they are needed, an explorer that is not there yet may say."""
     path: KeyPath = ("explore", "configurations")
-    if sources is not None and not sources:
+    if needed and sources is not None and not sources:
         yield path, "must not be empty: exploration starts from these configurations"
     for number, source in enumerate(sources or ()):
         yield from _below((*path, number), source.checks(context)) if source else ()

@@ -16,6 +16,9 @@ from dpgen2_hpc.inputs.faults import found, quoted
 DEEPEST = 100
 """Levels of nesting: far beyond any input, far below the interpreter's own limit."""
 
+COMMENT = "_"
+"""What the name of a key begins with that is a comment."""
+
 SPACE = re.compile(r"[ \t\r\n]*")
 SLIPS = (
     (r"//|/\*|#", 'JSON has no comments, but a key that begins with "_" is one'),
@@ -106,6 +109,12 @@ def _text(path: Path) -> str:
         raise InputError([Fault(str(path), (), message, *place)]) from error
 
 
+def _harmless(path: KeyPath, first: Any, again: Any) -> bool:
+    """Return whether a key may stand twice: it is a comment, or below one, or both times the same."""
+    is_comment = any(str(step).startswith(COMMENT) for step in path)
+    return is_comment or json.dumps(first, sort_keys=True) == json.dumps(again, sort_keys=True)
+
+
 def _whole_number(digits: str) -> int | float:
     """Return the number, or infinity for one that no float could hold."""
     number = float(digits)
@@ -177,8 +186,12 @@ class _Reader:
     def object(self, path: KeyPath) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for _ in self.members(path, "}"):
-            key = self.key(path, result)
-            result[key] = self.value((*path, key))
+            start, key = self.key(path)
+            value = self.value((*path, key))
+            if key in result and not _harmless((*path, key), result[key], value):
+                first, _ = self.places[(*path, key)]
+                self.fault(start, (*path, key), f"the key {quoted(key)} stands here twice, first on line {first}")
+            result[key] = value
         return result
 
     def element(self, path: KeyPath) -> Any:
@@ -210,19 +223,17 @@ class _Reader:
             self.stop(comma, path, f"a comma with nothing behind it: remove it before '{closing}'")
         return True
 
-    def key(self, path: KeyPath, earlier: Mapping[str, Any]) -> str:
+    def key(self, path: KeyPath) -> tuple[int, str]:
+        """Take a key and the colon; return where the key begins, and the key."""
         if self.peek() != '"':
             self.wrong(path, "a key in double quotes")
         start = self.at
         key = str(self.scalar(path))
-        if key in earlier:
-            first, _ = self.places[(*path, key)]
-            self.fault(start, (*path, key), f"the key {quoted(key)} stands here twice, first on line {first}")
         self.places.setdefault((*path, key), self.place(start))
         if self.peek() != ":":
             self.wrong((*path, key), "':' behind the key")
         self.at += 1
-        return key
+        return start, key
 
     def scalar(self, path: KeyPath) -> Any:
         start = self.at

@@ -10,7 +10,8 @@ from typing import Any, get_args, get_origin
 import dargs
 
 from dpgen2_hpc.inputs.faults import alternatives
-from dpgen2_hpc.inputs.tree import NO_DEFAULT, NOT_YET, options
+from dpgen2_hpc.inputs.options import EMPTY, NO_DEFAULT, options, says_nothing
+from dpgen2_hpc.inputs.tree import NOT_YET
 from dpgen2_hpc.kinds import Key
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -29,18 +30,14 @@ def schema(tree: dargs.Argument, title: str) -> Schema:
 def machine_schema(tree: dargs.Argument, title: str) -> Schema:
     """Return the schema of ``machine.json``, whose sections may be DP-GEN's lists, of which the first entry counts."""
     result = schema(tree, title)
-    names = [name for name, held in result["properties"].items() if "machine" in _first(held).get("properties", {})]
+    sections = [member for member in tree.sub_fields.values() if "machine" in member.sub_fields]
+    names = list(dict.fromkeys(name for section in sections for name in (section.name, *section.alias)))
     result["$defs"] = {name: result["properties"][name] for name in names}
     for name in names:
         one = {"$ref": f"#/$defs/{name}"}
         listed = {"type": "array", "prefixItems": [one], "minItems": 1}
         result["properties"][name] = {"anyOf": [one, listed]}
     return result
-
-
-def _first(held: Schema) -> Schema:
-    """Return the first choice of a value; the last one is ``null`` where it need not be given."""
-    return next(iter(held.get("anyOf", [held])))
 
 
 def _argument(argument: Any) -> Schema:
@@ -50,13 +47,20 @@ def _argument(argument: Any) -> Schema:
         result["default"] = argument.default
     if isinstance(argument, Key) and not argument.available:
         text = f"This key {NOT_YET}. {result['description']}"
-        return {
-            **result,
-            "description": text,
-            "enum": [argument.default, *([] if argument.default is None else [None])],
-        }
-    kinds = [*options(argument), *([NoneType] if argument.optional and NoneType not in options(argument) else [])]
-    return result | _any([_value(kind, argument) for kind in kinds])
+        return {**result, "description": text, "enum": [argument.default, *_unlike(argument.default, argument)]}
+    choices = [_value(kind, argument) for kind in options(argument)]
+    return result | _any([*choices, *_nothing(argument, choices)])
+
+
+def _nothing(argument: Any, choices: Sequence[Schema]) -> list[Schema]:
+    """Return the schema of ``null``, which means that an optional key is not given, unless it is there already."""
+    null = {"type": NAMES[NoneType]}
+    return [null] if argument.optional and null not in choices else []
+
+
+def _unlike(value: Any, argument: Any) -> list[Any]:
+    """Return the values, other than this one, that say that a key is not given."""
+    return [empty for empty in EMPTY if empty != value and says_nothing(argument, empty)]
 
 
 def _any(choices: Sequence[Schema]) -> Schema:

@@ -7,7 +7,8 @@ from typing import Any
 from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.inputs.faults import alternatives, unknown
-from dpgen2_hpc.inputs.tree import TO_FILL, options
+from dpgen2_hpc.inputs.options import options
+from dpgen2_hpc.inputs.tree import TO_FILL
 
 SITES: Mapping[str, Mapping[str, Any]] = {
     "Shell": {"cpu_per_node": 1},
@@ -48,7 +49,7 @@ def starting_files(
 def _param(fp_type: str) -> dict[str, Any]:
     return {
         "_comment": f"What to learn. Replace each '{TO_FILL} ...' and look at every number; keys that begin with "
-        "_comment are not read. `dpgen2-hpc check param.json machine.json` says what is still wrong, "
+        "_ are comments. `dpgen2-hpc check param.json machine.json` says what is still wrong, "
         "`dpgen2-hpc doc KEY` what a key means.",
         "inputs": {
             "_comment": "The first labelled frames are systems in the format deepmd/npy; dpdata converts most others.",

@@ -9,8 +9,7 @@ import dargs
 
 from dpgen2_hpc.errors import Fault, InputError
 from dpgen2_hpc.inputs.policy import Place, Said, contradictions, entry_at, meaningless, nearest, shared, words
-from dpgen2_hpc.inputs.read import Document, KeyPath, read_json
-from dpgen2_hpc.inputs.tree import COMMENT
+from dpgen2_hpc.inputs.read import COMMENT, Document, KeyPath, read_json
 from dpgen2_hpc.kinds import Key
 
 RUN = {"train": "run_train_config", "explore": "run_explore_config", "fp": "run_fp_config"}

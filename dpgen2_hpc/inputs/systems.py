@@ -15,6 +15,9 @@ from dpgen2_hpc.inputs.read import KeyPath
 MARK = "type.raw"
 """The file that makes a folder a system."""
 
+ELSEWHERE = ("init_data_uri", "multi_init_data", "multi_init_data_uri")
+"""Keys that name the first data too, and are not available yet."""
+
 WILD = "*?["
 
 
@@ -44,6 +47,8 @@ def find(inputs: Mapping[str, Any], folder: Path, kept: AbstractSet[str] = froze
     Those at the absolute paths ``kept`` are not: the run that has taken them up compares their contents.
     """
     given = inputs["init_data_sys"]
+    if given is None:
+        return []
     path: KeyPath = ("inputs", "init_data_sys")
     prefix = folder / (inputs["init_data_prefix"] or "")
     if isinstance(given, str):
@@ -102,10 +107,15 @@ def _below(folder: Path) -> list[Path]:
     return sorted(systems)
 
 
+def absence(inputs: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Yield that there are no data, unless other keys name them, which have been refused and so are not here."""
+    if inputs.get("init_data_sys", "") is None and all(name in inputs for name in ELSEWHERE):
+        text = "this key is missing: expected a folder of labelled frames, a pattern, or a list of them"
+        yield ("inputs", "init_data_sys"), text
+
+
 def problems(patterns: Sequence[Pattern], type_map: Sequence[str]) -> Iterator[tuple[KeyPath, str]]:
     """Yield what is wrong with the data: nothing found, a system twice, unreadable, other elements, no labels."""
-    if not patterns:
-        yield ("inputs", "init_data_sys"), "must not be empty: the first models are trained on these systems"
     seen: set[Path] = set()
     for pattern in patterns:
         if not pattern.systems:

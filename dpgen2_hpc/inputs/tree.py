@@ -8,22 +8,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import ge, gt, le, lt
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import dargs
 
 from dpgen2_hpc.errors import Fault
-from dpgen2_hpc.inputs.faults import alternatives, expected, finite, found, nearest, quoted, unit, unknown
-from dpgen2_hpc.inputs.read import Document, KeyPath
+from dpgen2_hpc.inputs.faults import expected, finite, found, nearest, quoted, unit, unknown
+from dpgen2_hpc.inputs.options import NO_DEFAULT, fits, members, options, says_nothing
+from dpgen2_hpc.inputs.read import COMMENT, Document, KeyPath
 from dpgen2_hpc.kinds import Key
-
-COMMENT = "_"
-"""What the name of a key begins with that is a comment."""
 
 TO_FILL = "FILL IN:"
 """What the places begin with that ``init`` leaves open."""
 
-NO_DEFAULT = dargs.Argument("", str).default
 NOTHING_LATER: Mapping[str, Sequence[str]] = {}
 NOT_YET = "is not available yet in this version"
 LIMITS = (
@@ -55,9 +52,9 @@ def walk(root: dargs.Argument, document: Document, later: Mapping[str, Sequence[
     """Return what a document means along the tree under ``root``, and all that is wrong with it.
 
     In the new dictionary defaults are filled in, aliases have become the names they stand for, keys that begin with
-    ``_`` are gone, and integers are floats where the tree has floats. A value with a fault is left out, and so is a
-    list or a plain object that has one; an object with arguments keeps its other members. The faults are in the order
-    of the file.
+    ``_`` are gone, an optional key that is ``null`` has its default, and integers are floats where the tree has floats.
+    A value with a fault is left out, and so is a list or a plain object that has one; an object with arguments keeps
+    its other members. The faults are in the order of the file.
 
     Parameters
     ----------
@@ -74,13 +71,6 @@ def walk(root: dargs.Argument, document: Document, later: Mapping[str, Sequence[
 def in_order(faults: Iterable[Fault]) -> list[Fault]:
     """Return faults, each once, in the order of the file."""
     return sorted(dict.fromkeys(faults), key=lambda fault: (fault.line or 0, fault.column or 0))
-
-
-def fits(value: Any, kind: Any) -> bool:
-    """Return whether a JSON value is of a type, without a look at the members of a list or an object."""
-    if not finite(value):
-        return False
-    return kind is object or type(value) is (get_origin(kind) or kind) or (kind is float and type(value) is int)
 
 
 @dataclass
@@ -152,7 +142,7 @@ class _Walk:
         if isinstance(value, dict) and branch and not named:
             return branch(value, path)
         if isinstance(value, list | dict):
-            return self.entries(value, _members(options, type(value)), path, branch)
+            return self.entries(value, members(options, type(value)), path, branch)
         return float(value) if type(value) is int and float in options and int not in options else value
 
     def entries(
@@ -179,11 +169,17 @@ class _Walk:
     # ---- objects
 
     def object(self, argument: dargs.Argument, value: dict[str, Any], path: KeyPath) -> dict[str, Any]:
-        """Return the object that ``argument`` describes, completed."""
+        """Return the object that ``argument`` describes, completed.
+
+        Of an object whose type is not available yet, members with a default type are left out: theirs would be another.
+        """
         shape = self.shape(argument, value, path)
         given, misspelt = self.given(shape, value, path)
         result: dict[str, Any] = {flag: tag for flag, tag in shape.flags.items() if tag is not None}
+        is_later = any(value.get(flag) in self.later.get(argument.name, ()) for flag in shape.flags)
         for member in shape.arguments:
+            if is_later and any(variant.optional for variant in member.sub_variants.values()):
+                continue
             if member.optional and member.name in misspelt - set(given):
                 continue  # its default is surely not what is meant
             held = self.member(member, given.get(member.name, []), value, path)
@@ -193,11 +189,10 @@ class _Walk:
 
     def member(self, argument: dargs.Argument, keys: Sequence[str], value: dict[str, Any], path: KeyPath) -> Any:
         """Return the member that stands under ``keys``, or its default; ``NO_DEFAULT`` where there is none."""
+        keys = [key for key in keys if not says_nothing(argument, value[key])]
         if len(keys) > 1:
             names = " and ".join(repr(key) for key in keys)
             self.fault((*path, keys[1]), f"{names} are the same key: give only one of them")
-        elif keys and _is_not_given(argument, value[keys[0]]):
-            return self.member(argument, (), value, path)
         elif keys and _is_later(argument, value[keys[0]]):
             default = json.dumps(argument.default, ensure_ascii=False)
             self.fault((*path, keys[0]), f"'{keys[0]}' {NOT_YET}: leave it out (its default is {default})")
@@ -245,9 +240,9 @@ class _Walk:
     def choice(self, variant: dargs.Variant, owner: str, value: dict[str, Any], path: KeyPath) -> dargs.Argument | None:
         """Return the choice that the flag in ``value`` makes, or note why there is none."""
         flag = variant.flag_name
-        if flag not in value and variant.optional:
-            return variant.choice_dict[variant.default_tag]
         tag = value.get(flag)
+        if tag is None and variant.optional:
+            return variant.choice_dict[variant.default_tag]
         name = variant.choice_alias.get(tag, tag) if isinstance(tag, str) else None
         if name in variant.choice_dict:
             return variant.choice_dict[name]
@@ -288,42 +283,9 @@ def _no_choice(variant: dargs.Variant, value: dict[str, Any], later: Sequence[st
     return unknown(flag, tag, known, [*variant.choice_alias, *later])
 
 
-def _is_not_given(argument: dargs.Argument, value: Any) -> bool:
-    """Whether the value of an optional key gives nothing: ``null``, or something empty where the default is empty."""
-    empty = isinstance(value, str | list | dict) and not value and any(fits(value, kind) for kind in options(argument))
-    by_default = argument.default in (NO_DEFAULT, None, "", [], {})
-    return argument.optional and (value is None or (empty and by_default))
-
-
 def _is_later(argument: dargs.Argument, value: Any) -> bool:
     """Whether the value asks for what is not there yet; files that spell out the default ask for nothing."""
     return isinstance(argument, Key) and not argument.available and value != argument.default
-
-
-def options(argument: dargs.Argument) -> tuple[Any, ...]:
-    """Return the types that a value may have; a repeated ``list`` is a ``list[dict]``, which dargs does not say."""
-    options = alternatives(argument.dtype)
-    if not argument.repeat:
-        nested = any(_holds_objects(option) for option in options if _base(option) is list)
-        return tuple(option for option in options if not (nested and option is dict))
-    spelled_out = {get_origin(option) for option in options}
-    meaning = {list: list[dict[str, Any]], dict: dict[str, dict[str, Any]]}
-    return tuple(meaning.get(option, option) for option in options if option not in spelled_out)
-
-
-def _holds_objects(kind: Any) -> bool:
-    """Whether a type is an object, or a list of them, or of lists of them."""
-    return _base(kind) is dict or (_base(kind) is list and any(map(_holds_objects, _members([kind], list))))
-
-
-def _base(kind: Any) -> Any:
-    return get_origin(kind) or kind
-
-
-def _members(options: Sequence[Any], container: type) -> tuple[Any, ...]:
-    """Return what the members of a ``container`` may be; a bare one holds anything."""
-    inner = [get_args(option)[-1] for option in options if get_origin(option) is container]
-    return alternatives(inner) or (object,)
 
 
 def _no_comments(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

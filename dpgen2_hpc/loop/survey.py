@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from dpgen2_hpc.data.frame import Frame
-from dpgen2_hpc.data.masses import MASSES
 from dpgen2_hpc.errors import Fault, counted, spelled
 from dpgen2_hpc.inputs.read import KeyPath
 from dpgen2_hpc.inputs.systems import Pattern
@@ -13,9 +12,6 @@ from dpgen2_hpc.loop.machines import machine_findings
 from dpgen2_hpc.loop.plan import Plan
 from dpgen2_hpc.loop.starts import Finding, Kept, Look, pool_of
 from dpgen2_hpc.state.workdir import WorkDir
-
-SCATTER = 0.8, 1.25
-"""How far a mass may be from the element's own, as a factor: isotopes, and rounded numbers."""
 
 FILES = {"train": 20, "explore": 9, "fp": 9}
 """Files in the folder of a task, roughly."""
@@ -58,7 +54,7 @@ def survey(plan: Plan, workdir: WorkDir | None = None) -> Survey:
                 faults.append(plan.param.document.fault(path, text))
             else:
                 notices.append(f"{there}: {text}")
-    notices += _strange_masses(plan)
+    notices += [_told(notice, plan.param.document.file) for notice in plan.param.notices]
     notices += _oversampled(plan, pools)
     for fault, is_fault in dict.fromkeys(machine_findings(plan)):
         if is_fault:
@@ -107,14 +103,10 @@ def _not_for_labeler(plan: Plan, frames: Sequence[Frame]) -> Iterator[Finding]:
         yield f"fp type '{labeler}' computes molecules only; these configurations are periodic ({remedy})", True
 
 
-def _strange_masses(plan: Plan) -> Iterator[str]:
-    """Yield the elements whose mass is that of no isotope: they may stand in another order than the masses."""
-    settings = plan.param.settings
-    for index, (name, mass) in enumerate(zip(settings.type_map, settings.masses, strict=True)):
-        usual = MASSES.get(name)
-        if usual is not None and not SCATTER[0] <= mass / usual <= SCATTER[1]:
-            path = plan.param.document.written(("inputs", "mass_map", index))
-            yield f"{spelled(path)}: {mass:g} u for {name}, whose atoms weigh {usual:g} u: are the masses in order?"
+def _told(notice: Fault, param: str) -> str:
+    """Return a notice with its path, and its file where this is another one than ``param.json``."""
+    file = "" if notice.file == param else f"{notice.file}: "
+    return f"{file}{spelled(notice.path)}: {notice.message}"
 
 
 def _oversampled(plan: Plan, pools: Sequence[Sized]) -> Iterator[str]:

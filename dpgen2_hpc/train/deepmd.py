@@ -23,6 +23,7 @@ from dpgen2_hpc.train.template import (
     last_row,
     numb_steps,
     read_input,
+    template_notices,
     template_problems,
     training_systems,
     write_seeded,
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 class DeepmdTrainer:
     """``dp train input.json``, then ``dp freeze`` and ``dp test``; see :class:`dpgen2_hpc.kinds.Trainer`.
 
-    ``templates`` has one input for all members, or one for each.
+    ``templates`` has one input for all members, or, as a list (``one_each``), one for each.
     """
 
     numb_models: int
@@ -43,6 +44,7 @@ class DeepmdTrainer:
     dp: str = "dp"
     train_args: str = ""
     model_file: str = "frozen_model.pb"
+    one_each: bool = False
 
     json_files: ClassVar[tuple[str, ...]] = ("template_script",)
     """Keys whose text names a JSON file, which is read when the run begins."""
@@ -78,9 +80,10 @@ class DeepmdTrainer:
             Key(
                 "template_script",
                 [str, dict, list],
-                "The input of dp train: a file, the content itself, or a list with one of these for each member. "
-                "Seeds, training systems and type_map are filled in; disp_freq and save_freq are lowered where dp "
-                "train would not save its last step, and disp_training is set to true.",
+                "The input of dp train: a file, the content itself, or a list with one of these for each of the "
+                "numb_models members. Seeds, training systems and type_map are filled in; disp_freq and save_freq are "
+                "lowered where dp train would not save its last step, and disp_training is set to true. "
+                "validation_data are not used.",
             ),
             Key("config", dict, "How dp is called.", optional=True, default={}, sub_fields=_config_arguments()),
             _later(
@@ -98,20 +101,36 @@ class DeepmdTrainer:
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Return the trainer for checked settings; ``template_script`` is the content itself."""
         script = settings["template_script"]
-        templates = tuple(script) if isinstance(script, list) else (script,)
+        one_each = isinstance(script, list)
         config = settings["config"]
-        return cls(settings["numb_models"], templates, config["command"], config["train_args"])
+        return cls(
+            numb_models=settings["numb_models"],
+            templates=tuple(script) if one_each else (script,),
+            dp=config["command"],
+            train_args=config["train_args"],
+            one_each=one_each,
+        )
 
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield an empty command, and what is wrong with the templates."""
         if not self.dp.strip():
             yield ("config", "command"), "must not be empty"
         yield from word_problems(self.train_args)
-        if len(self.templates) not in (1, self.numb_models):
-            yield ("template_script",), f"has {len(self.templates)} entries; there are {self.numb_models} models"
-        for number, template in enumerate(self.templates):
-            path: tuple[str | int, ...] = ("template_script", *([number] if len(self.templates) > 1 else []))
+        if self.one_each and len(self.templates) != self.numb_models:
+            text = f"is a list of {len(self.templates)}; there are {self.numb_models} models: give one each, or no list"
+            yield ("template_script",), text
+        for path, template in self._placed():
             yield from ((path + place, text) for place, text in template_problems(template, context.type_map))
+
+    def notices(self, _context: CheckContext) -> Iterator[Problem]:
+        """Yield what the templates have and is not used."""
+        for path, template in self._placed():
+            yield from ((path + place, text) for place, text in template_notices(template))
+
+    def _placed(self) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any]]]:
+        """Yield each template with its path."""
+        for number, template in enumerate(self.templates):
+            yield ("template_script", *([number] if self.one_each else [])), template
 
     @property
     def command(self) -> str:

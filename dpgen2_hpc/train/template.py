@@ -52,6 +52,12 @@ def template_problems(template: Any, type_map: tuple[str, ...]) -> Iterator[Prob
         yield from _training_problems(training)
 
 
+def template_notices(template: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what stands in a good template and is not used."""
+    if template["training"].get("validation_data"):
+        yield ("training", "validation_data"), "is not used in this version: models are trained without validation"
+
+
 def fill_template(template: Mapping[str, Any], task: TrainingInput) -> tuple[dict[str, Any], list[str]]:
     """Return a member's input, without its seeds, and what the user should know of it."""
     content = copy.deepcopy(dict(template))
@@ -60,6 +66,7 @@ def fill_template(template: Mapping[str, Any], task: TrainingInput) -> tuple[dic
     data = training if "systems" in training else training.setdefault("training_data", {})
     data["systems"] = list(task.systems)
     data.setdefault("batch_size", "auto")
+    training.pop("validation_data", None)
     training.update({"disp_file": CURVE, "save_ckpt": "model.ckpt"})
     changes = _save_last_step(training)
     notices = [f"{', '.join(changes)}, so that dp train saves its last step"] if changes else []
@@ -153,9 +160,7 @@ def _parts(template: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]
 
 
 def _training_problems(training: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield what is wrong with the length of a training, and the data that it must not name."""
-    if training.get("validation_data"):
-        yield ("training", "validation_data"), "is not available yet; leave it out"
+    """Yield what is wrong with the length of a training."""
     lengths = [name for name in LENGTHS if name in training]
     if not lengths:
         yield ("training", "numb_steps"), "is missing: how many steps a training has"

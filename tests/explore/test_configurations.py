@@ -272,6 +272,35 @@ def test_types_of_a_lammps_file_are_those_of_the_type_map(tmp_path):
     assert files(tmp_path, "a.lmp", fmt="lammps/lmp").generate(("H", "O"), rng())[0].symbols == ("O", "H")
 
 
+@pytest.mark.parametrize("name", ["a.lmp", "a.data", "POSCAR", "data"])
+def test_lammps_data_are_recognized_whatever_the_name_of_the_file(tmp_path, name):
+    (tmp_path / name).write_text(LMP.format(""))
+    (frame,) = files(tmp_path, name, fmt="auto").generate(TYPE_MAP, rng())
+    assert frame.symbols == ("Cu", "Al")
+
+
+@pytest.mark.parametrize("name", ["a.poscar", "POSCAR", "a.vasp", "CONTCAR.relaxed", "a.01x01x01"])
+def test_a_file_whose_name_says_nothing_is_a_poscar(tmp_path, name):
+    (tmp_path / name).write_text(POSCAR)
+    (frame,) = files(tmp_path, name, fmt="auto").generate(TYPE_MAP, rng())
+    assert frame.symbols == ("Cu", "Al")
+
+
+def test_the_end_of_a_name_that_dpdata_knows_gives_the_format(tmp_path):
+    (tmp_path / "a.xyz").write_text("2\na molecule\nAl 0 0 0\nCu 2 0 0\n")
+    (frame,) = files(tmp_path, "a.xyz", fmt="auto").generate(TYPE_MAP, rng())
+    assert (frame.symbols, frame.periodic) == (("Al", "Cu"), False)
+
+
+@pytest.mark.parametrize("text", ["", "nothing\nof a structure\n", POSCAR[:30], "\x00\xff" * 50])
+@pytest.mark.parametrize("name", ["a.vasp", "a.xyz", "a.lmp", "a.poscar"])
+def test_a_file_that_cannot_be_read_is_told_without_words_of_python(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    for problem in problems(files(tmp_path, name, fmt="auto")).values():
+        assert "Error" not in problem
+        assert "NoneType" not in problem
+
+
 def test_a_lammps_file_that_names_other_elements_is_refused(tmp_path):
     (tmp_path / "a.lmp").write_text(LMP.format("\nMasses\n\n1 63.546 # Cu\n2 26.98 # Al\n"))
     assert "its type 1 is Cu, while number 1 in type_map is Al" in problems(files(tmp_path, "a.lmp"))["files.0"]

@@ -70,8 +70,18 @@ def test_every_npt_needs_pressures(ensemble):
 
 
 @pytest.mark.parametrize("ensemble", ["nve", "nvt"])
-def test_a_pressure_at_constant_volume_is_a_fault(ensemble):
-    assert "means nothing at constant volume" in problems(ens=ensemble, press=(1.0,))["press"]
+def test_pressures_at_constant_volume_are_a_fault_and_a_single_one_is_not_used(ensemble):
+    assert "mean nothing at constant volume" in problems(ens=ensemble, press=(1.0, 2.0))["press"]
+    assert problems(ens=ensemble, press=(1.0,)) == {}
+    one = group(ens=ensemble, press=(1.0,))
+    assert one.states() == [(300.0, None), (600.0, None)]
+    ((place, text),) = one.notices(CONTEXT)
+    assert place == ("press",)
+    assert "is not used" in text
+
+
+def test_a_pressure_that_is_used_has_no_notice():
+    assert list(group(ens="npt", press=(1.0,)).notices(CONTEXT)) == []
 
 
 @pytest.mark.parametrize("name", ["conf_idx", "temps"])
@@ -94,7 +104,7 @@ def test_damping_times_within_a_timestep_are_a_fault_where_they_are_used():
 
 
 def test_states_are_temperatures_times_pressures_in_the_written_order():
-    assert group(press=(1.0, -5.0)).states() == [(300.0, 1.0), (300.0, -5.0), (600.0, 1.0), (600.0, -5.0)]
+    assert group(ens="npt", press=(1.0, -5.0)).states() == [(300.0, 1.0), (300.0, -5.0), (600.0, 1.0), (600.0, -5.0)]
     assert group().states() == [(300.0, None), (600.0, None)]
 
 

@@ -4,6 +4,7 @@ import copy
 import json
 
 import dargs
+import numpy as np
 import pytest
 from labelers import fake_potcar
 from project import TEMPLATE, write_initial_data
@@ -81,7 +82,7 @@ TODAY = {
         "configurations": [
             {"type": "alloy", **ALLOY, "replicate": [2, 2, 2]},
             {"type": "alloy", **ALLOY, "replicate": [3, 3, 3]},
-            {"type": "file", "files": ["start.lmp"], "fmt": "lammps/lmp"},
+            {"type": "file", "files": ["start.lmp"]},
         ],
         "stages": [[{"type": "lmp-md", **GROUP, "conf_idx": [0]}], [{"type": "lmp-md", **GROUP, "conf_idx": [1]}]],
     },
@@ -229,6 +230,97 @@ def test_a_list_of_names_is_a_source_of_files_in_todays_dialect_too(folder):
     assert entry == {"type": "file", "files": ["POSCAR"], "prefix": None, "fmt": "auto", "remove_pbc": False}
 
 
+POSCAR = "x\n1\n3.8 0 0\n0 3.8 0\n0 0 3.8\nAl Cu\n2 2\nDirect\n0 0 0\n.5 .5 0\n.5 0 .5\n0 .5 .5\n"
+
+
+@pytest.mark.parametrize("name", ["POSCAR", "CONTCAR", "cell.vasp", "CH4.POSCAR.01x01x01", "start"])
+@pytest.mark.parametrize(("text", "second"), [(POSCAR, [1.9, 1.9, 0]), (LAMMPS, [0, 1.9, 1.9])], ids=["vasp", "lammps"])
+@pytest.mark.parametrize(("content", "path"), [(MANUAL, ("explore", "configurations")), (OLD, ("sys_configs",))])
+def test_lists_of_files_in_the_older_dialects_are_poscars_or_lammps_data(folder, name, text, second, content, path):
+    (folder / name).write_text(text)
+    found = load(folder, changed(content, *path, 2, value=[name]), old_compatible=content is OLD)
+    (frame,) = found.settings.configurations[2].generate(("Al", "Cu"), np.random.default_rng(1))
+    assert frame.symbols == ("Al", "Al", "Cu", "Cu")
+    np.testing.assert_allclose(frame.coords[1], second, atol=1e-12)
+
+
+def test_a_file_that_is_neither_is_refused_in_words_about_the_file(folder):
+    (folder / "POSCAR").write_text("nothing\nof a structure\n")
+    (fault,) = refused(folder, changed(MANUAL, "explore", "configurations", 2, value=["POSCAR"]))
+    assert "POSCAR' could not be read in the format 'poscar', which is a guess" in fault
+    assert "Error" not in fault
+
+
+@pytest.mark.parametrize("prefix", [None, "", "start", "{folder}/start"])
+def test_a_common_prefix_is_understood_beside_todays_keys(folder, prefix):
+    prefix = prefix and prefix.format(folder=folder)
+    (folder / "start").mkdir()
+    (folder / "POSCAR").write_text(POSCAR)
+    (folder / "start/POSCAR").write_text(POSCAR)
+    (folder / "start/other.lmp").write_text(LAMMPS)
+    content = changed(TODAY, "explore", "configuration_prefix", value=prefix)
+    content["explore"]["configurations"] = [
+        {"type": "file", "files": "POSCAR"},
+        {"type": "file", "files": ["other.lmp"], "prefix": "start"},
+        ["POSCAR"],
+    ]
+    content["explore"]["stages"][0][0]["conf_idx"] = [2]
+    found = load(folder, content)
+    common = folder / "start" if prefix else folder
+    assert [source.files for source in found.settings.configurations] == [
+        (f"{common}/POSCAR",),
+        (f"{folder}/start/other.lmp",),
+        (f"{common}/POSCAR",),
+    ]
+    assert "configuration_prefix" not in found.value["explore"]
+
+
+def test_mixed_data_may_stand_in_the_manuals_dialect(folder):
+    assert load(folder, changed(MANUAL, "inputs", "mixed_type", value=True)).value["inputs"]["mixed_type"] is True
+
+
+# ---- DP-GEN's own file
+
+DPGEN = {
+    "type_map": ["Al", "Cu"],
+    "mass_map": [27, 64],
+    "init_data_prefix": "./",
+    "init_data_sys": ["data/Al2Cu2"],
+    "sys_configs_prefix": "./",
+    "sys_configs": [["POSCAR"]],
+    "numb_models": 4,
+    "default_training_param": TEMPLATE,
+    "model_devi_dt": 0.002,
+    "model_devi_f_trust_lo": 0.05,
+    "model_devi_f_trust_hi": 0.25,
+    "model_devi_jobs": [{"sys_idx": [0], "temps": [300], "press": [1.0], "nsteps": 100, "ensemble": "npt"}],
+    "fp_style": "vasp",
+    "fp_task_max": 20,
+    "fp_pp_path": "./",
+    "fp_pp_files": ["POTCAR.Al", "POTCAR.Cu"],
+    "fp_incar": "INCAR",
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"old_compatible": True}])
+@pytest.mark.parametrize("gone", [None, "sys_configs", "model_devi_jobs", "model_devi_dt", "fp_style", "mass_map"])
+def test_a_param_json_of_dpgen_is_named_as_what_it_is_and_nothing_else_is_told(folder, gone, options):
+    content = {key: value for key, value in DPGEN.items() if key != gone}
+    (fault,) = refused(folder, content, **options)
+    assert fault.startswith("param.json:1:1: this is a param.json of DP-GEN, which dpgen2-hpc cannot read: write ")
+    assert "dpgen2-hpc init" in fault
+    assert "input_examples/" in fault
+    assert "docs/arguments.md" in fault
+
+
+def test_what_only_resembles_it_is_not_taken_for_it(folder):
+    lines = refused(folder, {key: OLD[key] for key in OLD if key != "conv_accuracy"}, old_compatible=True)
+    assert [line.split(": ")[1] for line in lines] == ["conv_accuracy"]
+    (line,) = refused(folder, {**TODAY, "numb_models": 4, "model_devi_jobs": []})[:1]
+    assert "DP-GEN" not in line
+    assert "DP-GEN" not in refused(folder, {"numb_models": 4})[0]
+
+
 # ---- told apart
 
 
@@ -268,8 +360,8 @@ CASES = [
      "explore.stages[1][0].conf_idx[0]: is 7, but explore.configurations has 3 entries, which count from 0"),
     (MANUAL, ("explore", "stages", 0, "ensemble"), "npt", '"press"',
      "explore.stages[0].press: is missing: ens is 'npt', which needs pressures in bar, for example [1.0]"),
-    (MANUAL, ("explore", "stages", 0), {"temps": [1], "conf_idx": [0], "Ps": [1.0], "ensemble": "nvt"}, '"Ps"',
-     "explore.stages[0].Ps: means nothing at constant volume"),
+    (MANUAL, ("explore", "stages", 0), {"temps": [1], "conf_idx": [0], "Ps": [1.0, 2.0], "ensemble": "nvt"}, '"Ps"',
+     "explore.stages[0].Ps: has 2 values, but pressures mean nothing at constant volume"),
     (MANUAL, ("explore", "configurations", 1, "concentration"), [[1.0]], '"concentration"',
      "explore.configurations[1].concentration: [1.0] needs one number for each of Al, Cu"),
     (MANUAL, ("explore", "configurations", 1, "type_map"), ["Cu", "Al"], '"type_map"',

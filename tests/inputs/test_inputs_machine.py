@@ -1030,7 +1030,7 @@ def test_what_only_dpdispatchers_own_submission_follows_is_told(files):
 
 def test_the_command_line_says_what_is_not_followed(project):
     project.machine["deepmd_version"] = "2.0"
-    project.param["dflow_config"] = {}
+    project.param["dflow_config"] = {"host": "x"}
     project.write()
     done = project.verb("check", "param.json", "machine.json")
     assert done.returncode == 0, done.stderr

@@ -128,7 +128,24 @@ def test_a_duplicate_key_is_refused_with_both_lines_and_its_path(file):
 
 
 def test_what_stands_inside_a_duplicate_is_no_duplicate(file):
-    assert len(message(file('{"a": {"x": 1}, "a": {"x": 1}}')).splitlines()) == 1
+    assert len(message(file('{"a": {"x": 1}, "a": {"x": 2}}')).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"_": 1, "_": 2, "_": "three"}',
+        '{"a": {"_comment": "one", "b": 1, "_comment": {"c": 1, "c": 2}}}',
+        '{"a": {"x": [1, null]}, "a": {"x": [1, null]}}',
+    ],
+)
+def test_comments_and_what_is_the_same_both_times_may_stand_twice(file, text):
+    assert read_json(file(text)).value == json.loads(text)
+
+
+@pytest.mark.parametrize("again", ["1.0", "true", "[1]"])
+def test_what_is_only_alike_is_not_the_same(file, again):
+    assert "the key 'a' stands here twice" in message(file(f'{{"a": 1, "a": {again}}}'))
 
 
 def test_faults_before_an_error_of_syntax_are_told_with_it(file):

@@ -1,5 +1,6 @@
 """``check``: what the file system and the machine tell, against hand calculations."""
 
+import json
 import shutil
 from itertools import product
 from math import sqrt
@@ -259,8 +260,8 @@ def test_periodic_cells_are_not_for_a_code_that_computes_molecules(look, project
 def test_masses_in_the_wrong_order_are_strange(look, project):
     project.param["inputs"]["mass_map"] = [63.55, 26.98]
     assert look().notices == [
-        "inputs.mass_map[0]: 63.55 u for Al, whose atoms weigh 26.982 u: are the masses in order?",
-        "inputs.mass_map[1]: 26.98 u for Cu, whose atoms weigh 63.546 u: are the masses in order?",
+        "inputs.mass_map[0]: 63.55 u for Al (26.982 u) is nearer to Cu (63.546 u): are the masses in order?",
+        "inputs.mass_map[1]: 26.98 u for Cu (63.546 u) is nearer to Al (26.982 u): are the masses in order?",
     ]
 
 
@@ -268,6 +269,29 @@ def test_a_name_that_is_no_element_has_any_mass(look, project):
     project.param["inputs"] |= {"type_map": ["Al", "Cu", "dummy"], "mass_map": [27, 64, 1]}
     project.param["explore"]["configurations"][0]["concentration"] = [[0.5, 0.5, 0]]
     assert look().notices == []
+
+
+def test_what_is_given_and_not_used_is_told_with_its_place(look, project):
+    template = project.param["train"]["template_script"]
+    template["training"]["validation_data"] = {"systems": ["v"], "batch_size": 1}
+    project.param["explore"]["stages"][0][0]["press"] = [1.0]
+    where = "train.template_script.training.validation_data"
+    assert look().notices == [
+        f"{where}: is not used in this version: models are trained without validation",
+        "explore.stages[0][0].press: is not used: a pressure means nothing at constant volume (ens is 'nvt')",
+    ]
+    (project.folder / "input.json").write_text(json.dumps(template))
+    project.param["train"]["template_script"] = "input.json"
+    assert look().notices[0].startswith("input.json: training.validation_data: is not used")
+
+
+def test_masses_of_the_neighbours_are_strange(look, project):
+    project.param["inputs"] |= {"type_map": ["Al", "Cu", "Mg"], "mass_map": [24.31, 63.55, 26.98]}
+    project.param["explore"]["configurations"][0]["concentration"] = [[0.5, 0.5, 0]]
+    assert look().notices == [
+        "inputs.mass_map[0]: 24.31 u for Al (26.982 u) is nearer to Mg (24.305 u): are the masses in order?",
+        "inputs.mass_map[2]: 26.98 u for Mg (24.305 u) is nearer to Al (26.982 u): are the masses in order?",
+    ]
 
 
 def test_more_draws_than_configurations_are_strange(look, project):

@@ -37,7 +37,7 @@ def template(**model):
 
 
 def trainer(*templates, models=4, **more):
-    return DeepmdTrainer(models, templates or (TEMPLATE,), **more)
+    return DeepmdTrainer(models, templates or (TEMPLATE,), one_each=len(templates) > 1, **more)
 
 
 def written(kind, tmp_path, index=0, seed=0):
@@ -267,7 +267,15 @@ def test_a_problem_of_one_template_of_several_says_which():
 
 
 def test_as_many_templates_as_models_or_one():
-    assert "has 3 entries; there are 2 models" in problems(template(), template(), template())["template_script"]
+    assert "is a list of 3; there are 2 models" in problems(template(), template(), template())["template_script"]
+    settings = {"numb_models": 2, "config": {"command": "dp", "train_args": ""}}
+    alone = DeepmdTrainer.from_settings({**settings, "template_script": template()})
+    listed = DeepmdTrainer.from_settings({**settings, "template_script": [template()]})
+    context = CheckContext(("Al", "Cu"), (27.0, 63.5), 2)
+    assert list(alone.checks(context)) == []
+    ((path, text),) = listed.checks(context)
+    assert path == ("template_script",)
+    assert "is a list of 1; there are 2 models" in text
 
 
 @pytest.mark.parametrize("gone", ["descriptor", "fitting_net"])
@@ -284,10 +292,22 @@ def test_a_template_that_is_no_object_and_one_without_anything_are_told_from_eac
     assert set(problems({"model": {"type": "standard"}, "training": {"numb_steps": 1}})) == parts
 
 
-def test_validation_data_are_refused_by_name():
-    poor = template()
-    poor["training"] = {"numb_steps": 1, "validation_data": {"systems": ["v"]}}
-    assert list(problems(poor)) == ["template_script.training.validation_data"]
+@pytest.mark.parametrize("given", [{"systems": ["v"], "batch_size": 1, "numb_btch": 3}, {"systems": "v"}])
+def test_validation_data_are_accepted_told_and_left_out(tmp_path, given):
+    rich = template()
+    rich["training"] = {"numb_steps": 1, "validation_data": given}
+    assert problems(rich) == {}
+    ((path, text),) = trainer(rich).notices(CheckContext(("Al", "Cu"), (27.0, 63.5), 2))
+    assert path == ("template_script", "training", "validation_data")
+    assert "is not used in this version" in text
+    assert "validation_data" not in written(trainer(rich), tmp_path)["training"]
+
+
+@pytest.mark.parametrize("nothing", [{}, None])
+def test_validation_data_that_are_not_given_are_not_spoken_of(nothing):
+    plain = template()
+    plain["training"] = {"numb_steps": 1, "validation_data": nothing}
+    assert list(trainer(plain).notices(CheckContext(("Al", "Cu"), (27.0, 63.5), 2))) == []
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,9 @@ class Files:
             Key(
                 "fmt",
                 str,
-                "The format, by dpdata's name; auto: from the file's name. A LAMMPS file (lammps/lmp) does not say "
-                "what its types are: they are the elements of type_map, in this order.",
+                "The format, by dpdata's name; auto: LAMMPS data and extended XYZ are recognized, else the end of the "
+                "name decides, and a file whose name ends in no format is a POSCAR. A LAMMPS file (lammps/lmp) does "
+                "not say what its types are: they are the elements of type_map, in this order.",
                 optional=True,
                 default="auto",
             ),

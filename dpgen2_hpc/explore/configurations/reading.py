@@ -17,6 +17,15 @@ NAMELESS = re.compile(r"type_(\d+)", re.IGNORECASE)
 MASS_LINE = re.compile(r"^\s*([1-9]\d*)\s+[\d.eE+-]+\s*#\s*([A-Z][a-z]?)\s*$", re.MULTILINE)
 """A line of LAMMPS's section ``Masses`` with the element behind it: ``1 63.546 # Cu``."""
 
+LAMMPS_CELL = re.compile(r"^\s*\S+\s+\S+\s+xlo\s+xhi\b", re.MULTILINE)
+"""The line of its header that every data file of LAMMPS has, and no other file."""
+
+HEADER = 10_000
+"""Bytes in which the header of a data file of LAMMPS stands."""
+
+UNTOLD = (LookupError, TypeError, AttributeError, NameError, AssertionError)
+"""What dpdata raises when it stumbles over a file of another format: their texts say nothing of the file."""
+
 COLLECTIONS = ("extxyz", "quip/gap/xyz", "deepmd/npy/mixed", "deepmd/hdf5/mixed")
 """Formats whose files may hold frames of several formulas."""
 
@@ -33,14 +42,24 @@ def read(path: str, fmt: str, type_map: Sequence[str] | None = None, *, remove_p
     InputError
         dpdata cannot read the file, or its elements contradict the type map.
     """
+    taken = fmt
     try:
-        systems = _systems(path, fmt)
+        taken = _format(path, fmt)
+        systems = _systems(path, taken)
     except NotImplementedError as problem:
         raise InputError(_no_format(fmt)) from problem
+    except OSError as problem:
+        raise InputError(f"'{path}' could not be read: {problem.strerror or problem}") from problem
     except Exception as problem:
-        reason = f"{type(problem).__name__}: {problem}".partition("\n")[0][:200]
-        raise InputError(f"'{path}' could not be read in the format '{fmt}' ({reason})") from problem
+        guess = "" if taken == fmt else ", which is a guess (a source of type file has fmt)"
+        raise InputError(f"'{path}' could not be read in the format '{taken}'{guess}: {_reason(problem)}") from problem
     return [frame for system in systems for frame in _frames(system, path, type_map, remove_pbc=remove_pbc)]
+
+
+def _reason(problem: Exception) -> str:
+    """Return why a file could not be read, in words that are about the file."""
+    text = "" if isinstance(problem, UNTOLD) else str(problem).partition("\n")[0][:200]
+    return text or "it is of another format, or damaged"
 
 
 def _no_format(fmt: str) -> str:
@@ -55,12 +74,31 @@ def _no_format(fmt: str) -> str:
 def _systems(path: str, fmt: str) -> list[Any]:
     import dpdata  # noqa: PLC0415  a second, and needed only by those whose configurations are files
 
-    fmt = "extxyz" if fmt == "auto" and _extended_xyz(path) else fmt
-    if not Path(path).exists():
-        raise FileNotFoundError("there is no such file")
     if fmt in COLLECTIONS:
         return list(dpdata.MultiSystems.from_file(path, fmt=fmt).systems.values())
     return [dpdata.System(path, fmt=fmt)]
+
+
+def _format(path: str, fmt: str) -> str:
+    """Return the format; ``auto``: by what stands in the file, else by the end of its name, else VASP's POSCAR."""
+    from dpdata.format import Format  # noqa: PLC0415  (as above)
+
+    formats: Any = Format
+    if not Path(path).exists():
+        raise FileNotFoundError("there is no such file")
+    if fmt != "auto":
+        return fmt
+    if _extended_xyz(path):
+        return "extxyz"
+    if Path(path).is_file() and LAMMPS_CELL.search(_beginning(path)):
+        return "lammps/lmp"
+    ending = Path(path).name.rpartition(".")[2].lower()
+    return ending if ending in formats.get_formats() or Path(path).is_dir() else "vasp/poscar"
+
+
+def _beginning(path: str) -> str:
+    with Path(path).open(errors="replace") as file:
+        return file.read(HEADER)
 
 
 def _extended_xyz(path: str) -> bool:

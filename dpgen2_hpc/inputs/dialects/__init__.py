@@ -15,8 +15,9 @@ import dargs
 
 from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import Fault, InputError, spelled
-from dpgen2_hpc.inputs.dialects import manual, old, today
+from dpgen2_hpc.inputs.dialects import dpgen, manual, old, today
 from dpgen2_hpc.inputs.dialects.translation import Translation
+from dpgen2_hpc.inputs.policy import entry_at
 from dpgen2_hpc.inputs.read import Document, KeyPath
 from dpgen2_hpc.inputs.tree import Walked, in_order, normalize, walk
 
@@ -47,6 +48,8 @@ def understood(document: Document, *, old_compatible: bool = False) -> tuple[dic
 
     ``old_compatible``: the user has said that the file may be written in the older dialect.
     """
+    if dpgen.is_dpgens(document.value):
+        return {}, document, [document.fault((), dpgen.ADVICE)]
     dialect, faults = recognized(document)
     if dialect is OLD and not old_compatible:
         mark = next(_marks(document, OLD))
@@ -56,7 +59,7 @@ def understood(document: Document, *, old_compatible: bool = False) -> tuple[dic
         return {}, document, faults
     walked = walk(dialect.tree(), document, kinds.LATER)
     if dialect.translate is None:
-        return _files_spelled_out(walked.value), _with_origins(document, walked), walked.faults
+        return _sources_spelled_out(walked.value), _with_origins(document, walked), walked.faults
     translation = dialect.translate(walked.value, Path(document.file).parent)
     document = replace(
         document,
@@ -69,7 +72,7 @@ def understood(document: Document, *, old_compatible: bool = False) -> tuple[dic
     told = {fault.path for fault in faults}
     if not walked.faults:  # else more are missing, since what has a fault was left out
         faults += [fault for fault in more if fault.path not in told]
-    return _files_spelled_out(value), document, in_order(faults)
+    return _sources_spelled_out(value), document, in_order(faults)
 
 
 def _with_origins(document: Document, walked: Walked) -> Document:
@@ -103,19 +106,27 @@ def recognized(document: Document) -> tuple[Dialect, list[Fault]]:
 
 
 def _marks(document: Document, dialect: Dialect) -> Iterator[KeyPath]:
-    """Yield the marks of a dialect that a document has, in its order."""
+    """Yield the marks of a dialect that a document has, in its order; a key that is ``null`` is not given."""
     marks = set(dialect.marks)
-    return (path for path in document.places if path in marks)
+    return (path for path in document.places if path in marks and entry_at(document.value, path) is not None)
 
 
-def _files_spelled_out(value: dict[str, Any]) -> dict[str, Any]:
-    """Return the value with each configuration that is a list of names written as what it stands for."""
-    explore = value.get("explore", {})
-    entries = explore.get("configurations")
-    if not entries:
+def _sources_spelled_out(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the value with each source of configurations as an object that has its own prefix."""
+    if "explore" not in value:
         return value
-    spelled_out = [today.file_configuration(entry) if isinstance(entry, list) else entry for entry in entries]
-    return {**value, "explore": {**explore, "configurations": spelled_out}}
+    explore = dict(value["explore"])
+    prefix = explore.pop("configuration_prefix", None)
+    if "configurations" in explore:
+        explore["configurations"] = [_spelled_out(entry, prefix) for entry in explore["configurations"]]
+    return {**value, "explore": explore}
+
+
+def _spelled_out(entry: Any, prefix: str | None) -> dict[str, Any]:
+    """Return a source, or what a list of names stands for; files without a prefix of their own get the common one."""
+    source: dict[str, Any] = today.file_configuration(entry) if isinstance(entry, list) else entry
+    lacks_prefix = source.get("type") == "file" and source.get("prefix", "") is None
+    return {**source, "prefix": prefix} if lacks_prefix else source
 
 
 def tree(name: str) -> dargs.Argument:

@@ -21,7 +21,6 @@ MARKS: Sequence[KeyPath] = (
     ("explore", "f_trust_hi"),
     ("explore", "v_trust_lo"),
     ("explore", "v_trust_hi"),
-    ("explore", "configuration_prefix"),
     ("fp", "config"),
     ("fp", "pp_files"),
     ("fp", "incar"),
@@ -40,11 +39,14 @@ LEVELS: Mapping[str, str] = {
 }
 """Today's names of the levels, and the manual's."""
 
+SAME_KEYS = ("max_numb_iter", "fatal_at_max", "configuration_prefix")
+"""Keys of ``explore`` that are the same today."""
+
 FP_KEYS = ("task_max", "max_force", "max_pressure")
 """Keys of ``fp`` that are the same today."""
 
-FILE_FORMAT = "lammps/lmp"
-"""Configurations from files were handed to LAMMPS as they are."""
+ALLOY_FORMAT = "lammps/lmp"
+"""The format of the files that alloys were written to."""
 
 ORIGINS: Mapping[KeyPath, KeyPath] = {
     ("explore", "convergence"): ("explore",),
@@ -59,7 +61,7 @@ ORIGINS: Mapping[KeyPath, KeyPath] = {
 def tree() -> dargs.Argument:
     """Return the argument tree of the dialect."""
     here = today.tree().sub_fields
-    explore = [here["explore"].sub_fields[name] for name in ("max_numb_iter", "fatal_at_max")]
+    explore = [here["explore"].sub_fields[name] for name in SAME_KEYS]
     return dargs.Argument(
         "param",
         dict,
@@ -83,10 +85,9 @@ def explore_keys() -> list[Key]:
     levels = {key.name: key for key in kinds.load("convergence", "fixed-levels").arguments()}
     return [
         *(renamed(levels[ours], theirs, change="next") for ours, theirs in LEVELS.items()),
-        Key("configuration_prefix", [str, NOTHING], "The folder of the configurations' files.", optional=True,
-            default=None),
         Key("configurations", list[list[str] | dict[str, Any]], "Where runs start from: an alloy each, or a list of "
-            "file names (LAMMPS's format).", alias=["configuration"], change="append", sub_fields=_alloy_keys()),
+            "file names (POSCAR, or LAMMPS's data format).", alias=["configuration"], change="append",
+            sub_fields=_alloy_keys()),
         Key("stages", list[dict[str, Any] | list[dict[str, Any]]], "The task group of each stage.", change="append",
             sub_variants=[_groups()]),
     ]  # fmt: skip
@@ -131,7 +132,7 @@ def renamed(key: Any, name: str, **changes: Any) -> Any:
 
 def _alloy_keys() -> list[Any]:
     extra = [
-        Key("fmt", str, "The format of the generated files.", optional=True, default=FILE_FORMAT, available=False),
+        Key("fmt", str, "The format of the generated files.", optional=True, default=ALLOY_FORMAT, available=False),
         Key("type_map", [list[str], NOTHING], "The elements; those of inputs.", optional=True, default=None),
     ]
     return [*kinds.load("configurations", "alloy").arguments(), *extra]
@@ -142,7 +143,8 @@ def _groups() -> dargs.Variant:
     keys = [copy.copy(key) for key in kinds.load("groups", "lmp-md").arguments()]
     for key in keys:
         key.default = GROUP_DEFAULTS.get(key.name, key.default)
-    return dargs.Variant("type", [dargs.Argument("lmp-md", dict, sub_fields=keys)], optional=True, default_tag="lmp-md")
+    group = dargs.Argument("lmp-md", dict, sub_fields=keys, alias=kinds.ALIASES["groups"]["lmp-md"])
+    return dargs.Variant("type", [group], optional=True, default_tag="lmp-md")
 
 
 # ---- the translation ------------------------------------------------------------------------------------------------
@@ -172,7 +174,7 @@ def _explore(explore: Mapping[str, Any]) -> dict[str, Any]:
         "convergence": {"type": "fixed-levels", **levels},
     }
     if "configurations" in explore:
-        translated["configurations"] = [_configuration(entry, explore) for entry in explore["configurations"]]
+        translated["configurations"] = [_configuration(entry) for entry in explore["configurations"]]
     if "stages" in explore:
         translated["stages"] = [entry if isinstance(entry, list) else [entry] for entry in explore["stages"]]
     return translated
@@ -187,9 +189,9 @@ def _fp(fp: Mapping[str, Any], mesh: Mesh) -> dict[str, Any]:
     }
 
 
-def _configuration(entry: Any, explore: Mapping[str, Any]) -> dict[str, Any]:
+def _configuration(entry: Any) -> Any:
     if isinstance(entry, list):
-        return today.file_configuration(entry, prefix=explore.get("configuration_prefix"), fmt=FILE_FORMAT)
+        return entry
     return {"type": "alloy", **{name: held for name, held in entry.items() if name not in ("fmt", "type_map")}}
 
 
@@ -199,7 +201,7 @@ def _list_origins(explore: Mapping[str, Any]) -> dict[KeyPath, KeyPath]:
     for number, entry in enumerate(explore.get("configurations", [])):
         if isinstance(entry, list):
             path: KeyPath = ("explore", "configurations", number)
-            origins |= {(*path, "files"): path, (*path, "prefix"): ("explore", "configuration_prefix")}
+            origins[*path, "files"] = path
     for number, entry in enumerate(explore.get("stages", [])):
         if isinstance(entry, dict):
             origins["explore", "stages", number, 0] = ("explore", "stages", number)

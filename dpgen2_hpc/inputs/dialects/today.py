@@ -17,7 +17,6 @@ log = logging.getLogger(__name__)
 NOTHING = type(None)
 
 MARKS: Sequence[KeyPath] = (
-    ("inputs", "mixed_type"),
     ("explore", "convergence"),
     ("explore", "filters"),
     ("explore", "output_nopbc"),
@@ -42,6 +41,7 @@ NOT_FOLLOWED: Sequence[KeyPath] = (
     *((name,) for name in MEANINGLESS),
     ("fp", "run_config", "out"),
     ("fp", "run_config", "log"),
+    ("fp", "run_config", "type_map"),
 )
 """All that is known and without meaning, but for the policy's."""
 
@@ -107,7 +107,7 @@ class Choice(dargs.Argument):
 
     def __init__(self, kind: str, name: str) -> None:
         self._kind, self._keys = "", dict[str, dargs.Argument]()
-        super().__init__(name, dict)
+        super().__init__(name, dict, alias=kinds.ALIASES.get(kind, {}).get(name, []))
         self._kind = kind
 
     @property
@@ -126,11 +126,11 @@ class Choice(dargs.Argument):
         self._keys = keys
 
 
-def file_configuration(names: list[str], **more: Any) -> dict[str, Any]:
+def file_configuration(names: list[str]) -> dict[str, Any]:
     """Return the configuration that a plain list of file names stands for."""
     keys = kinds.load("configurations", "file").arguments()
     defaults = {key.name: key.default for key in keys if key.optional}
-    return {"type": "file", **defaults, "files": names, **more}
+    return {"type": "file", **defaults, "files": names}
 
 
 def _inputs() -> list[Key]:
@@ -138,9 +138,9 @@ def _inputs() -> list[Key]:
         Key("type_map", list[str], "The elements, in the order of the model's types."),
         Key("mass_map", list[float], "Their masses, u.", above=0, maximum=400),
         Key("init_data_prefix", [str, NOTHING], "The folder of init_data_sys.", optional=True, default=None),
-        Key("init_data_sys", [list[str], str],
+        Key("init_data_sys", [list[str], str, NOTHING],
             "The first training systems (deepmd/npy): folders or patterns (*, ?, [...], **). Below a folder that is no "
-            "system itself every system counts."),
+            "system itself every system counts. At least one is needed.", optional=True, default=None),
         Key("mixed_type", bool, "Collect frames of one size in one system, whatever their formulas (deepmd/npy/mixed).",
             optional=True, default=False),
         later("do_finetune", bool, False, "Whether the first training fine-tunes init_models_paths."),
@@ -167,6 +167,8 @@ def _explore() -> list[Key]:
         later("output_nopbc", bool, False, "Whether selected frames lose their periodicity."),
         Key("convergence", dict, "What is accurate, and when a stage has converged.", change="next",
             sub_variants=[variant("convergence")]),
+        Key("configuration_prefix", [str, NOTHING], "The folder of the configurations' files: of sources of type file "
+            "that have no prefix of their own.", optional=True, default=None),
         Key("configurations", list[list[str] | dict[str, Any]], "Where runs start from: a source each, or a list of "
             "file names, which is a source of type file.", alias=["configuration"], change="append",
             sub_variants=[variant("configurations")]),
