@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dpgen2_hpc.fp import namelists, sections
+from dpgen2_hpc.fp import cp2k_input, namelists, sections
 from dpgen2_hpc.fp import running_keys as keys
 from dpgen2_hpc.inputs.incar import tags
 
@@ -44,7 +44,7 @@ def cp2k(inputs: Mapping[str, Any]) -> Any:
     """Return the settings without what only says how CP2K runs."""
     root = sections.parse(inputs["inp_file"] or "")
     sections.merge(root, inputs["sections"])
-    return {**inputs, "inp_file": _section(root, ()), "sections": None}
+    return {**inputs, "inp_file": _section(cp2k_input.without_own_atoms(root), ()), "sections": None}
 
 
 def abacus(inputs: Mapping[str, Any]) -> Any:

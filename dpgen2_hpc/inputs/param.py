@@ -1,6 +1,6 @@
 """``param.json``: what it means, and what no key of it shows alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +15,17 @@ from dpgen2_hpc.inputs.dialects import today, understood
 from dpgen2_hpc.inputs.read import Document, KeyPath, read_json
 from dpgen2_hpc.inputs.systems import Pattern
 from dpgen2_hpc.inputs.tree import in_order
-from dpgen2_hpc.kinds import CheckContext, Configurations, Convergence, Explorer, Kind, Labeler, TaskGroup, Trainer
+from dpgen2_hpc.kinds import (
+    CheckContext,
+    Configurations,
+    Convergence,
+    Explorer,
+    Kind,
+    Labeler,
+    Occurring,
+    TaskGroup,
+    Trainer,
+)
 
 COMMANDS: Mapping[str, str] = {"train": "config", "explore": "config", "fp": "run_config"}
 """Where each step's section has the key ``command``."""
@@ -48,7 +58,8 @@ class Param:
     """``param.json``, understood: ``value`` as JSON with every default in it, and what it means.
 
     ``patterns`` are the entries of ``init_data_sys``; ``folder`` is where relative paths begin; ``commands`` are those
-    of ``machine.json``. ``document`` is the file, for faults that are found later.
+    of ``machine.json``. ``document`` is the file, for faults that are found later; ``notices`` tell what the labeler does
+    not follow, or follows in its own way.
     """
 
     value: Mapping[str, Any]
@@ -58,6 +69,7 @@ class Param:
     document: Document
     folder: Path
     commands: Mapping[str, str | None] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
 
     def following(self, value: Mapping[str, Any]) -> "Param":
         """Return the parameters with another understood ``value``: that of an earlier ``param.json``."""
@@ -87,12 +99,16 @@ def load_param(
     folder = path.parent.resolve()
     patterns = tuple(_patterns(value, folder, kept))
     parts = _Parts.of(_with_commands(value, commands), folder, patterns)
-    faults += [document.fault(*problem) for problem in _problems(value, parts, kept)]
+    context = _context(value, parts, kept)
+    faults += [document.fault(*problem) for problem in _problems(value, parts, context)]
     if faults:
         raise InputError(in_order(faults))
     meaningless = tuple(spelled(path) for path in map(document.written, today.NOT_FOLLOWED) if path in document.places)
     own = {key: entry for key, entry in value.items() if key not in today.MEANINGLESS}
-    return Param(own, _settings(parts), meaningless, patterns, document, folder, commands)
+    told = getattr(parts.labeler, "notices", lambda context: ())(context)
+    found = (document.fault(*problem) for problem in _below(("fp",), told))
+    notices = tuple(f"{spelled(notice.path)}: {notice.message}" for notice in found)
+    return Param(own, _settings(parts), meaningless, patterns, document, folder, commands, notices)
 
 
 def root() -> dargs.Argument:
@@ -147,6 +163,20 @@ class _Parts:
             stages=None if stages is None else [[_kind("groups", group, folder) for group in row] for row in stages],
         )
 
+    def occurring(self, elements: tuple[str, ...]) -> Occurring:
+        """Return which atoms the frames to be labelled may have: those of the configurations, where runs keep them."""
+        groups = [group for row in self.stages or () for group in row]
+        methods = [getattr(source, "occurring", None) for source in self.configurations or ()]
+        if not methods or not all(getattr(group, "fixes_composition", False) for group in groups) or None in methods:
+            return Occurring(elements)
+        found = [method(elements) for method in methods if method is not None]
+        formulas = {one.symbols for one in found}
+        return Occurring(
+            tuple(element for element in elements if any(element in one.elements for one in found)),
+            formulas.pop() if len(formulas) == 1 else None,
+            frozenset().union(*(one.periodic for one in found)),
+        )
+
 
 def _kind(kind: str, settings: Mapping[str, Any], folder: Path) -> Kind | None:
     """Return the kind that the settings describe, with their paths made absolute; ``None`` if a setting is missing."""
@@ -199,7 +229,15 @@ def _settings(parts: _Parts) -> Settings:
 Problem = tuple[KeyPath, str]
 
 
-def _problems(value: Mapping[str, Any], parts: _Parts, kept: frozenset[str]) -> Iterator[Problem]:
+def _context(value: Mapping[str, Any], parts: _Parts, kept: frozenset[str]) -> CheckContext:
+    """Return what the parts may know of one another."""
+    inputs = value.get("inputs", {})
+    elements, masses = tuple(inputs.get("type_map", ())), tuple(inputs.get("mass_map", ()))
+    models = value.get("train", {}).get("numb_models", 4)
+    return CheckContext(elements, masses, models, kept, lambda: parts.occurring(elements))
+
+
+def _problems(value: Mapping[str, Any], parts: _Parts, context: CheckContext) -> Iterator[Problem]:
     """Yield what no key shows alone, in every part that could be understood.
 
     What is compared with the elements is not, while something is wrong with these themselves.
@@ -207,15 +245,13 @@ def _problems(value: Mapping[str, Any], parts: _Parts, kept: frozenset[str]) -> 
     inputs = value.get("inputs", {})
     wrong = list(_element_problems(inputs))
     yield from wrong
-    elements, masses = tuple(inputs.get("type_map", ())), tuple(inputs.get("mass_map", ()))
-    context = CheckContext(elements, masses, value.get("train", {}).get("numb_models", 4), kept)
     single: list[tuple[KeyPath, Kind | None]] = [
         (("explore",), parts.explorer),
         (("explore", "convergence"), parts.convergence),
     ]
-    if elements and masses and not wrong:
+    if context.type_map and context.mass_map and not wrong:
         if {"init_data_sys", "init_data_prefix"} <= set(inputs):
-            yield from systems.problems(parts.patterns, elements)
+            yield from systems.problems(parts.patterns, context.type_map)
         single += [(("train",), parts.trainer), (("fp",), parts.labeler)]
         yield from _configuration_problems(parts.configurations, context)
     for path, kind in single:
@@ -273,5 +309,5 @@ def _range_problems(group: TaskGroup, configurations: int) -> Iterator[Problem]:
             yield ("conf_idx", place), f"{index} stands here twice: its configurations would be explored twice as often"
 
 
-def _below(path: KeyPath, problems: Iterator[Problem]) -> Iterator[Problem]:
+def _below(path: KeyPath, problems: Iterable[Problem]) -> Iterator[Problem]:
     return (((*path, *place), text) for place, text in problems)

@@ -51,6 +51,7 @@ def survey(plan: Plan, workdir: WorkDir | None = None) -> Survey:
     pools = [_pool(plan, entry, workdir) for entry in range(len(settings.configurations))]
     faults: list[Fault] = []
     notices = [f"{key} has no meaning here and is not followed" for key in plan.meaningless]
+    notices += plan.param.notices
     name = plan.param.value["name"]
     lines = [
         *([f"name: {name}"] if name else []),

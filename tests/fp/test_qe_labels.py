@@ -211,7 +211,7 @@ def test_values_by_element_are_numbered_as_the_species_of_the_frame(tmp_path):
     ("more", "path", "says"),
     [
         ({"electrons": {"scf_must_converge": False}}, "electrons", "not converged a result"),
-        ({"control": {"calculation": "relax"}}, "control", "'relax'"),
+        ({"control": {"calculation": "bands"}}, "control", "'bands'"),
         ({"system": {}}, "system", "ecutwfc"),
         ({"kspacing": None}, "kspacing", "K_POINTS"),
         ({"kspacing": [1, 2]}, "kspacing", "2 numbers"),

@@ -253,10 +253,11 @@ def test_a_potcar_of_two_elements_or_one_that_is_missing_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ({"kspacing": None}, "is missing"),
+        ({"kspacing": None}, "add KSPACING (1/Å) to the INCAR, or give inputs_config.kspacing"),
         ({"kspacing": [0.3, 0.3]}, "has 2 numbers"),
         ({"incar": "KSPACING = 0.3"}, "give only one of them"),
-        ({"incar": "KSPACING = auto"}, "KSPACING in the INCAR is auto, which is no distance"),
+        ({"incar": "KSPACING = auto"}, "KSPACING in the INCAR is auto; it is a distance"),
+        ({"incar": "KSPACING = 0"}, "KSPACING in the INCAR is 0; it is a distance"),
         ({"incar": "KGAMMA = .FALSE.", "kgamma": True}, "give only one of them"),
     ],
 )

@@ -215,7 +215,7 @@ CORPUS = [
     ("manual", ("explore", "configurations", 0, "fmt"), "poscar", ['explore.configurations[0].fmt: \'fmt\' is not available yet in this version: leave it out (its default is "lammps/lmp")']),
     ("manual", ("explore", "convergence"), {"type": "fixed-levels"}, ["explore.convergence: is a key of today's dialect, 'explore.conv_accuracy' on line 74 one of the manual's dialect of 2022: they do not go together, write the whole file in one of them"]),
     ("manual", ("fp", "pp_files"), ["a"], ["fp.pp_files: expected an object of strings, found a list"]),
-    ("manual", ("fp", "kspacing"), 0.2, ["fp.kspacing: unknown key 'kspacing'. Known here: type, task_max, max_force, max_pressure, config, pp_files, incar."]),
+    ("manual", ("fp", "kspacing"), 0.2, ["fp.kspacing: unknown key 'kspacing'. Known here: type, task_max, max_force, max_pressure, config, pp_files, incar, incar_lists."]),
     ("manual", ("fp", "config"), {"cmd": "vasp"}, ["fp.config.cmd: unknown key 'cmd'; did you mean 'command'? Known here: command, log, out."]),
     ("manual", ("fp", "incar"), GONE, ["fp.incar: this key is missing: expected a string"]),
     ("old", ("model_devi_f_trust_lo",), GONE, ["model_devi_f_trust_lo: this key is missing: expected a number"]),
