@@ -105,10 +105,11 @@ class _Preprocessor:
 
 
 def _holds(condition: str, where: str) -> bool:
-    """Return whether a condition holds: ``a == b``, ``a /= b``, or a word that is not 0."""
+    """Return whether a condition holds: ``a == b``, ``a /= b`` (both in brackets or not), or a word that is not 0."""
     if "$" in condition:
         raise ValueError(f"{where}: @IF {condition} asks for a variable that has no value: add @SET before it")
     compared = _CONDITION.fullmatch(condition)
     if compared is None:
         return condition not in ("", "0")
-    return (compared[1].strip() == compared[3].strip()) == (compared[2] == "==")
+    left, right = compared[1].strip().removeprefix("(").strip(), compared[3].strip().removesuffix(")").strip()
+    return (left == right) == (compared[2] == "==")

@@ -105,9 +105,10 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
     """Yield the lines without comments and blank ones, with their numbers; continued lines are joined."""
     begun = ""
     for number, raw in enumerate(text.splitlines(), 1):
-        line = f"{begun} {_without_comment(raw)}".strip()
-        begun = line[:-1].rstrip() if line.endswith("\\") else ""
-        if line and not line.endswith("\\"):
+        bare = _without_comment(raw)
+        line = f"{begun} {bare}".strip()
+        begun = line.removesuffix("\\").rstrip() if not bare or bare.endswith("\\") else ""
+        if line and not begun:
             yield number, line
 
 
