@@ -398,8 +398,8 @@ class Configurations(Kind, Protocol):
     """A source of starting configurations.
 
     ``files_read()``, where it is there, lists the files that they come from: on resume they must be what they were.
-    ``occurring(type_map)``, where it is there, returns which atoms they may have, as :class:`Occurring`; without it, all
-    elements may occur.
+    ``occurring(type_map)``, where it is there, returns which atoms they may have, as :class:`Occurring`; without it,
+    all elements may occur.
     """
 
     def generate(self, type_map: Sequence[str], rng: np.random.Generator) -> list[Frame]:

@@ -33,11 +33,27 @@ READ_FROM = (
 )
 """Sections that may turn off, send elsewhere or print in other units what a label is read from; CP2K's defaults do."""
 GROUND_STATE = frozenset(
-    "ENERGY ENERGY_FORCE MD MOLECULAR_DYNAMICS GEO_OPT GEOMETRY_OPTIMIZATION CELL_OPT WFN_OPT WAVEFUNCTION_OPTIMIZATION "
-    "MC MONTECARLO BAND VIBRATIONAL_ANALYSIS NORMAL_MODES DEBUG PINT".split()
+    [
+        "ENERGY",
+        "ENERGY_FORCE",
+        "MD",
+        "MOLECULAR_DYNAMICS",
+        "GEO_OPT",
+        "GEOMETRY_OPTIMIZATION",
+        "CELL_OPT",
+        "WFN_OPT",
+        "WAVEFUNCTION_OPTIMIZATION",
+        "MC",
+        "MONTECARLO",
+        "BAND",
+        "VIBRATIONAL_ANALYSIS",
+        "NORMAL_MODES",
+        "DEBUG",
+        "PINT",
+    ]
 )
 """Values of RUN_TYPE whose forces are those that ENERGY_FORCE gives for one geometry."""
-WITHOUT_KINDS = frozenset("MNDO MNDOD AM1 PM3 PM6 PM6-FM PDG RM1 PNNL DFTB XTB".split())
+WITHOUT_KINDS = frozenset(["MNDO", "MNDOD", "AM1", "PM3", "PM6", "PM6-FM", "PDG", "RM1", "PNNL", "DFTB", "XTB"])
 """Values of METHOD in &QS that have parameters of their own for each element, and need no &KIND."""
 STRANGE = ("RESCALE_FORCES", "MIXED", "EMBED", "QMMM", "EIP", "NNP", "BSSE")
 """Sections of &FORCE_EVAL with which forces are not those of one DFT calculation."""
@@ -164,7 +180,7 @@ def input_notices(root: Section) -> Iterator[str]:
         yield "&MOTION / &CONSTRAINT is left out: it would take the forces of the constrained atoms away"
     for line in root.at("FORCE_EVAL", "SUBSYS").lines:
         if line.upper().startswith("@INCLUDE"):
-            yield f"{line} in &SUBSYS is left out: the file is not there, cell and coordinates are written for each frame"
+            yield f"{line} in &SUBSYS is left out: the file is not there; each frame has its own cell and coordinates"
     if _named(root.at("FORCE_EVAL", "SUBSYS", "CELL"), "CELL_REF"):
         yield "&CELL_REF is left out with the cell: plane waves go by each frame's own cell"
 

@@ -35,6 +35,7 @@ class GaussianLabeler:
 
     to_fill: ClassVar[tuple[tuple[str, str], ...]] = (("inputs_config", "multiplicity"),)
     outputs: ClassVar[tuple[str, ...]] = (OUTPUT,)
+    periodic: ClassVar[frozenset[bool]] = frozenset({False})
 
     causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
         (

@@ -19,9 +19,22 @@ MANY_STEPS = (5, 6, 7, 8, 40, 44)
 FIXED_CHARGE = 10
 """From this ICHARG on the cycle is not self-consistent."""
 
-BY_SPECIES = tuple(
-    "LDAUL LDAUU LDAUJ ROPT RWIGS POMASS ZVAL VCA LANGEVIN_GAMMA LVDW_C6 VDW_C6 VDW_R0 VDW_ALPHA QUAD_EFG NGYROMAG "
-    "FERWE_SPECIES MAGATOM".split()
+BY_SPECIES = (
+    "LDAUL",
+    "LDAUU",
+    "LDAUJ",
+    "ROPT",
+    "RWIGS",
+    "POMASS",
+    "ZVAL",
+    "VCA",
+    "LANGEVIN_GAMMA",
+    "LVDW_C6",
+    "VDW_C6",
+    "VDW_R0",
+    "VDW_ALPHA",
+    "QUAD_EFG",
+    "NGYROMAG",
 )
 """Tags with a value for each species of POSCAR."""
 
@@ -106,7 +119,9 @@ def lists(values: Mapping[str, Mapping[str, Any]], symbols: tuple[str, ...]) -> 
     lines = []
     for tag, by_element in values.items():
         by_atom = tag in BY_ATOM
-        entries = [_entry(by_element[name], count) if by_atom else f"{by_element[name]}" for name, count in runs(symbols)]
+        entries = [
+            _entry(by_element[name], count) if by_atom else f"{by_element[name]}" for name, count in runs(symbols)
+        ]
         lines.append(f"{tag} = {' '.join(entries)}\n")
     return "".join(lines)
 

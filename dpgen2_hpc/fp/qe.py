@@ -27,7 +27,21 @@ RYDBERG = 13.605693122994
 """eV."""
 PARTS = ("control", "system", "electrons")
 CELL_KEYS = frozenset(
-    "ibrav nat ntyp a b c cosab cosac cosbc space_group uniqueb origin_choice rhombohedral".split()
+    [
+        "ibrav",
+        "nat",
+        "ntyp",
+        "a",
+        "b",
+        "c",
+        "cosab",
+        "cosac",
+        "cosbc",
+        "space_group",
+        "uniqueb",
+        "origin_choice",
+        "rhombohedral",
+    ]
 )
 OURS = ("ATOMIC_SPECIES", "CELL_PARAMETERS", "ATOMIC_POSITIONS")
 """Cards that are written for each frame."""
@@ -177,7 +191,9 @@ class QeLabeler:
         mode = head.partition("K_POINTS")[2].strip(" {}()").lower() or "tpiba"
         moved = any(word not in ("0", "0.0") for row in points[1:] for word in row.replace("d0", "").split()[:3])
         if self.kspacing is None and mode.startswith("tpiba") and moved:
-            text = "K_POINTS are in units of 2 pi / a, a being the first vector of each frame's cell; kspacing follows it"
+            text = (
+                "K_POINTS are in units of 2 pi / a, a being the first vector of each frame's cell; kspacing follows it"
+            )
             yield ("inputs_config", "template"), text
 
     # ---- inputs

@@ -22,8 +22,8 @@ class BySpecies:
     """Values by label.
 
     ``values`` has for each key, written with ``{}`` for the number of the species, the value of each label; ``hubbard``
-    the lines of the card HUBBARD, the first of which is its head; ``labels`` are those of ATOMIC_SPECIES. ``pairs``: &system has
-    values for pairs of atoms.
+    the lines of the card HUBBARD, the first of which is its head; ``labels`` are those of ATOMIC_SPECIES. ``pairs``:
+    &system has values for pairs of atoms.
     """
 
     labels: tuple[str, ...]
@@ -86,14 +86,14 @@ class BySpecies:
 
     def problems(self, elements: Sequence[str]) -> Iterator[str]:
         """Yield what frames with these elements cannot follow."""
-        for one in elements:
-            alike = [label for label in self.labels if element_of(label.capitalize()) == one != label]
+        for one in (element for element in elements if element not in self.labels):
+            alike = [label for label in self.labels if element_of(label.capitalize()) == one]
             for form, values in self.values.items():
-                said = {values.get(label) for label in alike}
-                if one not in self.labels and len(said) > 1:
+                if len({values.get(label) for label in alike}) > 1:
+                    types = ", ".join(alike)
                     yield (
-                        f"has {form.format('...')} with several values for {one} ({', '.join(alike)}), and type_map has "
-                        f"one type of it: list {', '.join(alike)} in type_map, or give one value"
+                        f"has {form.format('...')} with several values for {one} ({types}), and type_map has one type "
+                        f"of it: list {types} in type_map, or give one value"
                     )
         if self.pairs or any(line.split()[0].upper() == OF_PAIRS for line in self.hubbard[1:]):
             yield "has a Hubbard V, which names atoms by their numbers: those of a frame are others"

@@ -4,19 +4,18 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-
 WIDEST = 10
 """The largest distance between k-points, 1/Å."""
 
-_PIECE = re.compile(r'''"[^"]*"|[#!][^\n]*|\\[ \t\r]*\n|[;\n{}]|[^"#!\\;\n{}]+|.''')
+_PIECE = re.compile(r""""[^"]*"|[#!][^\n]*|\\[ \t\r]*\n|[;\n{}]|[^"#!\\;\n{}]+|.""")
 """A text in quotes, a comment, the end of a line that goes on, what ends a statement or is a brace, anything else."""
 
 
 @cache
 def tags(text: str) -> Mapping[str, str]:
-    """Return the tags of an INCAR with their values as text, the first of each, as VASP takes it.
+    r"""Return the tags of an INCAR with their values as text, the first of each, as VASP takes it.
 
-    As in the VASP Wiki (INCAR): statements end with the line or with ``;``, a line goes on after ``\\``, comments begin
+    As in the VASP Wiki (INCAR): statements end with the line or with ``;``, a line goes on after ``\``, comments begin
     with ``#`` or ``!``, a text in quotes may hold all of these, and ``GROUP { TAG = value }`` is ``GROUP/TAG = value``.
     """
     found: dict[str, str] = {}

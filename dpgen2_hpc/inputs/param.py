@@ -58,8 +58,8 @@ class Param:
     """``param.json``, understood: ``value`` as JSON with every default in it, and what it means.
 
     ``patterns`` are the entries of ``init_data_sys``; ``folder`` is where relative paths begin; ``commands`` are those
-    of ``machine.json``. ``document`` is the file, for faults that are found later; ``notices`` tell what the labeler does
-    not follow, or follows in its own way.
+    of ``machine.json``. ``document`` is the file, for faults that are found later; ``notices`` tell what the labeler
+    does not follow, or follows in its own way.
     """
 
     value: Mapping[str, Any]
@@ -105,9 +105,7 @@ def load_param(
         raise InputError(in_order(faults))
     meaningless = tuple(spelled(path) for path in map(document.written, today.NOT_FOLLOWED) if path in document.places)
     own = {key: entry for key, entry in value.items() if key not in today.MEANINGLESS}
-    told = getattr(parts.labeler, "notices", lambda context: ())(context)
-    found = (document.fault(*problem) for problem in _below(("fp",), told))
-    notices = tuple(f"{spelled(notice.path)}: {notice.message}" for notice in found)
+    notices = _notices(parts, context, document)
     return Param(own, _settings(parts), meaningless, patterns, document, folder, commands, notices)
 
 
@@ -253,6 +251,7 @@ def _problems(value: Mapping[str, Any], parts: _Parts, context: CheckContext) ->
         if {"init_data_sys", "init_data_prefix"} <= set(inputs):
             yield from systems.problems(parts.patterns, context.type_map)
         single += [(("train",), parts.trainer), (("fp",), parts.labeler)]
+        yield from _periodicity_problems(parts.labeler, context)
         yield from _configuration_problems(parts.configurations, context)
     for path, kind in single:
         yield from _below(path, kind.checks(context)) if kind else ()
@@ -273,6 +272,20 @@ def _element_problems(inputs: Mapping[str, Any]) -> Iterator[Problem]:
             yield ("inputs", "type_map", index), text
     if masses is not None and elements and len(masses) != len(elements):
         yield ("inputs", "mass_map"), f"needs one mass for each of {', '.join(elements)}; there are {len(masses)}"
+
+
+def _periodicity_problems(labeler: Kind | None, context: CheckContext) -> Iterator[Problem]:
+    """Yield that the code cannot label what is explored; a code that says nothing of it is not asked."""
+    can = getattr(labeler, "periodic", None)
+    if can is None:
+        return
+    if True not in can and True in context.occurring.periodic:
+        yield (
+            ("fp", "type"),
+            "computes molecules, and configurations are periodic: set remove_pbc there, or another type",
+        )
+    if False not in can and False in context.occurring.periodic:
+        yield ("fp", "type"), "computes periodic frames, and configurations have no periodicity: choose another type"
 
 
 def _configuration_problems(sources: Sequence[Kind | None] | None, context: CheckContext) -> Iterator[Problem]:
@@ -307,6 +320,13 @@ def _range_problems(group: TaskGroup, configurations: int) -> Iterator[Problem]:
             yield ("conf_idx", place), text
         elif index in group.conf_idx[:place]:
             yield ("conf_idx", place), f"{index} stands here twice: its configurations would be explored twice as often"
+
+
+def _notices(parts: _Parts, context: CheckContext, document: Document) -> tuple[str, ...]:
+    """Return what the labeler does not follow, or follows in its own way, in the user's words."""
+    method = getattr(parts.labeler, "notices", None)
+    found = [document.fault(*problem) for problem in _below(("fp",), method(context) if method else ())]
+    return tuple(f"{spelled(notice.path)}: {notice.message}" for notice in found)
 
 
 def _below(path: KeyPath, problems: Iterable[Problem]) -> Iterator[Problem]:

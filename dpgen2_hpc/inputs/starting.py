@@ -62,12 +62,12 @@ def _param(fp_type: str) -> dict[str, Any]:
             "numb_models": 4,
             "template_script": "input.json",
         },
-        "explore": _explore(),
+        "explore": _explore(molecules=True not in getattr(kinds.load("fp", fp_type), "periodic", (True, False))),
         "fp": _fp(fp_type),
     }
 
 
-def _explore() -> dict[str, Any]:
+def _explore(*, molecules: bool) -> dict[str, Any]:
     return {
         "type": "lmp",
         "max_numb_iter": 10,
@@ -84,6 +84,7 @@ def _explore() -> dict[str, Any]:
                 "type": "file",
                 "files": [f"{TO_FILL} files or patterns, as start/POSCAR*"],
                 "fmt": f"{TO_FILL} their format in dpdata, as vasp/poscar",
+                **({"remove_pbc": True} if molecules else {}),
             }
         ],
         "stages": [

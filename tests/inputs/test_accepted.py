@@ -57,44 +57,44 @@ def accepted(labeler, context, notices=()):
 DFT, SCF, KIND = "FORCE_EVAL/DFT", "FORCE_EVAL/DFT/SCF", "FORCE_EVAL/SUBSYS/KIND"
 CP2K = {
     "regtest-water": ("O H H", {f"{DFT}/MGRID CUTOFF": "220", f"{SCF} EPS_SCF": "2.0e-6", f"{SCF}/OT MINIMIZER": "diis",
-        f"{DFT}/XC/XC_FUNCTIONAL": "pade", f"{KIND} O POTENTIAL": "GTH-PADE-q6", "GLOBAL RUN_TYPE": "ENERGY_FORCE"}),
+        f"{DFT}/XC/XC_FUNCTIONAL": "pade", f"{KIND}[O] POTENTIAL": "GTH-PADE-q6", "GLOBAL RUN_TYPE": "ENERGY_FORCE"}),
     "tutorial-silicon": ("Si Si", {f"{DFT}/MGRID REL_CUTOFF": "55", f"{SCF}/SMEAR ELECTRONIC_TEMPERATURE": "[K] 320",
-        f"{SCF}/MIXING ALPHA": "0.35", f"{SCF}/DIAGONALIZATION": "ON", f"{KIND} SI ELEMENT": "Si",
+        f"{SCF}/MIXING ALPHA": "0.35", f"{SCF}/DIAGONALIZATION": "ON", f"{KIND}[SI] ELEMENT": "Si",
         "GLOBAL PRINT_LEVEL": None, "GLOBAL PROJECT": "label"}, "PRINT_LEVEL LOW"),
     "set-and-include": ("Al Al", {f"{DFT}/MGRID CUTOFF": "410", f"{DFT}/MGRID REL_CUTOFF": "410",
         "FORCE_EVAL/SUBSYS/CELL A": "9.0000000000 0.0000000000 0.0000000000", "FORCE_EVAL/SUBSYS/CELL ABC": None}),
     "include-in-subsys": ("O H H", {f"{DFT}/MGRID CUTOFF": "800", f"{DFT} CHARGE": "0",
-        f"{KIND} H POTENTIAL": "GTH-PBE-q1", "FORCE_EVAL/SUBSYS @INCLUDE": None}, "@include coord_and_cell.inc"),
+        f"{KIND}[H] POTENTIAL": "GTH-PBE-q1", "FORCE_EVAL/SUBSYS @INCLUDE": None}, "@include coord_and_cell.inc"),
     "defaults-of-variables": ("O", {f"{DFT} BASIS_SET_FILE_NAME": "BASIS_MOLOPT", f"{DFT}/MGRID CUTOFF": "650",
-        f"{SCF} EPS_SCF": "3.0E-8", f"{DFT}/XC/XC_FUNCTIONAL": "PBE", f"{KIND} O BASIS_SET": "DZVP-MOLOPT-SR-GTH"}),
+        f"{SCF} EPS_SCF": "3.0E-8", f"{DFT}/XC/XC_FUNCTIONAL": "PBE", f"{KIND}[O] BASIS_SET": "DZVP-MOLOPT-SR-GTH"}),
     "conditions": ("Al", {f"{SCF} MAX_SCF": None, f"{SCF} ADDED_MOS": "25", f"{SCF} EPS_SCF": "4.0E-6",
         f"{SCF}/SMEAR ELECTRONIC_TEMPERATURE": "[K] 900", f"{DFT}/XC/XC_FUNCTIONAL": "PBE"}),
     "kinds-elsewhere": ("O H H", {f"{DFT}/MGRID CUTOFF": "530", f"{DFT}/XC/XC_FUNCTIONAL": "BLYP",
-        f"{KIND} O POTENTIAL": "GTH-BLYP-q6", f"{KIND} H BASIS_SET": "TZVP-MOLOPT-GTH"}),
-    "xctype": ("C C", {f"{DFT} @XCTYPE": "PBE", f"{DFT}/MGRID CUTOFF": "[Ry] 280", f"{KIND} C BASIS_SET": "DZVP-GTH",
+        f"{KIND}[O] POTENTIAL": "GTH-BLYP-q6", f"{KIND}[H] BASIS_SET": "TZVP-MOLOPT-GTH"}),
+    "xctype": ("C C", {f"{DFT} @XCTYPE": "PBE", f"{DFT}/MGRID CUTOFF": "[Ry] 280", f"{KIND}[C] BASIS_SET": "DZVP-GTH",
         "GLOBAL PROJECT_NAME": None, "FORCE_EVAL STRESS_TENSOR": "ANALYTICAL"}),
     "geometry-with-constraint": ("O H H", {"GLOBAL RUN_TYPE": "ENERGY_FORCE", "FORCE_EVAL STRESS_TENSOR": "ANALYTICAL",
         "MOTION/CONSTRAINT/FIXED_ATOMS LIST": None, f"{DFT}/MGRID CUTOFF": "360",
         "FORCE_EVAL/SUBSYS/CELL/CELL_REF ABC": None, "FORCE_EVAL/SUBSYS/COORD SCALED": None},
         "RUN_TYPE GEO_OPT", "STRESS_TENSOR NUMERICAL", "&CONSTRAINT", "&CELL_REF"),
     "dynamics": ("O H H", {"GLOBAL RUN_TYPE": "ENERGY_FORCE", "GLOBAL IOLEVEL": None, "GLOBAL WALLTIME": "23:50:00",
-        f"{DFT}/QS EXTRAPOLATION_ORDER": "3", f"{KIND} H MASS": "2.0", f"{SCF}/OT PRECONDITIONER": "FULL_KINETIC"},
+        f"{DFT}/QS EXTRAPOLATION_ORDER": "3", f"{KIND}[H] MASS": "2.0", f"{SCF}/OT PRECONDITIONER": "FULL_KINETIC"},
         "RUN_TYPE MD", "PRINT_LEVEL SILENT"),
     "topology": ("O H H", {"FORCE_EVAL/SUBSYS/TOPOLOGY COORD_FILE_NAME": None, "FORCE_EVAL/SUBSYS/CELL PERIODIC": "XYZ",
-        "FORCE_EVAL/SUBSYS/CELL MULTIPLE_UNIT_CELL": None, f"{KIND} O POT": "GTH-PBE-q6"},
+        "FORCE_EVAL/SUBSYS/CELL MULTIPLE_UNIT_CELL": None, f"{KIND}[O] POT": "GTH-PBE-q6"},
         "RUN_TYPE CELL_OPT", "STRESS_TENSOR DIAGONAL_ANALYTICAL"),
     "tight-binding": ("O H H", {f"{DFT}/QS METHOD": "xTB", f"{DFT}/QS/XTB DO_EWALD": "T", f"{SCF} EPS_SCF": "1.E-7"}),
-    "hybrid": ("O", {f"{DFT} BASIS_SET_FILE_NAME": "BASIS_MOLOPT", f"{KIND} O BASIS_SET": "DZVP-MOLOPT-SR-GTH",
+    "hybrid": ("O", {f"{DFT} BASIS_SET_FILE_NAME": "BASIS_MOLOPT", f"{KIND}[O] BASIS_SET": "DZVP-MOLOPT-SR-GTH",
         f"{DFT}/XC/HF FRACTION": "0.25", f"{DFT}/XC/XC_FUNCTIONAL/XWPBE SCALE_X": "-0.25",
         f"{DFT}/XC/HF/INTERACTION_POTENTIAL OMEGA": "0.11"}),
-    "plus-u": ("Fe1 Fe2 O O", {f"{DFT} LSD": "", f"{KIND} FE1 MAGNETIZATION": "4", f"{KIND} FE2 MAGNETIZATION": "-4",
-        f"{KIND} FE2/DFT_PLUS_U U_MINUS_J": "[eV] 4.2", f"{KIND} FE1 ELEMENT": "Fe"}),
+    "plus-u": ("Fe1 Fe2 O O", {f"{DFT} LSD": "", f"{KIND}[FE1] MAGNETIZATION": "4", f"{KIND}[FE2] MAGNETIZATION": "-4",
+        f"{KIND}[FE2]/DFT_PLUS_U U_MINUS_J": "[eV] 4.2", f"{KIND}[FE1] ELEMENT": "Fe"}),
     "units": ("Al", {f"{DFT}/MGRID CUTOFF": "[hartree] 160", f"{DFT}/MGRID REL_CUTOFF": "[eV] 700",
         f"{SCF}/SMEAR ELECTRONIC_TEMPERATURE": "[K] 928", "FORCE_EVAL/SUBSYS/COORD UNIT": None,
         "FORCE_EVAL/SUBSYS/CELL ALPHA_BETA_GAMMA": None}),
     "continued-lines": ("Al", {"FORCE_EVAL METHOD": "QS", f"{DFT} POTENTIAL_FILE_NAME": "GTH_POTENTIALS",
         f"{DFT}/KPOINTS SCHEME": "MONKHORST-PACK 3 3 2", f"{DFT} BASIS_SET_FILE_NAME": '"BASIS_MOLOPT"'}),
-    "all-electron": ("O H H", {f"{DFT}/QS METHOD": "GAPW", f"{KIND} DEFAULT LEBEDEV_GRID": "80",
+    "all-electron": ("O H H", {f"{DFT}/QS METHOD": "GAPW", f"{KIND}[DEFAULT] LEBEDEV_GRID": "80",
         f"{DFT}/XC/XC_FUNCTIONAL": "PBE0"}, "RUN_TYPE WFN_OPT"),
     "dispersion": ("C", {f"{DFT} BASIS_SET_FILE_NAME": "../shared/BASIS_MINE",
         f"{DFT}/XC/VDW_POTENTIAL/PAIR_POTENTIAL PARAMETER_FILE_NAME": "../shared/dftd3_mine.dat",
@@ -104,7 +104,7 @@ CP2K = {
         f"{DFT}/POISSON POISSON_SOLVER": "MT", "FORCE_EVAL STRESS_TENSOR": None}),
     "prints": ("O", {"FORCE_EVAL/PRINT/FORCES": "ON", "FORCE_EVAL/PRINT/FORCES FILENAME": None,
         "FORCE_EVAL/PRINT/STRESS_TENSOR": "ON", "GLOBAL PRINT_LEVEL": "HIGH", f"{DFT}/PRINT/MULLIKEN": "OFF"}),
-    "many-kinds": ("C O O", {f"{KIND} NA POTENTIAL": "GTH-PBE-q9", f"{KIND} C POTENTIAL": "GTH-PBE-q4"}),
+    "many-kinds": ("C O O", {f"{KIND}[NA] POTENTIAL": "GTH-PBE-q9", f"{KIND}[C] POTENTIAL": "GTH-PBE-q4"}),
     "restart": ("O", {f"{SCF}/OUTER_SCF MAX_SCF": "12", f"{SCF} MAX_SCF": "18", f"{DFT} UKS": ".TRUE.",
         "GLOBAL EXTENDED_FFT_LENGTHS": ""}),
 }  # fmt: skip
@@ -121,22 +121,15 @@ def cp2k_task(name, tmp_path, symbols):
 
 
 def value_at(root, path):
-    """The value of a keyword, or the parameter of a section, as the table spells where it is."""
-    *sections, last = path.split("/")
-    name, *rest = last.split(" ")
-    for one in sections:
-        root = next((s for s in root.sections if f"{s.name} {s.parameter}".upper().strip() in (one, f"{one} ON")), None) or (
-            next((s for s in root.sections if s.name == one.partition(" ")[0] and " " not in one), None)
-        )
+    """The value of a keyword, or the parameter of a section; ``NAME[PARAMETER]`` is one of several sections."""
+    sections, *keyword = path.split(" ", 1)
+    for one in sections.split("/"):
+        name, _, parameter = one.rstrip("]").partition("[")
+        fitting = (s for s in root.sections if s.name == name and (not parameter or s.parameter.upper() == parameter))
+        root = next(fitting, None)
         if root is None:
             return None
-    if name == "KIND":
-        root = next(s for s in root.sections if s.name == "KIND" and s.parameter.upper() == rest[0])
-        return root.value(rest[1])
-    section = next((s for s in root.sections if s.name == name), None)
-    if not rest:
-        return section and section.parameter
-    return section and section.value(rest[0])
+    return root.value(keyword[0]) if keyword else root.parameter
 
 
 @pytest.mark.parametrize("name", CP2K)

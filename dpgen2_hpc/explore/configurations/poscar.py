@@ -75,7 +75,7 @@ def _numbers(lines: Sequence[Sequence[str]], number: int, count: int) -> list[fl
     words = lines[number][:count] if number < len(lines) else []
     if len(words) < count or not all(map(_is_number, words)):
         found = f"found '{' '.join(lines[number])}'" if number < len(lines) else "the file ends before"
-        raise ValueError(f"line {number + 1} must have {count} numbers, {found}")
+        raise ValueError(f"line {number + 1} must have {count} number{'s' if count > 1 else ''}, {found}")
     return [_number(word) for word in words]
 
 

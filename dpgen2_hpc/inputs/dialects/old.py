@@ -140,4 +140,10 @@ def _words() -> dict[str, str]:
     }
     dotted = {".".join(map(str, path)): name for name, path in NAMES.items()}
     words = {**manual.WORDS, "inputs_config.incar_lists": "fp_incar_lists"}
-    return {**words, **dotted, **levels, "explore.configurations": "sys_configs", "template_script": "default_training_param"}
+    return {
+        **words,
+        **dotted,
+        **levels,
+        "explore.configurations": "sys_configs",
+        "template_script": "default_training_param",
+    }

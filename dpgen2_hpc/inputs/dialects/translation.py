@@ -39,5 +39,5 @@ def read_mesh(path: Path) -> Mesh:
     except (OSError, UnicodeDecodeError, ValueError) as error:
         return Mesh(problem=f"'{path}' cannot be read: {getattr(error, 'strerror', None) or error}")
     spacing = incar.number(found.get("KSPACING", ""))
-    usable = spacing if spacing is not None and 0 < spacing <= incar.WIDEST else None  # else the labeler tells the fault
-    return Mesh(usable, incar.true(found.get("KGAMMA", ".TRUE.")))
+    usable = spacing is not None and 0 < spacing <= incar.WIDEST  # else the labeler tells the fault
+    return Mesh(spacing if usable else None, incar.true(found.get("KGAMMA", ".TRUE.")))
