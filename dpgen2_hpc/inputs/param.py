@@ -162,12 +162,14 @@ class _Parts:
         )
 
     def occurring(self, elements: tuple[str, ...]) -> Occurring:
-        """Return which atoms the frames to be labelled may have: those of the configurations, where runs keep them."""
+        """Return which atoms the frames to be labelled may have: those of configurations that runs start from."""
         groups = [group for row in self.stages or () for group in row]
-        methods = [getattr(source, "occurring", None) for source in self.configurations or ()]
-        if not methods or not all(getattr(group, "fixes_composition", False) for group in groups) or None in methods:
+        explored = {index for group in groups for index in getattr(group, "conf_idx", ())}
+        sources = [source for index, source in enumerate(self.configurations or ()) if index in explored]
+        methods = [getattr(source, "occurring", None) for source in sources]
+        if not methods or None in methods or not all(getattr(group, "fixes_composition", False) for group in groups):
             return Occurring(elements)
-        found = [method(elements) for method in methods if method is not None]
+        found = [method(elements) for method in methods if method]
         formulas = {one.symbols for one in found}
         return Occurring(
             tuple(element for element in elements if any(element in one.elements for one in found)),

@@ -357,6 +357,18 @@ def test_a_real_label_is_the_same_whatever_the_template_says_of_its_own_atoms(re
     np.testing.assert_allclose(found.virial, plain.virial, atol=1e-5)
 
 
+FIXED = "&MOTION\n&CONSTRAINT\n&FIXED_ATOMS\nLIST 1..2\n&END\n&END\n&END\n"
+
+
+@pytest.mark.programs
+def test_atoms_that_a_template_fixes_have_their_forces_all_the_same(real, tmp_path):
+    """CP2K sets the forces of fixed atoms to zero, in a single calculation too."""
+    (tmp_path / "fixed.inp").write_text("@SET WHERE fixed.inc\n@INCLUDE ${WHERE}\n&FORCE_EVAL\n&END\n")
+    (tmp_path / "fixed.inc").write_text(FIXED)
+    labels = Gate().read(*real({"inp_file": "fixed.inp"}), WATER)
+    assert labels.forces[0, 1] == pytest.approx(-0.04769299 * 27.2113862 / 0.52917721, abs=0.02)
+
+
 @pytest.mark.programs
 def test_a_real_run_that_did_not_converge_leaves_with_0_and_is_refused(real, tmp_path):
     root = Section("")
