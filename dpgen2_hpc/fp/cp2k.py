@@ -79,7 +79,8 @@ class Cp2kLabeler:
                 sub_fields=[
                     settings.text_file(
                         "inp_file",
-                        "An input, a file; cell, coordinates, forces and stress are written in for each frame.",
+                        "An input, a file; cell, coordinates, forces and stress are written in for each frame. @SET, "
+                        "@IF and @INCLUDE are followed when it is read; files are looked for beside it and among files.",
                     ),
                     Key(
                         "sections",

@@ -102,7 +102,9 @@ class QeLabeler:
                 sub_fields=[
                     settings.files("pp_files", "The pseudopotential (UPF) of each element."),
                     settings.text_file(
-                        "template", "An input of pw.x, a file; atoms and cell are written in for each frame."
+                        "template",
+                        "An input of pw.x, a file; atoms and cell are written in for each frame. What it says by number "
+                        "of species (starting_magnetization(1), Hubbard_U(2)) or by label (HUBBARD) follows the elements.",
                     ),
                     *(Key(part, dict, doc % part, optional=True, default={}) for part in PARTS),
                     settings.kspacing(
