@@ -80,7 +80,7 @@ class Cp2kLabeler:
                     settings.text_file(
                         "inp_file",
                         "An input, a file; cell, coordinates, forces and stress are written in for each frame. @SET, "
-                        "@IF and @INCLUDE are followed when it is read; files are looked for beside it and among files.",
+                        "@IF and @INCLUDE are followed when it is read, with files beside it or among files.",
                     ),
                     Key(
                         "sections",

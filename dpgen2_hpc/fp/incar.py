@@ -51,7 +51,7 @@ def problems(text: str, context: CheckContext) -> Iterator[str]:
         yield f"has ICHARG = {found['ICHARG']}, which keeps the charge density as it is: leave it out"
     if true(found.get("ML_LMLFF", "F")):
         yield "has ML_LMLFF: VASP's force field would label in its place"
-    for tag in (tag for tag in (*BY_ATOM, *BY_SPECIES) if tag in found):
+    for tag in (tag for tag in (*BY_ATOM, *BY_SPECIES) if tag in found and context.occurring.elements):
         symbols = context.occurring.symbols
         if symbols is None:
             yield (

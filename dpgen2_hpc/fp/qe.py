@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import LabelRefused, OutputError
-from dpgen2_hpc.fp import foreign, namelists, running, settings
+from dpgen2_hpc.fp import foreign, namelists, running, running_keys, settings
 from dpgen2_hpc.fp.namelists import Namelists
 from dpgen2_hpc.fp.printed import damaged, number, numbers, volume
 from dpgen2_hpc.fp.species import BySpecies, is_numbered
@@ -26,29 +26,8 @@ BOHR = 0.529177210903
 RYDBERG = 13.605693122994
 """eV."""
 PARTS = ("control", "system", "electrons")
-CELL_KEYS = frozenset(
-    [
-        "ibrav",
-        "nat",
-        "ntyp",
-        "a",
-        "b",
-        "c",
-        "cosab",
-        "cosac",
-        "cosbc",
-        "space_group",
-        "uniqueb",
-        "origin_choice",
-        "rhombohedral",
-    ]
-)
-OURS = ("ATOMIC_SPECIES", "CELL_PARAMETERS", "ATOMIC_POSITIONS")
-"""Cards that are written for each frame."""
-OF_OTHER_ATOMS = ("ATOMIC_FORCES", "ATOMIC_VELOCITIES", "CONSTRAINTS")
-"""Cards of a template that speak of its own atoms, in their order."""
-OF_MOVES = ("ions", "cell", "fcp")
-"""Namelists that one scf does not read."""
+CELL_KEYS = {"ibrav", "nat", "ntyp", "a", "b", "c", "cosab", "cosac", "cosbc"}
+CELL_KEYS |= {"space_group", "uniqueb", "origin_choice", "rhombohedral"}
 GROUND_STATE = ("scf", "relax", "md", "vc-relax", "vc-md")
 """Values of calculation whose forces are those that scf gives for one geometry."""
 REFINES_EXCHANGE = "EXX: now go back to refine exchange calculation"
@@ -103,8 +82,8 @@ class QeLabeler:
                     settings.files("pp_files", "The pseudopotential (UPF) of each element."),
                     settings.text_file(
                         "template",
-                        "An input of pw.x, a file; atoms and cell are written in for each frame. What it says by number "
-                        "of species (starting_magnetization(1), Hubbard_U(2)) or by label (HUBBARD) follows the elements.",
+                        "An input of pw.x, a file; atoms and cell are written in for each frame. What it says by "
+                        "species (starting_magnetization(1), Hubbard_U(2), HUBBARD) follows the elements.",
                     ),
                     *(Key(part, dict, doc % part, optional=True, default={}) for part in PARTS),
                     settings.kspacing(
@@ -233,7 +212,7 @@ class QeLabeler:
         """Return the template's namelists with ours over them, without what describes its own atoms and cell."""
         merged, _ = namelists.parse(self.template)
         merged = {**{part: merged.pop(part, {}) for part in PARTS}, **merged}
-        merged = {part: entries for part, entries in merged.items() if part not in OF_MOVES}
+        merged = {part: entries for part, entries in merged.items() if part not in running_keys.PWSCF_UNREAD}
         merged["system"] = {key: value for key, value in merged["system"].items() if not is_numbered(key)}
         if species:
             merged["system"] |= self._by_species().numbered(species)
@@ -265,7 +244,9 @@ class QeLabeler:
             points = " ".join(map(str, mesh(frame.cell, self.kspacing)))
             others["K_POINTS"] = f"K_POINTS {{ automatic }}\n{points} 0 0 0\n"
         others["HUBBARD"] = self._by_species().card(species)
-        kept = "".join(text for name, text in others.items() if name not in (*OURS, *OF_OTHER_ATOMS))
+        kept = "".join(
+            text for name, text in others.items() if name not in ("ATOMIC_SPECIES", *running_keys.PWSCF_CARDS)
+        )
         return (
             f"ATOMIC_SPECIES\n{lines}CELL_PARAMETERS {{ angstrom }}\n{cell}"
             f"ATOMIC_POSITIONS {{ angstrom }}\n{coords}{kept}"

@@ -32,8 +32,9 @@ def pwscf(inputs: Mapping[str, Any]) -> Any:
     result = dict(inputs)
     if inputs.get("template"):
         lists, cards = namelists.parse(inputs["template"])
-        words = {card: list(_words_of_card(text)) for card, text in cards.items()}
-        kept = {part: _without(entries, keys.PWSCF.get(part, frozenset())) for part, entries in lists.items()}
+        words = {card: list(_words_of_card(text)) for card, text in cards.items() if card not in keys.PWSCF_CARDS}
+        read = {part: entries for part, entries in lists.items() if part not in keys.PWSCF_UNREAD}
+        kept = {part: _without(entries, keys.PWSCF.get(part, frozenset())) for part, entries in read.items()}
         result["template"] = {part: entries for part, entries in kept.items() if entries}, words
     for part, names in keys.PWSCF.items():
         result[part] = _without(result.get(part) or {}, names)

@@ -116,6 +116,12 @@ PWSCF = {
 }
 """Keys of pw.x by namelist: INPUT_PW, sections &CONTROL and &ELECTRONS."""
 
+PWSCF_CARDS = ("ATOMIC_POSITIONS", "CELL_PARAMETERS", "ATOMIC_FORCES", "ATOMIC_VELOCITIES", "CONSTRAINTS")
+"""Cards that speak of a template's own atoms, and are not in any task's input."""
+
+PWSCF_UNREAD = ("ions", "cell", "fcp")
+"""Namelists that one scf does not read."""
+
 CP2K_KEYWORDS = {
     ("GLOBAL",): frozenset(
         [

@@ -45,13 +45,16 @@ class BySpecies:
         values: dict[str, dict[str, str]] = {}
         for key, text in system.items():
             for form, number, value in _numbered(key, text):
-                if number > len(labels):
+                if not 0 < number <= len(labels):
                     raise ValueError(
                         f"has {key}, by number of species, and {len(labels)} lines in ATOMIC_SPECIES; give "
                         f"inputs_config.system with {{element: value}} instead"
                     )
                 values.setdefault(form, {})[labels[number - 1]] = value
         lines = [line for line in cards.get("HUBBARD", "").splitlines() if line.split() and line[0] not in "#!"]
+        for line in lines[1:]:
+            if len(line.split()) < 3:
+                raise ValueError(f"has '{line}' in HUBBARD; a line is a parameter, label-orbital, and a value")
         return cls(labels, values, tuple(lines), any(key.startswith("hubbard_v") for key in system))
 
     def label(self, species: str, named: Mapping[str, object] | Sequence[str]) -> str | None:

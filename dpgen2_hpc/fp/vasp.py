@@ -94,8 +94,8 @@ class VaspLabeler:
                     Key(
                         "incar_lists",
                         dict[str, dict[str, Any]],
-                        'Tags of INCAR that are lists by species or atoms, as {"MAGMOM": {"Fe": 3, "O": 0}}; a spin may '
-                        "be three numbers. In the INCAR itself such lists may be where all frames have one composition.",
+                        'Tags of INCAR that are lists by species or atoms, as {"MAGMOM": {"Fe": 3, "O": 0}}. A spin '
+                        "may be three numbers. The INCAR may have such lists where all frames have one composition.",
                         optional=True,
                         default={},
                     ),

@@ -12,17 +12,18 @@ _PIECE = re.compile(r""""[^"]*"|[#!][^\n]*|\\[ \t\r]*\n|[;\n{}]|[^"#!\\;\n{}]+|.
 
 
 @cache
-def tags(text: str) -> Mapping[str, str]:
+def tags(incar: str) -> Mapping[str, str]:
     r"""Return the tags of an INCAR with their values as text, the first of each, as VASP takes it.
 
     As in the VASP Wiki (INCAR): statements end with the line or with ``;``, a line goes on after ``\``, comments begin
     with ``#`` or ``!``, a text in quotes may hold all of these, and ``GROUP { TAG = value }`` is ``GROUP/TAG = value``.
     """
     found: dict[str, str] = {}
-    for statement in _statements(text):
-        key, equals, value = statement.partition("=")
-        if equals and value.strip():
-            found.setdefault(key.strip().upper(), value.strip().strip('"'))
+    for statement in _statements(incar):
+        key, _, text = statement.partition("=")
+        value = text.strip().strip('"').strip()
+        if value:
+            found.setdefault(key.strip().upper(), value)
     return found
 
 

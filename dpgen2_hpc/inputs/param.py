@@ -169,7 +169,7 @@ class _Parts:
         methods = [getattr(source, "occurring", None) for source in sources]
         if not methods or None in methods or not all(getattr(group, "fixes_composition", False) for group in groups):
             return Occurring(elements)
-        found = [method(elements) for method in methods if method]
+        found = [one for method in methods if method and (one := method(elements)).elements]
         formulas = {one.symbols for one in found}
         return Occurring(
             tuple(element for element in elements if any(element in one.elements for one in found)),

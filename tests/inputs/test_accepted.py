@@ -17,8 +17,10 @@ from programs import need
 
 from dpgen2_hpc.data.elements import element_of
 from dpgen2_hpc.data.frame import Frame
-from dpgen2_hpc.fp.cp2k import INPUT
+from dpgen2_hpc.fp.cp2k import INPUT, Cp2kLabeler
+from dpgen2_hpc.fp.qe import QeLabeler
 from dpgen2_hpc.fp.sections import parse
+from dpgen2_hpc.fp.vasp import VaspLabeler
 from dpgen2_hpc.inputs.incar import numbers, tags
 from dpgen2_hpc.kinds import CheckContext, Occurring
 
@@ -372,3 +374,61 @@ def test_lists_by_element_that_cannot_be_written_are_refused(lists, says, tmp_pa
     labeler = vasp_labeler(f"{HERE}/incar/minimal", tmp_path, incar_lists=lists)
     [(_, text)] = labeler.checks(context_of(ALLOY, "Al Cu"))
     assert says in text
+
+
+# ---- damaged inputs
+
+SLIPS = (
+    "@SET A",
+    "@IF",
+    "@ENDIF",
+    "${A}",
+    "&END",
+    "&",
+    "\\",
+    '"',
+    "{",
+    "}",
+    "=",
+    "!",
+    "(0)",
+    "2*",
+    "HUBBARD",
+    "/",
+    "nan",
+    "",
+)
+
+
+def damaged(text, rng):
+    """The text with a line lost, doubled or cut, or one of the slips in it."""
+    lines = text.split("\n")
+    at, column = rng.integers(len(lines)), rng.integers(30)
+    lines[at] = [
+        "",
+        f"{lines[at]}\n{lines[rng.integers(len(lines))]}",
+        lines[at][:column],
+        f"{lines[at][:column]}{rng.choice(SLIPS)}{lines[at][column:]}",
+    ][rng.integers(4)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("kind", ["cp2k", "pw", "incar"])
+def test_a_damaged_input_is_refused_or_written_and_nothing_else_happens(kind, tmp_path):
+    rng = np.random.default_rng(5)
+    for path in sorted((HERE / kind).glob("*.in*" if kind != "incar" else "*")) * 4:
+        frame = frame_of({"cp2k": CP2K, "pw": PW}[kind][path.stem][0]) if kind != "incar" else ALLOY
+        text = damaged(path.read_text(), rng)
+        labeler = {
+            "cp2k": lambda text=text: Cp2kLabeler(Cp2kLabeler.whole_text(text, HERE / "cp2k" / "x", {})),
+            "pw": lambda text=text, frame=frame: QeLabeler(dict.fromkeys(frame.symbols, "x"), text),
+            "incar": lambda text=text: VaspLabeler(text, {"Al": "x", "Cu": "x"}),
+        }[kind]
+        try:
+            found = labeler()
+        except ValueError:
+            continue
+        context = context_of(frame, " ".join(dict.fromkeys(frame.symbols)))
+        if all("there is no file" in problem for _, problem in found.checks(context)):
+            assert all(notice for _, notice in found.notices(context))
+            assert found.kpoints(frame) if kind == "incar" else found.write_inputs(frame, tmp_path)
