@@ -142,7 +142,7 @@ class Cp2kLabeler:
         """Yield what is wrong with the input."""
         yield from settings.list_problems("files", self.files, context)
         try:
-            root = cp2k_input.without_own_atoms(self._template())
+            root = self._template()
         except ValueError as error:
             yield ("inputs_config", "inp_file"), str(error)
             return

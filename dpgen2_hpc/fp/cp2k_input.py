@@ -122,7 +122,9 @@ def put_frame(root: Section, frame: Frame) -> None:
 
 
 def input_problems(root: Section, context: CheckContext) -> Iterator[str]:
-    """Yield what no label can follow in a template without atoms of its own."""
+    """Yield what no label can follow in a template."""
+    gone = _missing_includes(root)
+    without_own_atoms(root)
     evaluations = len(_named(root, "FORCE_EVAL"))
     if evaluations > 1:
         yield f"has {evaluations} sections &FORCE_EVAL; a label is of one"
@@ -137,7 +139,8 @@ def input_problems(root: Section, context: CheckContext) -> Iterator[str]:
     for name in STRANGE:
         if _named(root.at("FORCE_EVAL"), name):
             yield f"has &{name}: the forces would not be those of one calculation"
-    yield from _kind_problems(root, context)
+    why = f"; {gone[0]} in &SUBSYS finds no file beside the input" if gone else ""
+    yield from (f"{text}{why}" for text in _kind_problems(root, context))
     yield from _directive_problems(root)
 
 
@@ -178,11 +181,15 @@ def input_notices(root: Section) -> Iterator[str]:
         yield f"STRESS_TENSOR {stress}: labels of periodic frames are computed with ANALYTICAL"
     if any(_named(motion, "CONSTRAINT") for motion in _named(root, "MOTION")):
         yield "&MOTION / &CONSTRAINT is left out: it would take the forces of the constrained atoms away"
-    for line in root.at("FORCE_EVAL", "SUBSYS").lines:
-        if line.upper().startswith("@INCLUDE"):
-            yield f"{line} in &SUBSYS is left out: the file is not there; each frame has its own cell and coordinates"
+    for line in _missing_includes(root):
+        yield f"{line} in &SUBSYS is left out: the file is not there; each frame has its own cell and coordinates"
     if _named(root.at("FORCE_EVAL", "SUBSYS", "CELL"), "CELL_REF"):
         yield "&CELL_REF is left out with the cell: plane waves go by each frame's own cell"
+
+
+def _missing_includes(root: Section) -> list[str]:
+    """Return the lines of &SUBSYS that include files which are not there."""
+    return [line for line in root.at("FORCE_EVAL", "SUBSYS").lines if line.upper().startswith("@INCLUDE")]
 
 
 def _print_level(root: Section) -> str:

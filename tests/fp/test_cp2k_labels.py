@@ -257,6 +257,9 @@ def test_each_element_needs_a_kind_and_each_file_must_be_there(tmp_path):
     [(path, _), (_, text)] = labeler.checks(context("O", "H", "Si"))
     assert path == ("inputs_config", "files", 0)
     assert "no &KIND for Si" in text
+    sections = {"FORCE_EVAL": {"SUBSYS": {**SECTIONS["FORCE_EVAL"]["SUBSYS"], "@include": "kinds.inc"}}}
+    [(_, text)] = made("cp2k", {"inputs_config": {"sections": sections}}, tmp_path).checks(context("O", "H", "Si"))
+    assert text == "has no &KIND for Si; @INCLUDE kinds.inc in &SUBSYS finds no file beside the input"
 
 
 # ---- outputs
