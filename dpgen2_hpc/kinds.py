@@ -17,9 +17,10 @@ Our own kinds stand in :data:`OWN` (loaded when named); a package of yours offer
 import functools
 import importlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 from typing import Any, Protocol, Self, cast
@@ -128,16 +129,41 @@ class Key(dargs.Argument):
 
 
 @dataclass(frozen=True)
+class Occurring:
+    """Which atoms frames may have: elements in the order of ``type_map``.
+
+    ``symbols`` are those of the atoms of a frame, sorted by ``type_map`` as labelled frames are, if all have the same;
+    ``periodic``: whether frames are periodic, and whether there are others.
+    """
+
+    elements: tuple[str, ...]
+    symbols: tuple[str, ...] | None = None
+    periodic: frozenset[bool] = frozenset()
+
+
+@dataclass(frozen=True)
 class CheckContext:
     """What a kind may know while it checks its settings: values from elsewhere in ``param.json``.
 
     ``kept`` are the absolute paths of files that a run has taken up: it does not need the originals any more.
+    ``find_occurring`` looks at the configurations.
     """
 
     type_map: tuple[str, ...]
     mass_map: tuple[float, ...]
     numb_models: int
     kept: frozenset[str] = frozenset()
+    find_occurring: Callable[[], Occurring] | None = None
+
+    @cached_property
+    def occurring(self) -> Occurring:
+        """What frames to be labelled may have; all elements where the configurations cannot say it."""
+        return self.find_occurring() if self.find_occurring else Occurring(self.type_map)
+
+    def lacking(self, given: Container[str]) -> list[str]:
+        """Return the elements that may occur and are not among those given; without any missing nothing is read."""
+        missing = [element for element in self.type_map if element not in given]
+        return [element for element in missing if element in self.occurring.elements]
 
     def has_file(self, path: str) -> bool:
         """Return whether there is a file ``path`` (absolute), or the run has taken it up."""
@@ -376,6 +402,8 @@ class Configurations(Kind, Protocol):
     """A source of starting configurations.
 
     ``files_read()``, where it is there, lists the files that they come from: on resume they must be what they were.
+    ``occurring(type_map)``, where it is there, returns which atoms they may have, as :class:`Occurring`; without it,
+    all elements may occur.
     """
 
     def generate(self, type_map: Sequence[str], rng: np.random.Generator) -> list[Frame]:
@@ -420,10 +448,12 @@ class Labeler(Kind, Protocol):
     ``text_files``, a class variable where it is there, are paths to settings that name a text file: its content takes
     their place when the run begins. ``to_fill`` are paths to settings with a default that ``init`` asks for all the
     same. ``outputs`` names the files in which the code says how it went, beside what it prints: ``why`` shows their
-    ends. ``resolved(settings, folder)`` makes the other paths absolute. ``read_all(directories)`` reads the labels of
-    many tasks at once, and returns those or what :meth:`read_labels` would raise. ``periodic`` is true of a code that
-    computes periodic cells alone, false of one for molecules alone. ``physics(settings)`` returns what of the settings
-    a label depends on: a change that leaves it as it was is followed at any time.
+    ends. ``whole_text(text, path, inputs)`` returns what is taken up of such a text file: that with what it includes.
+    ``notices(context)`` yields what the settings say and labels do not follow. ``periodic`` says which frames the code
+    can label, periodic ones (``True``) and molecules (``False``); without it, both.
+    ``resolved(settings, folder)`` makes the other paths absolute. ``read_all(directories)`` reads the labels of
+    many tasks at once, and returns those or what :meth:`read_labels` would raise. ``physics(settings)`` returns what of
+    the settings a label depends on: a change that leaves it as it was is followed at any time.
     """
 
     has_virial: bool

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import dargs
 
+from dpgen2_hpc.data.elements import element_of
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.fp import answers, running, settings
@@ -93,8 +94,9 @@ def label(question: Mapping[str, Any]) -> dict[str, Any]:
 
     module, _, name = question["calculator"].rpartition(".")
     calculator = getattr(importlib.import_module(module), name)(**question["kwargs"])
+    elements = [element_of(symbol) for symbol in question["symbols"]]
     atoms: Any = Atoms(
-        question["symbols"], question["coords"], cell=question["cell"], pbc=question["periodic"], calculator=calculator
+        elements, question["coords"], cell=question["cell"], pbc=question["periodic"], calculator=calculator
     )
     try:
         energy, forces = _energy(atoms), atoms.get_forces()

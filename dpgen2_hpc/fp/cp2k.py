@@ -1,6 +1,5 @@
 """Labels by CP2K (type ``cp2k``, DPGEN2's ``fpop_cp2k``)."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,23 +9,12 @@ import dargs
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
-from dpgen2_hpc.fp import running, settings
+from dpgen2_hpc.fp import cp2k_input, preprocessor, running, settings
 from dpgen2_hpc.fp.cp2k_output import read_cp2k
-from dpgen2_hpc.fp.sections import Section, kinds, merge, parse
-from dpgen2_hpc.fp.writing import table
+from dpgen2_hpc.fp.sections import Section, merge, parse
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
 INPUT, OUTPUT = "input.inp", "output"
-OTHER_ATOMS = ("COORD_FILE_NAME", "COORD_FILE", "COORD_FILE_FORMAT", "COORDINATE", "MULTIPLE_UNIT_CELL")
-"""Keywords of &TOPOLOGY by which a template brings atoms of its own."""
-READ_FROM = (
-    ("PRINT", "PROGRAM_RUN_INFO"),
-    ("DFT", "SCF", "PRINT", "PROGRAM_RUN_INFO"),
-    ("SUBSYS", "PRINT", "ATOMIC_COORDINATES"),
-    ("SUBSYS", "PRINT", "CELL"),
-)
-"""Sections that may turn off, send elsewhere or print in other units what a label is read from; CP2K's defaults do."""
-NAMED = re.compile(r"BASIS_SET_FILE_NAME|POTENTIAL_FILE_NAME|PARAMETER_FILE_NAME")
 
 
 @dataclass(frozen=True)
@@ -76,7 +64,8 @@ class Cp2kLabeler:
                 sub_fields=[
                     settings.text_file(
                         "inp_file",
-                        "An input, a file; cell, coordinates, forces and stress are written in for each frame.",
+                        "An input, a file; cell, coordinates, forces and stress are written in for each frame. @SET, "
+                        "@IF and @INCLUDE are followed when it is read, with files beside it or among files.",
                     ),
                     Key(
                         "sections",
@@ -115,17 +104,39 @@ class Cp2kLabeler:
         inputs = given["inputs_config"]
         return cls(inputs["inp_file"] or "", inputs["sections"], tuple(inputs["files"]), given["run_config"]["command"])
 
+    @classmethod
+    def whole_text(cls, text: str, path: Path, inputs: Mapping[str, Any]) -> str:
+        """Return the text of an input at ``path`` with what it includes: from its folder, or from ``files``.
+
+        Raises
+        ------
+        ValueError
+            CP2K's preprocessor would not follow it.
+        """
+        named = [path.parent / name for name in inputs.get("files") or ()]
+
+        def find(name: str) -> Path | None:
+            places = [path.parent / name, *(one for one in named if one.name == Path(name).name)]
+            return next((place.resolve() for place in places if place.is_file()), None)
+
+        return preprocessor.expanded(text, find)
+
     # ---- checks
 
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what is wrong with the input."""
         yield from settings.list_problems("files", self.files, context)
         try:
-            root = self._root()
+            root = self._template()
         except ValueError as error:
             yield ("inputs_config", "inp_file"), str(error)
             return
-        yield from ((("inputs_config", "inp_file"), text) for text in _input_problems(root, context))
+        problems = cp2k_input.input_problems(root, context)
+        yield from ((("inputs_config", "inp_file"), text) for text in problems)
+
+    def notices(self, context: CheckContext) -> Iterator[Problem]:
+        """Yield what the input says and labels do not follow."""
+        yield from ((("inputs_config", "inp_file"), text) for text in cp2k_input.input_notices(self._template()))
 
     # ---- inputs
 
@@ -140,66 +151,21 @@ class Cp2kLabeler:
 
     def write_inputs(self, frame: Frame, directory: Path) -> list[str]:
         """Write the input."""
-        root = self._root()
-        root.at("GLOBAL").drop("PROJECT_NAME")  # the same as PROJECT
-        root.at("GLOBAL").put("RUN_TYPE", "ENERGY_FORCE")
-        root.at("GLOBAL").put("PROJECT", "label")
-        for path in READ_FROM:
-            root.without("FORCE_EVAL", *path)
-        evaluation = root.at("FORCE_EVAL")
-        if frame.periodic:
-            evaluation.put("STRESS_TENSOR", "ANALYTICAL")
-            evaluation.at("PRINT").replaced("STRESS_TENSOR", parameter="ON")
-        evaluation.at("PRINT").replaced("FORCES", parameter="ON")  # into the output, in CP2K's own units
-        self._put_frame(evaluation.at("SUBSYS"), frame)
+        root = cp2k_input.without_own_atoms(self._template())
+        cp2k_input.name_files(root, self.files)
+        cp2k_input.ask_for_labels(root, stress=frame.periodic)
+        cp2k_input.put_frame(root, frame)
         (directory / INPUT).write_text(root.text())
         return [INPUT]
 
-    def _root(self) -> Section:
-        """Return the template with ours over it; files that we bring are found in ``../shared/``."""
+    def _template(self) -> Section:
+        """Return the template with ours over it."""
         root = parse(self.template)
         merge(root, self.sections)
-        brought = {Path(path).name for path in self.files}
-        dft = root.at("FORCE_EVAL", "DFT")
-        for place, line in enumerate(dft.lines):
-            keyword, _, value = line.partition(" ")
-            if NAMED.fullmatch(keyword.upper()) and Path(value.strip()).name in brought:
-                dft.lines[place] = f"{keyword} ../shared/{Path(value.strip()).name}"
         return root
-
-    def _put_frame(self, subsystem: Section, frame: Frame) -> None:
-        cell = subsystem.child("CELL")
-        kept = [line for line in cell.lines if line.split()[0].upper() == "PERIODIC"]
-        rows = zip("ABC", table(frame.cell).splitlines(), strict=True)
-        subsystem.replaced("CELL", [*(f"{letter} {row}" for letter, row in rows), *kept])
-        atoms = zip(frame.symbols, table(frame.coords).splitlines(), strict=True)
-        subsystem.replaced("COORD", [f"{symbol} {row}" for symbol, row in atoms])
-        subsystem.without("TOPOLOGY", "CENTER_COORDINATES")
-        for topology in (section for section in subsystem.sections if section.name == "TOPOLOGY"):
-            topology.drop(*OTHER_ATOMS)
 
     # ---- labels
 
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in the output."""
         return read_cp2k(directory / OUTPUT, directory / INPUT)
-
-
-def _input_problems(root: Section, context: CheckContext) -> Iterator[str]:
-    there = {section.parameter.upper() for section in kinds(root)}
-    missing = [element for element in context.type_map if not {element.upper(), "DEFAULT"} & there]
-    if missing:
-        yield f"has no &KIND for {', '.join(missing)}"
-    run_type = (root.at("GLOBAL").value("RUN_TYPE") or "ENERGY_FORCE").upper()
-    if run_type not in ("ENERGY", "ENERGY_FORCE"):
-        yield f"has RUN_TYPE {run_type}; a label is ENERGY_FORCE"
-    level = root.at("GLOBAL").value("PRINT_LEVEL") or root.at("GLOBAL").value("IOLEVEL") or "MEDIUM"
-    if level.upper() in ("LOW", "SILENT"):
-        yield "has a PRINT_LEVEL that leaves out what a label is read from; MEDIUM does"
-    if root.at("FORCE_EVAL", "DFT", "SCF").value("IGNORE_CONVERGENCE_FAILURE") is not None:
-        yield "has IGNORE_CONVERGENCE_FAILURE: what has not converged is no label"
-    stress = root.at("FORCE_EVAL").value("STRESS_TENSOR") or "ANALYTICAL"
-    if stress.upper() != "ANALYTICAL":
-        yield f"has STRESS_TENSOR {stress}; only ANALYTICAL gives a virial in the one run that a label is"
-    if any(section.name == "EXT_RESTART" for section in root.sections):
-        yield "has &EXT_RESTART, which would bring atoms of another run"

@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from dpgen2_hpc.data.elements import element_of
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import LabelRefused
@@ -171,10 +172,10 @@ def _well_formed(labels: Any, wanted: Frame) -> Labels:
 
 
 def _refuse_symbols(given: Any, wanted: tuple[str, ...]) -> None:
-    """Refuse symbols that are not those of the frame that was asked for; a list of them is understood."""
+    """Refuse atoms that are not of the elements that were asked for; codes print Fe for Fe1. A list is understood."""
     if not isinstance(given, tuple | list) or not all(isinstance(symbol, str) for symbol in given):
         raise LabelRefused("the labeler returned no list of element symbols")
-    if tuple(given) != wanted:
+    if list(map(element_of, given)) != list(map(element_of, wanted)):
         raise LabelRefused("the atoms are not those that were asked for, or not in that order")
 
 

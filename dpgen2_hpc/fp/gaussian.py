@@ -39,10 +39,10 @@ class GaussianLabeler:
     program: str = "g16"
     post_command: str | None = None
     has_virial: bool = False
-    periodic: ClassVar[bool] = False
 
     to_fill: ClassVar[tuple[tuple[str, str], ...]] = (("inputs_config", "multiplicity"),)
     outputs: ClassVar[tuple[str, ...]] = (OUTPUT,)
+    periodic: ClassVar[frozenset[bool]] = frozenset({False})
 
     causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
         (

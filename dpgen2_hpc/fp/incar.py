@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dpgen2_hpc.fp.writing import runs
-from dpgen2_hpc.inputs.incar import number, tags, true
+from dpgen2_hpc.inputs.incar import number, numbers, tags, true
+from dpgen2_hpc.kinds import CheckContext, Problem
 
-BY_ATOM = ("MAGMOM",)
-"""Tags with a value for each atom."""
+BY_ATOM = ("MAGMOM", "M_CONSTR")
+"""Tags with a value for each atom, or three with spins that are not collinear."""
 
 WHOLE_STRESS = 2
 """From this ISIF on VASP calculates all of the stress."""
@@ -18,11 +19,27 @@ MANY_STEPS = (5, 6, 7, 8, 40, 44)
 FIXED_CHARGE = 10
 """From this ICHARG on the cycle is not self-consistent."""
 
-BY_SPECIES = ("LDAUL", "LDAUU", "LDAUJ", "ROPT", "RWIGS", "POMASS", "ZVAL", "VCA", "LANGEVIN_GAMMA", "LVDW_C6")
+BY_SPECIES = (
+    "LDAUL",
+    "LDAUU",
+    "LDAUJ",
+    "ROPT",
+    "RWIGS",
+    "POMASS",
+    "ZVAL",
+    "VCA",
+    "LANGEVIN_GAMMA",
+    "LVDW_C6",
+    "VDW_C6",
+    "VDW_R0",
+    "VDW_ALPHA",
+    "QUAD_EFG",
+    "NGYROMAG",
+)
 """Tags with a value for each species of POSCAR."""
 
 
-def problems(text: str) -> Iterator[str]:
+def problems(text: str, context: CheckContext) -> Iterator[str]:
     """Yield what an INCAR says that no label can follow."""
     found = tags(text)
     if (number(found.get("NSW", "0")) or 0) > 0:
@@ -34,12 +51,52 @@ def problems(text: str) -> Iterator[str]:
         yield f"has ICHARG = {found['ICHARG']}, which keeps the charge density as it is: leave it out"
     if true(found.get("ML_LMLFF", "F")):
         yield "has ML_LMLFF: VASP's force field would label in its place"
-    for tag in (*BY_ATOM, *BY_SPECIES):
-        if tag in found:
+    for tag in (tag for tag in (*BY_ATOM, *BY_SPECIES) if tag in found and context.occurring.elements):
+        symbols = context.occurring.symbols
+        if symbols is None:
             yield (
-                f"has {tag}, a list that fits one composition alone; take it out and give "
+                f"has {tag}, a list that fits one composition alone, and frames may have several: take it out and give "
                 f'inputs_config.incar_lists: {{"{tag}": {{element: value}}}}'
             )
+        elif len(numbers(found[tag])) != _expected(tag, symbols, found):
+            yield (
+                f"has {tag} with {len(numbers(found[tag]))} values; {_formula(symbols)} needs "
+                f"{_expected(tag, symbols, found)}"
+            )
+
+
+def notices(text: str, context: CheckContext) -> Iterator[str]:
+    """Yield in which order a plain list is taken: POSCAR has the elements in the order of ``type_map``."""
+    for tag in (tag for tag in (*BY_ATOM, *BY_SPECIES) if tag in tags(text)):
+        yield f"{tag} in the INCAR is taken in the order of type_map: {_formula(context.occurring.symbols or ())}"
+
+
+def _formula(symbols: tuple[str, ...]) -> str:
+    return " ".join(f"{symbol}{count}" for symbol, count in runs(symbols))
+
+
+def _expected(tag: str, symbols: tuple[str, ...], found: Mapping[str, str]) -> int:
+    """Return how many values a tag has for atoms in this order."""
+    if tag in BY_SPECIES:
+        return len(runs(symbols))
+    vectors = tag == "M_CONSTR" or any(true(found.get(name, "F")) for name in ("LNONCOLLINEAR", "LSORBIT"))
+    return len(symbols) * (3 if vectors else 1)
+
+
+def list_problems(values: Mapping[str, Mapping[str, Any]], text: str, context: CheckContext) -> Iterator[Problem]:
+    """Yield what is wrong with lists that are given by element; the paths are below ``incar_lists``."""
+    for tag, by_element in values.items():
+        missing = context.lacking(by_element)
+        if tag.upper() != tag:
+            yield (tag,), "must be in capitals, as VASP's tags are"
+        elif missing:
+            yield (tag,), f"has no value for {', '.join(missing)}"
+        if tag.upper() in tags(text):
+            yield (tag,), "is in the INCAR too, and VASP takes the first: take it out there"
+        for element, value in by_element.items():
+            entries = value if isinstance(value, list) and tag in BY_ATOM and len(value) == 3 else [value]
+            if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in entries):
+                yield (tag, element), "must be a number" + (", or three for a spin's vector" if tag in BY_ATOM else "")
 
 
 def _stress_problems(found: Mapping[str, str]) -> Iterator[str]:
@@ -61,9 +118,16 @@ def lists(values: Mapping[str, Mapping[str, Any]], symbols: tuple[str, ...]) -> 
     """
     lines = []
     for tag, by_element in values.items():
+        by_atom = tag in BY_ATOM
         entries = [
-            f"{count}*{by_element[symbol]}" if tag in BY_ATOM else f"{by_element[symbol]}"
-            for symbol, count in runs(symbols)
+            _entry(by_element[name], count) if by_atom else f"{by_element[name]}" for name, count in runs(symbols)
         ]
         lines.append(f"{tag} = {' '.join(entries)}\n")
     return "".join(lines)
+
+
+def _entry(value: Any, count: int) -> str:
+    """Return a value, ``count`` times: VASP has ``n*value`` for numbers, but not for vectors."""
+    if isinstance(value, list):
+        return " ".join([" ".join(map(str, value))] * count)
+    return f"{count}*{value}"

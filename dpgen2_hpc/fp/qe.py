@@ -1,6 +1,5 @@
 """Labels by ``pw.x`` of Quantum ESPRESSO (type ``qe``)."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,21 +9,19 @@ import dargs
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
-from dpgen2_hpc.fp import namelists, running, settings
+from dpgen2_hpc.fp import namelists, running, running_keys, settings
 from dpgen2_hpc.fp.namelists import Namelists
 from dpgen2_hpc.fp.qe_output import read_pw
+from dpgen2_hpc.fp.species import BySpecies, is_numbered
 from dpgen2_hpc.fp.writing import mesh, table
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
 INPUT, OUTPUT = "input", "output"
 PARTS = ("control", "system", "electrons")
 CELL_KEYS = {"ibrav", "nat", "ntyp", "a", "b", "c", "cosab", "cosac", "cosbc"}
-OURS = ("ATOMIC_SPECIES", "CELL_PARAMETERS", "ATOMIC_POSITIONS")
-"""Cards that are written for each frame."""
-OF_OTHER_ATOMS = ("ATOMIC_FORCES", "ATOMIC_VELOCITIES", "CONSTRAINTS")
-"""Cards of a template that speak of its own atoms, in their order."""
-BY_SPECIES = re.compile(r"starting_(magnetization|charge)|hubbard_(u|j|j0|v|alpha|beta)|angle[12]|london_(c6|rvdw)")
-"""Keys of &system with a value for each species, whose numbers are others in each frame."""
+CELL_KEYS |= {"space_group", "uniqueb", "origin_choice", "rhombohedral"}
+GROUND_STATE = ("scf", "relax", "md", "vc-relax", "vc-md")
+"""Values of calculation whose forces are those that scf gives for one geometry."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,9 @@ class QeLabeler:
                 sub_fields=[
                     settings.files("pp_files", "The pseudopotential (UPF) of each element."),
                     settings.text_file(
-                        "template", "An input of pw.x, a file; atoms and cell are written in for each frame."
+                        "template",
+                        "An input of pw.x, a file; atoms and cell are written in for each frame. What it says by "
+                        "species (starting_magnetization(1), Hubbard_U(2), HUBBARD) follows the elements.",
                     ),
                     *(Key(part, dict, doc % part, optional=True, default={}) for part in PARTS),
                     settings.kspacing(
@@ -116,14 +115,14 @@ class QeLabeler:
         for element, path in self.pp_files.items():
             yield from ((("inputs_config", "pp_files", element), text) for text in _upf_problems(path))
         yield from settings.other_element_problems(self.pp_files)
-        lists, cards = namelists.parse(self.template)
-        for part, entries in lists.items():
-            for key in entries:
-                if not key.startswith("celldm") and ("(" in key or BY_SPECIES.fullmatch(key)):
-                    text = f"has {key}, by number of species; give inputs_config.{part} with {{element: value}} instead"
-                    yield ("inputs_config", "template"), text
+        _, cards = namelists.parse(self.template)
+        try:
+            template = list(self._by_species().problems(context.type_map))
+        except ValueError as error:
+            template = [str(error)]
+        yield from ((("inputs_config", "template"), text) for text in template)
         yield from self._own_value_problems(context.type_map)
-        yield from self._value_problems(self._merged(context.type_map))
+        yield from self._value_problems(self._merged([]))
         if self.kspacing is None and "K_POINTS" not in cards:
             yield ("inputs_config", "kspacing"), "is missing, and there is no template with K_POINTS either"
         yield from settings.kspacing_problems(self.kspacing)
@@ -138,20 +137,34 @@ class QeLabeler:
                     strange = [element for element in value if element not in elements]
                     if strange:
                         yield place, f"has a value for {', '.join(strange)}, which inputs.type_map does not have"
-                elif BY_SPECIES.fullmatch(key.lower()):
+                elif is_numbered(key.lower()):
                     yield place, "goes by species: give it as {element: value}"
                 elif value is None:
                     yield place, "is null, which pw.x does not know: leave it out"
 
     def _value_problems(self, merged: Namelists) -> Iterator[Problem]:
-        calculation = merged["control"].get("calculation", "'scf'").strip("'\"")
-        if calculation != "scf":
+        calculation = _calculation(merged)
+        if calculation not in GROUND_STATE:
             yield ("inputs_config", "control"), f"calculation is '{calculation}'; a label is one 'scf'"
         if namelists.is_false(merged["electrons"].get("scf_must_converge", ".true.")):
             text = "scf_must_converge is false: pw.x would call what has not converged a result"
             yield ("inputs_config", "electrons"), text
         if "ecutwfc" not in merged["system"]:
             yield ("inputs_config", "system"), "ecutwfc is missing"
+
+    def notices(self, context: CheckContext) -> Iterator[Problem]:
+        """Yield what the template says and labels do not follow, or follow in another way than it seems."""
+        calculation = _calculation(self._merged([]))
+        if calculation != "scf":
+            yield ("inputs_config", "control"), f"calculation '{calculation}': labels are computed with 'scf'"
+        head, *points = namelists.parse(self.template)[1].get("K_POINTS", "K_POINTS automatic").splitlines()
+        mode = head.partition("K_POINTS")[2].strip(" {}()").lower() or "tpiba"
+        moved = any(word not in ("0", "0.0") for row in points[1:] for word in row.replace("d0", "").split()[:3])
+        if self.kspacing is None and mode.startswith("tpiba") and moved:
+            text = (
+                "K_POINTS are in units of 2 pi / a, a being the first vector of each frame's cell; kspacing follows it"
+            )
+            yield ("inputs_config", "template"), text
 
     # ---- inputs
 
@@ -172,6 +185,7 @@ class QeLabeler:
             "disk_io": "'none'",
             **merged["control"],
             "calculation": "'scf'",
+            "restart_mode": "'from_scratch'",
             "prefix": "'label'",
             "outdir": "'./out'",
             "pseudo_dir": "'../shared'",
@@ -187,6 +201,10 @@ class QeLabeler:
         """Return the template's namelists with ours over them, without what describes its own atoms and cell."""
         merged, _ = namelists.parse(self.template)
         merged = {**{part: merged.pop(part, {}) for part in PARTS}, **merged}
+        merged = {part: entries for part, entries in merged.items() if part not in running_keys.PWSCF_UNREAD}
+        merged["system"] = {key: value for key, value in merged["system"].items() if not is_numbered(key)}
+        if species:
+            merged["system"] |= self._by_species().numbered(species)
         for part, entries in self.values.items():
             for key, value in entries.items():
                 text = namelists.written(value, species)
@@ -197,6 +215,11 @@ class QeLabeler:
             key: value for key, value in system.items() if key not in CELL_KEYS and not key.startswith("celldm")
         }
         return merged
+
+    def _by_species(self) -> BySpecies:
+        """Return what the template says of its species."""
+        lists, cards = namelists.parse(self.template)
+        return BySpecies.of(lists.get("system", {}), cards)
 
     def _cards(self, frame: Frame, species: list[str]) -> str:
         """Return the cards; masses have no meaning for one scf."""
@@ -209,7 +232,10 @@ class QeLabeler:
         if self.kspacing is not None:
             points = " ".join(map(str, mesh(frame.cell, self.kspacing)))
             others["K_POINTS"] = f"K_POINTS {{ automatic }}\n{points} 0 0 0\n"
-        kept = "".join(text for name, text in others.items() if name not in (*OURS, *OF_OTHER_ATOMS))
+        others["HUBBARD"] = self._by_species().card(species)
+        kept = "".join(
+            text for name, text in others.items() if name not in ("ATOMIC_SPECIES", *running_keys.PWSCF_CARDS)
+        )
         return (
             f"ATOMIC_SPECIES\n{lines}CELL_PARAMETERS {{ angstrom }}\n{cell}"
             f"ATOMIC_POSITIONS {{ angstrom }}\n{coords}{kept}"
@@ -220,6 +246,10 @@ class QeLabeler:
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in the output."""
         return read_pw(directory / OUTPUT)
+
+
+def _calculation(merged: Namelists) -> str:
+    return merged["control"].get("calculation", "'scf'").strip("'\" ").lower()
 
 
 def _upf_problems(path: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dpgen2_hpc.fp import namelists, sections
+from dpgen2_hpc.fp import cp2k_input, namelists, sections
 from dpgen2_hpc.fp import running_keys as keys
 from dpgen2_hpc.inputs.incar import tags
 
@@ -32,8 +32,9 @@ def pwscf(inputs: Mapping[str, Any]) -> Any:
     result = dict(inputs)
     if inputs.get("template"):
         lists, cards = namelists.parse(inputs["template"])
-        words = {card: list(_words_of_card(text)) for card, text in cards.items()}
-        kept = {part: _without(entries, keys.PWSCF.get(part, frozenset())) for part, entries in lists.items()}
+        words = {card: list(_words_of_card(text)) for card, text in cards.items() if card not in keys.PWSCF_CARDS}
+        read = {part: entries for part, entries in lists.items() if part not in keys.PWSCF_UNREAD}
+        kept = {part: _without(entries, keys.PWSCF.get(part, frozenset())) for part, entries in read.items()}
         result["template"] = {part: entries for part, entries in kept.items() if entries}, words
     for part, names in keys.PWSCF.items():
         result[part] = _without(result.get(part) or {}, names)
@@ -44,7 +45,7 @@ def cp2k(inputs: Mapping[str, Any]) -> Any:
     """Return the settings without what only says how CP2K runs."""
     root = sections.parse(inputs["inp_file"] or "")
     sections.merge(root, inputs["sections"])
-    return {**inputs, "inp_file": _section(root, ()), "sections": None}
+    return {**inputs, "inp_file": _section(cp2k_input.without_own_atoms(root), ()), "sections": None}
 
 
 def abacus(inputs: Mapping[str, Any]) -> Any:

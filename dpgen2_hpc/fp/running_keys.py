@@ -116,6 +116,12 @@ PWSCF = {
 }
 """Keys of pw.x by namelist: INPUT_PW, sections &CONTROL and &ELECTRONS."""
 
+PWSCF_CARDS = ("ATOMIC_POSITIONS", "CELL_PARAMETERS", "ATOMIC_FORCES", "ATOMIC_VELOCITIES", "CONSTRAINTS")
+"""Cards that speak of a template's own atoms, and are not in any task's input."""
+
+PWSCF_UNREAD = ("ions", "cell", "fcp")
+"""Namelists that one scf does not read."""
+
 CP2K_KEYWORDS = {
     ("GLOBAL",): frozenset(
         [
@@ -157,7 +163,7 @@ CP2K_SECTIONS = {
     ("FORCE_EVAL", "DFT"): frozenset(["PRINT"]),
     ("GLOBAL",): frozenset(["PRINT", "TIMINGS", "DBCSR"]),
     ("FORCE_EVAL",): frozenset(["PRINT"]),
-    ("FORCE_EVAL", "SUBSYS"): frozenset(["PRINT", "COORD"]),
+    ("FORCE_EVAL", "SUBSYS"): frozenset(["PRINT"]),
 }
 """Whole sections that say how, and not what."""
 
@@ -165,7 +171,15 @@ CP2K_UNLESS = {"DIAGONALIZATION": "FILTER_MATRIX"}
 """Sections of these that change the result if this word is in them: the basis is filtered (CP2K: FILTER_MATRIX)."""
 
 CP2K_EMPTY = frozenset(
-    [("GLOBAL",), ("FORCE_EVAL",), ("FORCE_EVAL", "DFT"), ("FORCE_EVAL", "DFT", "SCF"), ("FORCE_EVAL", "SUBSYS")]
+    [
+        ("GLOBAL",),
+        ("FORCE_EVAL",),
+        ("FORCE_EVAL", "DFT"),
+        ("FORCE_EVAL", "DFT", "SCF"),
+        ("FORCE_EVAL", "SUBSYS"),
+        ("FORCE_EVAL", "SUBSYS", "CELL"),
+        ("FORCE_EVAL", "SUBSYS", "TOPOLOGY"),
+    ]
 )
 """Sections that say nothing by being there; others, such as OUTER_SCF, are switches."""
 

@@ -1,11 +1,14 @@
 """CP2K's input: sections in sections, with keyword lines."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 REPEATED = ("KIND",)
 """Sections that are there several times, told apart by their parameters."""
+
+_WORD = re.compile(r'\s*("[^"]*"|\S+)')
 
 
 @dataclass
@@ -72,31 +75,47 @@ class Section:
 def parse(text: str) -> Section:
     """Return an input as sections below a root without a name.
 
+    Lines of CP2K's preprocessor that :func:`dpgen2_hpc.fp.preprocessor.expanded` has left are among the keyword lines.
+
     Raises
     ------
     ValueError
-        Sections are not closed, or it uses the preprocessor.
+        Sections are not closed.
     """
     root = Section("")
     stack = [root]
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.partition("#")[0].partition("!")[0].strip()
-        if line.startswith("@") or "${" in line:
-            raise ValueError(f"line {number} is for CP2K's preprocessor ({line.split()[0]}), which is not read here")
-        if line.upper().startswith("&END"):
+    for number, line in _lines(text):
+        word, *rest = line.split(None, 1)
+        if word.upper() == "&END":
             if len(stack) == 1:
                 raise ValueError(f"line {number} ends a section that was not begun")
             stack.pop()
-        elif line.startswith("&"):
-            name, _, parameter = line[1:].partition(" ")
-            section = Section(name.upper(), parameter.strip())
+        elif word.startswith("&"):
+            section = Section(word[1:].upper(), rest[0] if rest else "")
             stack[-1].sections.append(section)
             stack.append(section)
-        elif line:
+        else:
             stack[-1].lines.append(line)
     if len(stack) > 1:
         raise ValueError(f"the section &{stack[-1].name} is not closed")
     return root
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines without comments and blank ones, with their numbers; continued lines are joined."""
+    begun = ""
+    for number, raw in enumerate(text.splitlines(), 1):
+        bare = _without_comment(raw)
+        line = f"{begun} {bare}".strip()
+        begun = line.removesuffix("\\").rstrip() if not bare or bare.endswith("\\") else ""
+        if line and not begun:
+            yield number, line
+
+
+def _without_comment(line: str) -> str:
+    """Return a line up to the word that begins with ! or #; there are none in double quotes, as in CP2K."""
+    comment = next((word for word in _WORD.finditer(line) if word[1][0] in "!#"), None)
+    return line[: comment.start()].strip() if comment else line.strip()
 
 
 def merge(section: Section, tree: Mapping[str, Any]) -> None:

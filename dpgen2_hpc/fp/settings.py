@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dpgen2_hpc.data.elements import element_of
+from dpgen2_hpc.inputs.incar import WIDEST
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
 NOTHING = type(None)
@@ -49,7 +51,7 @@ def files(name: str, doc: str) -> Key:
 def kspacing(doc: str) -> Key:
     """Return the key of the distance between k points."""
     dtype = [float, list[float], NOTHING]
-    return Key("kspacing", dtype, doc, optional=True, default=None, above=0, maximum=10)
+    return Key("kspacing", dtype, doc, optional=True, default=None, above=0, maximum=WIDEST)
 
 
 def three(spacing: float | Sequence[float] | None) -> tuple[float, ...] | None:
@@ -88,15 +90,14 @@ def other_element_problems(pp_files: Mapping[str, str]) -> Iterator[Problem]:
     """Yield each pseudopotential that says itself that it is another element's."""
     for element, path in pp_files.items():
         said = upf_element(path) if Path(path).is_file() else None
-        if said not in (None, element):
+        if said not in (None, element_of(element)):
             yield ("inputs_config", "pp_files", element), f"'{path}' is a pseudopotential of {said}, not of {element}"
 
 
 def file_problems(name: str, given: Mapping[str, str], context: CheckContext) -> Iterator[Problem]:
     """Yield each element without a file under ``inputs_config.name``, and each file that cannot be read."""
-    for element in context.type_map:
-        if element not in given:
-            yield ("inputs_config", name), f"has no file for {element}, which stands in inputs.type_map"
+    for element in context.lacking(given):
+        yield ("inputs_config", name), f"has no file for {element}, which the configurations have"
     for element, path in given.items():
         if not context.has_file(path):
             yield ("inputs_config", name, element), f"there is no file '{path}'"

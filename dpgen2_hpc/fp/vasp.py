@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 import dargs
 
+from dpgen2_hpc.data.elements import element_of
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import OutputError
@@ -18,7 +19,7 @@ from dpgen2_hpc.fp import foreign, incar, running, settings
 from dpgen2_hpc.fp.outcar import Unknown, read_outcar
 from dpgen2_hpc.fp.vasprun import read_vasprun
 from dpgen2_hpc.fp.writing import link_shared, mesh, put, runs, table
-from dpgen2_hpc.inputs.incar import number, tags, true
+from dpgen2_hpc.inputs.incar import WIDEST, number, tags, true
 from dpgen2_hpc.kinds import CheckContext, Key, Problem
 
 
@@ -94,7 +95,8 @@ class VaspLabeler:
                     Key(
                         "incar_lists",
                         dict[str, dict[str, Any]],
-                        'Tags of INCAR that are lists by species or atoms, as {"MAGMOM": {"Fe": 3, "O": 0}}.',
+                        'Tags of INCAR that are lists by species or atoms, as {"MAGMOM": {"Fe": 3, "O": 0}}. A spin '
+                        "may be three numbers. The INCAR may have such lists where all frames have one composition.",
                         optional=True,
                         default={},
                     ),
@@ -130,7 +132,7 @@ class VaspLabeler:
 
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what is wrong with INCAR, POTCAR and the mesh."""
-        yield from ((("inputs_config", "incar"), f"the INCAR {text}") for text in incar.problems(self.incar))
+        yield from ((("inputs_config", "incar"), f"the INCAR {text}") for text in incar.problems(self.incar, context))
         yield from settings.kspacing_problems(self.kspacing)
         yield from ((("inputs_config", "kspacing"), text) for text in self._spacing_problems())
         yield from settings.file_problems("pp_files", self.pp_files, context)
@@ -138,22 +140,21 @@ class VaspLabeler:
             yield from (
                 (("inputs_config", "pp_files", element), text) for text in _potcar_problems(element, path, context)
             )
-        for tag, values in self.incar_lists.items():
-            missing = [element for element in context.type_map if element not in values]
-            if tag.upper() != tag or missing:
-                text = (
-                    f"has no value for {', '.join(missing)}" if missing else "must be in capitals, as VASP's tags are"
-                )
-                yield ("inputs_config", "incar_lists", tag), text
+        for place, text in incar.list_problems(self.incar_lists, self.incar, context):
+            yield ("inputs_config", "incar_lists", *place), text
+
+    def notices(self, context: CheckContext) -> Iterator[Problem]:
+        """Yield how lists of the INCAR are taken."""
+        yield from ((("inputs_config", "incar"), text) for text in incar.notices(self.incar, context))
 
     def _spacing_problems(self) -> Iterator[str]:
         found = tags(self.incar)
         said = found.get("KSPACING")
         spacing = None if said is None else number(said)
         if said is None and self.kspacing is None:
-            yield "is missing, and the INCAR has no KSPACING either"
-        elif said is not None and not (spacing or 0) > 0:
-            yield f"KSPACING in the INCAR is {said}, which is no distance: mend it, or take it out and give kspacing"
+            yield "no k-points are given: add KSPACING (1/Å) to the INCAR, or give inputs_config.kspacing"
+        elif said is not None and not 0 < (spacing or 0) <= WIDEST:
+            yield f"KSPACING in the INCAR is {said}; it is a distance in 1/Å, above 0 and at most {WIDEST}"
         elif said is not None and self.kspacing is not None and set(self.kspacing) != {spacing}:
             yield f"is {self._gaps()}, and KSPACING in the INCAR is {said}: give only one of them"
         if self.kgamma is not None and "KGAMMA" in found and true(found["KGAMMA"]) != self.kgamma:
@@ -205,7 +206,7 @@ def poscar(frame: Frame) -> str:
     """Return POSCAR with the frame's atoms in their order: an entry for each run of atoms of one element."""
     kinds, counts = zip(*runs(frame.symbols), strict=True)
     title = " ".join(f"{kind}{count}" for kind, count in runs(frame.symbols))
-    species = f"{' '.join(kinds)}\n{' '.join(map(str, counts))}\n"
+    species = f"{' '.join(map(element_of, kinds))}\n{' '.join(map(str, counts))}\n"
     return f"{title}\n1.0\n{table(frame.cell)}{species}Cartesian\n{table(frame.coords)}"
 
 
@@ -242,7 +243,7 @@ def _potcar_problems(element: str, path: str, context: CheckContext) -> Iterator
     titles = re.findall(r"TITEL\s*=\s*\S+\s+([^\s_]+)", text)
     if len(titles) != 1:
         yield f"'{path}' is no POTCAR of one element: it has {len(titles)} lines with TITEL"
-    elif titles[0] != element:
+    elif titles[0] != element_of(element):
         yield f"'{path}' is a POTCAR of {titles[0]}, not of {element}"
     elif not text.endswith("\n") and not context.has_kept(path):  # the copy that is joined has one
         yield f"'{path}' has no newline at its end: it was cut, or would spoil the POTCAR that it is joined into"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,20 @@ def with_contents(value: Mapping[str, Any], document: Document) -> tuple[dict[st
         for name in getattr(kinds.load("train", value["train"]["type"]), "json_files", ()):
             _replace(result["train"], name, reader.json, ("train", name))
     if "type" in value.get("fp", {}):
-        for part, name in getattr(kinds.load("fp", value["fp"]["type"]), "text_files", ()):
+        labeler = kinds.load("fp", value["fp"]["type"])
+        for part, name in getattr(labeler, "text_files", ()):
             if part in result["fp"]:
-                _replace(result["fp"][part], name, reader.text, ("fp", part, name))
+                read = partial(reader.text, whole=_whole(labeler, result["fp"][part]))
+                _replace(result["fp"][part], name, read, ("fp", part, name))
                 if name not in result["fp"][part]:
                     del result["fp"][part]
     return result, replace(document, files={**document.files, **reader.files}), reader.faults
+
+
+def _whole(labeler: Any, settings: Mapping[str, Any]) -> Callable[[str, Path], str]:
+    """Return what the labeler makes of a text file when it is read."""
+    method = getattr(labeler, "whole_text", None)
+    return (lambda text, _: text) if method is None else lambda text, path: method(text, path, settings)
 
 
 def _copied(entry: Any) -> Any:
@@ -74,8 +83,8 @@ class _Contents:
             raise
         return self.files[path].value
 
-    def text(self, entry: Any, path: KeyPath) -> Any:
-        """Return the contents for the name of a text file; ``None`` stands for none.
+    def text(self, entry: Any, path: KeyPath, whole: Callable[[str, Path], str]) -> Any:
+        """Return the contents for the name of a text file, with what it includes; ``None`` stands for none.
 
         Raises
         ------
@@ -84,11 +93,17 @@ class _Contents:
         """
         if entry is None:
             return None
+        file = self._file(entry)
         try:
-            return self._file(entry).read_text()
+            text = file.read_text()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it is not text"
-            self.faults.append(self.document.fault(path, f"'{self._file(entry)}' cannot be read: {reason}"))
+            self.faults.append(self.document.fault(path, f"'{file}' cannot be read: {reason}"))
+            raise InputError(self.faults) from error
+        try:
+            return whole(text, file)
+        except ValueError as error:
+            self.faults.append(self.document.fault(path, f"'{file}': {error}"))
             raise InputError(self.faults) from error
 
     def _file(self, name: str) -> Path:

@@ -1,22 +1,22 @@
-"""``param.json``: what it means, and what no key of it shows alone."""
+"""``param.json``: what it means."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import dargs
 
-from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import Fault, InputError, spelled
-from dpgen2_hpc.inputs import elements, systems
+from dpgen2_hpc.inputs import across, systems
 from dpgen2_hpc.inputs.contents import with_contents
 from dpgen2_hpc.inputs.dialects import today, understood
+from dpgen2_hpc.inputs.parts import Parts
 from dpgen2_hpc.inputs.policy import entry_at
-from dpgen2_hpc.inputs.read import Document, KeyPath, read_json
+from dpgen2_hpc.inputs.read import Document, read_json
 from dpgen2_hpc.inputs.systems import Pattern
 from dpgen2_hpc.inputs.tree import in_order
-from dpgen2_hpc.kinds import CheckContext, Configurations, Convergence, Explorer, Kind, Labeler, TaskGroup, Trainer
+from dpgen2_hpc.kinds import Configurations, Convergence, Explorer, Labeler, TaskGroup, Trainer
 
 COMMANDS: Mapping[str, str] = {"train": "config", "explore": "config", "fp": "run_config"}
 """Where each step's section has the key ``command``."""
@@ -64,7 +64,7 @@ class Param:
 
     def following(self, value: Mapping[str, Any]) -> "Param":
         """Return the parameters with another understood ``value``: that of an earlier ``param.json``."""
-        settings = _settings(_Parts.of(_with_commands(value, self.commands), self.folder, self.patterns))
+        settings = _settings(Parts.of(_with_commands(value, self.commands), self.folder, self.patterns))
         return replace(self, value=value, settings=settings)
 
 
@@ -89,11 +89,12 @@ def load_param(
     faults = [*faults, *more]
     folder = path.parent.resolve()
     patterns = tuple(_patterns(value, folder, kept))
-    parts = _Parts.of(_with_commands(value, commands), folder, patterns)
-    faults += [document.fault(*problem) for problem in _problems(value, parts, kept)]
+    parts = Parts.of(_with_commands(value, commands), folder, patterns)
+    context = parts.context(kept)
+    faults += [document.fault(*problem) for problem in across.problems(value, parts, context)]
     if faults:
         raise InputError(in_order(faults))
-    notices = tuple(document.fault(*notice) for notice in _notices(parts, _context(value, kept)))
+    notices = tuple(document.fault(*notice) for notice in across.notices(parts, context))
     own = {key: entry for key, entry in value.items() if key not in today.MEANINGLESS}
     return Param(own, _settings(parts), _meaningless(value, document), patterns, document, folder, commands, notices)
 
@@ -126,70 +127,7 @@ def _patterns(value: Mapping[str, Any], folder: Path, kept: frozenset[str]) -> l
     return systems.find(inputs, folder, kept) if {"init_data_sys", "init_data_prefix"} <= set(inputs) else []
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """The plugins of an input; ``None`` where a fault stands in the way: the others are checked all the same."""
-
-    value: Mapping[str, Any]
-    patterns: Sequence[Pattern]
-    trainer: Kind | None
-    explorer: Kind | None
-    convergence: Kind | None
-    labeler: Kind | None
-    configurations: Sequence[Kind | None] | None
-    stages: Sequence[Sequence[Kind | None]] | None
-
-    @classmethod
-    def of(cls, value: Mapping[str, Any], folder: Path, patterns: Sequence[Pattern]) -> "_Parts":
-        """Return the plugins that the settings describe, as far as they do."""
-        explore = value.get("explore", {})
-        sources = explore.get("configurations")
-        stages = explore.get("stages")
-        return cls(
-            value,
-            patterns,
-            trainer=_kind("train", value.get("train", {}), folder),
-            explorer=_kind("explore", explore, folder),
-            convergence=_kind("convergence", explore.get("convergence", {}), folder),
-            labeler=_kind("fp", value.get("fp", {}), folder),
-            configurations=None if sources is None else [_kind("configurations", entry, folder) for entry in sources],
-            stages=None if stages is None else [[_kind("groups", group, folder) for group in row] for row in stages],
-        )
-
-    def placed(self) -> Iterator[tuple[KeyPath, Kind | None]]:
-        """Yield every plugin with the path of its settings."""
-        yield from ((("train",), self.trainer), (("explore",), self.explorer), (("fp",), self.labeler))
-        yield ("explore", "convergence"), self.convergence
-        for number, source in enumerate(self.configurations or ()):
-            yield ("explore", "configurations", number), source
-        for stage, groups in enumerate(self.stages or ()):
-            for number, group in enumerate(groups):
-                yield ("explore", "stages", stage, number), group
-
-
-def _kind(kind: str, settings: Mapping[str, Any], folder: Path) -> Kind | None:
-    """Return the kind that the settings describe, with their paths made absolute; ``None`` if a setting is missing."""
-    if "type" not in settings:
-        return None
-    found = kinds.load(kind, settings["type"])
-    arguments = found.arguments()
-    if not all(_is_whole(argument, settings) for argument in arguments):
-        return None
-    own = {argument.name: settings[argument.name] for argument in arguments}
-    resolved = getattr(found, "resolved", None)
-    return found.from_settings(resolved(own, folder) if resolved else own)
-
-
-def _is_whole(argument: dargs.Argument, settings: Mapping[str, Any]) -> bool:
-    """Whether settings have an argument with all that is below it: what has a fault was left out of them."""
-    if argument.name not in settings:
-        return False
-    held = settings[argument.name]
-    inside = argument.sub_fields.values() if isinstance(held, dict) and not argument.repeat else ()
-    return all(_is_whole(member, held) for member in inside)
-
-
-def _settings(parts: _Parts) -> Settings:
+def _settings(parts: Parts) -> Settings:
     """Return what an input without faults means."""
     value = parts.value
     inputs, explore, fp = value["inputs"], value["explore"], value["fp"]
@@ -211,87 +149,3 @@ def _settings(parts: _Parts) -> Settings:
         max_pressure=fp["max_pressure"],
         seed=value["seed"],
     )
-
-
-# ---- across keys ----------------------------------------------------------------------------------------------------
-
-Problem = tuple[KeyPath, str]
-
-
-def _problems(value: Mapping[str, Any], parts: _Parts, kept: frozenset[str]) -> Iterator[Problem]:
-    """Yield what no key shows alone, in every part that could be understood.
-
-    What is compared with the elements is not, while something is wrong with these themselves.
-    """
-    inputs = value.get("inputs", {})
-    wrong = list(elements.problems(inputs))
-    yield from wrong
-    yield from systems.absence(inputs)
-    context = _context(value, kept)
-    single: list[tuple[KeyPath, Kind | None]] = [
-        (("explore",), parts.explorer),
-        (("explore", "convergence"), parts.convergence),
-    ]
-    if context.type_map and context.mass_map and not wrong:
-        yield from systems.problems(parts.patterns, context.type_map)
-        single += [(("train",), parts.trainer), (("fp",), parts.labeler)]
-        yield from _configuration_problems(parts.configurations, context, needed="type" in value.get("explore", {}))
-    for path, kind in single:
-        yield from _below(path, kind.checks(context)) if kind else ()
-    yield from _stages_problems(parts, context)
-
-
-def _notices(parts: _Parts, context: CheckContext) -> Iterator[Problem]:
-    """Yield what an input without faults may not mean: strange masses, and what its kinds say."""
-    yield from elements.strange_masses(context.type_map, context.mass_map)
-    for path, kind in parts.placed():
-        notices = getattr(kind, "notices", None)
-        if notices:
-            yield from _below(path, notices(context))
-
-
-def _context(value: Mapping[str, Any], kept: frozenset[str]) -> CheckContext:
-    inputs = value.get("inputs", {})
-    masses = tuple(inputs.get("mass_map", ()))
-    return CheckContext(tuple(inputs.get("type_map", ())), masses, value.get("train", {}).get("numb_models", 4), kept)
-
-
-def _configuration_problems(
-    sources: Sequence[Kind | None] | None, context: CheckContext, *, needed: bool
-) -> Iterator[Problem]:
-    """Yield what is wrong with configurations; whether they are needed, an explorer that is not there yet may say."""
-    path: KeyPath = ("explore", "configurations")
-    if needed and sources is not None and not sources:
-        yield path, "must not be empty: exploration starts from these configurations"
-    for number, source in enumerate(sources or ()):
-        yield from _below((*path, number), source.checks(context)) if source else ()
-
-
-def _stages_problems(parts: _Parts, context: CheckContext) -> Iterator[Problem]:
-    if parts.stages is None:
-        return
-    if not parts.stages:
-        yield ("explore", "stages"), "must not be empty: there would be nothing to explore"
-    for stage, groups in enumerate(parts.stages):
-        if not groups:
-            yield ("explore", "stages", stage), "must not be empty: the stage would explore nothing"
-        for number, group in enumerate(groups):
-            if group is None:
-                continue
-            path: KeyPath = ("explore", "stages", stage, number)
-            yield from _below(path, group.checks(context))
-            if parts.configurations:
-                yield from _below(path, _range_problems(cast(TaskGroup, group), len(parts.configurations)))
-
-
-def _range_problems(group: TaskGroup, configurations: int) -> Iterator[Problem]:
-    for place, index in enumerate(group.conf_idx):
-        if index >= configurations:
-            text = f"is {index}, but explore.configurations has {configurations} entries, which count from 0"
-            yield ("conf_idx", place), text
-        elif index in group.conf_idx[:place]:
-            yield ("conf_idx", place), f"{index} stands here twice: its configurations would be explored twice as often"
-
-
-def _below(path: KeyPath, problems: Iterator[Problem]) -> Iterator[Problem]:
-    return (((*path, *place), text) for place, text in problems)

@@ -63,13 +63,12 @@ def _param(fp_type: str) -> dict[str, Any]:
             "numb_models": 4,
             "template_script": "input.json",
         },
-        "explore": _explore(fp_type),
+        "explore": _explore(molecules=True not in getattr(kinds.load("fp", fp_type), "periodic", (True, False))),
         "fp": _fp(fp_type),
     }
 
 
-def _explore(fp_type: str) -> dict[str, Any]:
-    molecules = getattr(kinds.load("fp", fp_type), "periodic", None) is False
+def _explore(*, molecules: bool) -> dict[str, Any]:
     return {
         "type": "lmp",
         "max_numb_iter": 10,

@@ -4,13 +4,12 @@ from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
-from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import Fault, counted, spelled
 from dpgen2_hpc.inputs.read import KeyPath
 from dpgen2_hpc.inputs.systems import Pattern
 from dpgen2_hpc.loop.machines import machine_findings
 from dpgen2_hpc.loop.plan import Plan
-from dpgen2_hpc.loop.starts import Finding, Kept, Look, pool_of
+from dpgen2_hpc.loop.starts import Kept, Look, pool_of
 from dpgen2_hpc.state.workdir import WorkDir
 
 FILES = {"train": 20, "explore": 9, "fp": 9}
@@ -49,7 +48,7 @@ def survey(plan: Plan, workdir: WorkDir | None = None) -> Survey:
             continue
         looks = Look.at(frames, dict(zip(settings.type_map, settings.masses, strict=True)))
         lines.append(f"{there}: {looks}")
-        for text, is_fault in [*looks.findings(learned), *_not_for_labeler(plan, frames)]:
+        for text, is_fault in looks.findings(learned):
             if is_fault:
                 faults.append(plan.param.document.fault(path, text))
             else:
@@ -88,19 +87,6 @@ def _learned_volumes(patterns: Sequence[Pattern]) -> Iterator[tuple[float, float
         for system in pattern.systems:
             if system.contents is not None and system.contents.volumes is not None:
                 yield system.contents.volumes
-
-
-def _not_for_labeler(plan: Plan, frames: Sequence[Frame]) -> Iterator[Finding]:
-    """Yield why no frame of these starts could be labelled: a code for molecules, and periodic cells, or reversely."""
-    wanted = getattr(plan.param.settings.labeler, "periodic", None)
-    if wanted is None or all(frame.periodic == wanted for frame in frames):
-        return
-    labeler = plan.param.value["fp"]["type"]
-    if wanted:
-        yield f"fp type '{labeler}' computes periodic cells only; these configurations are not periodic", True
-    else:
-        remedy = '"remove_pbc": true makes those from files molecules'
-        yield f"fp type '{labeler}' computes molecules only; these configurations are periodic ({remedy})", True
 
 
 def _told(notice: Fault, param: str) -> str:

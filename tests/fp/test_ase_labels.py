@@ -56,6 +56,13 @@ def energy(cell):
 # ---- a good label
 
 
+def test_two_types_of_an_element_are_that_element_for_ase(tmp_path):
+    types = Frame(("Al1", "Cu", "Cu", "Al2"), FRAME.coords, CELL)
+    labels = asked(types, tmp_path)
+    assert labels.energy == pytest.approx(energy(CELL))
+    assert labels.frame.symbols == types.symbols
+
+
 def test_the_program_writes_what_ase_says(tmp_path):
     from ase import Atoms
     from ase.calculators.emt import EMT as Calculator

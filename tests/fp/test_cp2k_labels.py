@@ -112,7 +112,7 @@ def test_an_input_is_read_and_written_without_loss():
     assert parse("! no\n&global # yes\n project x\n&end").at("GLOBAL").value("PROJECT") == "x"
 
 
-@pytest.mark.parametrize("text", ["&A\n", "&END\n", "@include b.inp\n", "&A\n X ${Y}\n&END\n"])
+@pytest.mark.parametrize("text", ["&A\n", "&END\n", "&A ! &END\n"])
 def test_an_input_that_is_not_whole_is_refused(text):
     with pytest.raises(ValueError, match="line|closed"):
         parse(text)
@@ -225,13 +225,12 @@ def test_files_of_ones_own_are_named_where_they_are_linked(tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"GLOBAL": {"RUN_TYPE": "MD"}}, "RUN_TYPE MD"),
-        ({"GLOBAL": {"PRINT_LEVEL": "low"}}, "PRINT_LEVEL"),
-        ({"FORCE_EVAL": {"DFT": {"SCF": {"IGNORE_CONVERGENCE_FAILURE": True}}}}, "no label"),
-        ({"GLOBAL": {"IOLEVEL": "silent"}}, "PRINT_LEVEL"),
-        ({"FORCE_EVAL": {"STRESS_TENSOR": "NONE"}}, "STRESS_TENSOR NONE"),
-        ({"FORCE_EVAL": {"STRESS_TENSOR": "diagonal_analytical"}}, "STRESS_TENSOR diagonal"),
-        ({"FORCE_EVAL": {"STRESS_TENSOR": "NUMERICAL"}}, "STRESS_TENSOR NUMERICAL"),
+        ({"GLOBAL": {"RUN_TYPE": "linear_response"}}, "RUN_TYPE LINEAR_RESPONSE"),
+        ({"FORCE_EVAL": {"METHOD": "FIST"}}, "METHOD FIST"),
+        ({"FORCE_EVAL": {"RESCALE_FORCES": {"MAX_FORCE": 1}}}, "&RESCALE_FORCES"),
+        ({"FORCE_EVAL": {"DFT": {"@INCLUDE": "dft.inc"}}}, "includes dft.inc, which is not there"),
+        ({"FORCE_EVAL": {"DFT": {"@FORCE": "x"}}}, "has @FORCE, which CP2K's preprocessor does not know"),
+        ({"FORCE_EVAL": {"DFT": {"MGRID": {"CUTOFF": "${CUTOFF}"}}}}, "variable without a value in 'CUTOFF ${CUTOFF}'"),
         ({"EXT_RESTART": {"RESTART_FILE_NAME": "other.restart"}}, "EXT_RESTART"),
     ],
 )
@@ -261,6 +260,9 @@ def test_each_element_needs_a_kind_and_each_file_must_be_there(tmp_path):
     [(path, _), (_, text)] = labeler.checks(context("O", "H", "Si"))
     assert path == ("inputs_config", "files", 0)
     assert "no &KIND for Si" in text
+    sections = {"FORCE_EVAL": {"SUBSYS": {**SECTIONS["FORCE_EVAL"]["SUBSYS"], "@include": "kinds.inc"}}}
+    [(_, text)] = made("cp2k", {"inputs_config": {"sections": sections}}, tmp_path).checks(context("O", "H", "Si"))
+    assert text == "has no &KIND for Si; @INCLUDE kinds.inc in &SUBSYS finds no file beside the input"
 
 
 # ---- outputs
@@ -373,6 +375,18 @@ def test_a_real_label_is_the_same_whatever_the_template_says_of_its_own_atoms(re
     assert found.energy == pytest.approx(plain.energy, abs=1e-6)
     np.testing.assert_allclose(found.forces, plain.forces, atol=1e-5)
     np.testing.assert_allclose(found.virial, plain.virial, atol=1e-5)
+
+
+FIXED = "&MOTION\n&CONSTRAINT\n&FIXED_ATOMS\nLIST 1..2\n&END\n&END\n&END\n"
+
+
+@pytest.mark.programs
+def test_atoms_that_a_template_fixes_have_their_forces_all_the_same(real, tmp_path):
+    """CP2K sets the forces of fixed atoms to zero, in a single calculation too."""
+    (tmp_path / "fixed.inp").write_text("@SET WHERE fixed.inc\n@INCLUDE ${WHERE}\n&FORCE_EVAL\n&END\n")
+    (tmp_path / "fixed.inc").write_text(FIXED)
+    labels = Gate().read(*real({"inp_file": "fixed.inp"}), WATER)
+    assert labels.forces[0, 1] == pytest.approx(-0.04769299 * 27.2113862 / 0.52917721, abs=0.02)
 
 
 @pytest.mark.programs

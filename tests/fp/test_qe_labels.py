@@ -210,7 +210,7 @@ def test_values_by_element_are_numbered_as_the_species_of_the_frame(tmp_path):
     ("more", "path", "says"),
     [
         ({"electrons": {"scf_must_converge": False}}, "electrons", "not converged a result"),
-        ({"control": {"calculation": "relax"}}, "control", "'relax'"),
+        ({"control": {"calculation": "bands"}}, "control", "'bands'"),
         ({"system": {}}, "system", "ecutwfc"),
         ({"kspacing": None}, "kspacing", "K_POINTS"),
         ({"kspacing": [1, 2]}, "kspacing", "2 numbers"),
@@ -441,6 +441,29 @@ def test_a_real_run_has_the_k_points_of_an_odd_template(real, tmp_path):
     labeler, task = real(template="pw.in", kspacing=None, system={})
     assert Gate().read(labeler, task, METAL).energy < 0
     assert re.search(r"number of k points=\s+8", (task / OUTPUT).read_text())
+
+
+TYPES = """&system
+  ecutwfc=12, occupations='smearing', degauss=0.03, nspin=2, starting_magnetization(1)=0.9, -0.9
+/
+ATOMIC_SPECIES
+Al2 1 x
+Al1 1 x
+"""
+
+
+@pytest.mark.programs
+def test_a_real_run_has_the_spins_of_two_types_of_one_element(real, tmp_path):
+    (tmp_path / "pw.in").write_text(TYPES)
+    files = dict.fromkeys(("Al1", "Al2"), f"{PSEUDO}/Al.pz-vbc.UPF")
+    given = settings(tmp_path, template="pw.in", pp_files=files, system={}, electrons={"conv_thr": 1e-5})
+    labeler, frame = made("qe", given, tmp_path), replace(METAL, symbols=("Al1", "Al1", "Al2", "Al2"))
+    assert list(labeler.checks(context("Al1", "Al2"))) == []
+    task = prepared(labeler, frame, tmp_path / "s" / "spins")
+    assert run(labeler, task) == 0
+    assert Gate().read(labeler, task, frame).frame.symbols == frame.symbols
+    found = re.findall(r"^ +(Al\d) +(-?0\.900)", (task / OUTPUT).read_text(), re.MULTILINE)
+    assert found == [("Al1", "-0.900"), ("Al2", "0.900")]
 
 
 @pytest.mark.programs

@@ -67,9 +67,15 @@ def ase(**kwargs):
         (pw(PW), pw(PW.replace("mixing_beta = 0.7", "electron_maxstep = 300\n mixing_mode='local-TF'"))),
         (pw(PW), pw(PW.replace("pseudo_dir='x'", "pseudo_dir='x', disk_io='none', max_seconds=3600"))),
         (pw(PW), pw(PW.replace("pseudo_dir='x'", "pseudo_dir='y', tstress=.true., calculation='scf'"))),
+        (
+            pw(PW),
+            pw(PW + "&ions\nion_dynamics='bfgs'\n/\nATOMIC_POSITIONS bohr\nAl 0 0 0\nCELL_PARAMETERS bohr\n9 0 0\n"),
+        ),
         (pw(None, electrons={"conv_thr": 1e-8}), pw(None, electrons={"conv_thr": 1e-8, "electron_maxstep": 300})),
         (cp2k(CP2K), cp2k(CP2K.replace("MAX_SCF 50", "MAX_SCF 300").replace("MAX_SCF 5\n", "MAX_SCF 20\n"))),
         (cp2k(CP2K), cp2k(CP2K.replace("FULL_ALL", "FULL_KINETIC").replace("MEDIUM", "HIGH"))),
+        (cp2k(CP2K), cp2k(CP2K.replace("  &DFT", "  &SUBSYS\n&CELL\nABC 3 4 5\n&END\n@INCLUDE atoms\n&END\n  &DFT"))),
+        (cp2k(CP2K), cp2k("&MOTION\n&CONSTRAINT\n&END\n&END\n" + CP2K)),
         (
             abacus(ABACUS),
             abacus(ABACUS.replace("0.4 # slow", "0.1") + "scf_nmax 500\nks_solver dav\nout_chg 1\nkpar 2\n"),
@@ -113,6 +119,7 @@ def test_how_a_code_converges_and_runs_is_not_physics(before, after):
         (pw(PW), pw(PW + "K_POINTS automatic\n2 2 2 0 0 0\n")),
         (cp2k(CP2K), cp2k(CP2K.replace("EPS_SCF 1e-7", "EPS_SCF 1e-4"))),
         (cp2k(CP2K), cp2k(CP2K.replace("FILE_NAME BASIS", "FILE_NAME basis"))),
+        (cp2k(CP2K), cp2k(CP2K.replace("  &DFT", "  &SUBSYS\n&CELL\nPERIODIC XY\n&END\n&END\n  &DFT"))),
         (abacus(ABACUS), abacus(ABACUS.replace("1e-7", "1e-4"))),
         (gaussian("force b3lyp scf=tight"), gaussian("force b3lyp")),
         (gaussian("force b3lyp"), gaussian("force pbe1pbe")),

@@ -17,6 +17,7 @@ from fetched import archive
 from labelers import FCC, SKEWED, Sample, context, fake_potcar, made, prepared, rattled, run
 from programs import need
 
+from dpgen2_hpc.data.elements import element_of
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp.gate import Gate
@@ -91,6 +92,27 @@ def test_potcar_has_the_datasets_in_the_order_of_poscar(vasp):
     names = (task / "POSCAR").read_text().splitlines()[5].split()
     titles = [line.split()[3] for line in (task / "POTCAR").read_text().splitlines() if "TITEL" in line]
     assert names == titles == ["Cu", "Al", "Cu"]
+
+
+@pytest.mark.parametrize(
+    ("name", "element"),
+    [("Fe", "Fe"), ("Fe1", "Fe"), ("Fe_up", "Fe"), ("C12", "C"), ("D", "H"), ("T", "H"), ("Xx1", "Xx1"), ("O_h", "O")],
+)
+def test_a_name_stands_for_an_element(name, element):
+    assert element_of(name) == element
+
+
+def test_types_of_one_element_have_its_name_in_poscar_and_their_own_in_the_label(vasp, tmp_path):
+    for name in ("Al1", "Al2"):
+        (tmp_path / f"POTCAR.{name}").write_text(fake_potcar("Al"))
+    frame = replace(ALLOY, symbols=("Al1", "Al1", "Al2", "Al2"))
+    files = {name: f"POTCAR.{name}" for name in ("Al1", "Al2")}
+    labeler, task = vasp(frame, pp_files=files, incar_lists={"MAGMOM": {"Al1": 1, "Al2": -1}})
+    assert list(labeler.checks(context("Al1", "Al2"))) == []
+    assert (task / "POSCAR").read_text().splitlines()[5:7] == ["Al Al", "2 2"]
+    assert "MAGMOM = 2*1 2*-1" in (task / "INCAR").read_text()
+    assert ran(task) == 0
+    assert Gate().read(labeler, task, frame).frame.symbols == frame.symbols
 
 
 def test_potcar_and_incar_are_there_once_and_closed_to_others(vasp, tmp_path):
@@ -254,10 +276,11 @@ def test_a_potcar_of_two_elements_or_one_that_is_missing_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ({"kspacing": None}, "is missing"),
+        ({"kspacing": None}, "add KSPACING (1/Å) to the INCAR, or give inputs_config.kspacing"),
         ({"kspacing": [0.3, 0.3]}, "has 2 numbers"),
         ({"incar": "KSPACING = 0.3"}, "give only one of them"),
-        ({"incar": "KSPACING = auto"}, "KSPACING in the INCAR is auto, which is no distance"),
+        ({"incar": "KSPACING = auto"}, "KSPACING in the INCAR is auto; it is a distance"),
+        ({"incar": "KSPACING = 0"}, "KSPACING in the INCAR is 0; it is a distance"),
         ({"incar": "KGAMMA = .FALSE.", "kgamma": True}, "give only one of them"),
     ],
 )

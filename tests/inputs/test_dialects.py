@@ -373,7 +373,7 @@ CASES = [
     (MANUAL, ("fp", "incar"), "vasp/INCA", '"incar"',
      "fp.incar: 'vasp/INCA' cannot be read: No such file or directory"),
     (OLD, ("fp_incar",), "start.lmp", '"fp_incar"',
-     "fp_incar: 'start.lmp' has no KSPACING, from which this dialect takes the k-points: add it there"),
+     "fp_incar: no k-points are given: add KSPACING (1/Å) to the INCAR"),
     (OLD, ("mass_map",), [27], '"mass_map"', "mass_map: needs one mass for each of Al, Cu; there are 1"),
     (OLD, ("init_data_sys", 0), "dat", '"dat"', "init_data_sys[0]: '"),
     (OLD, ("training_iter0_model_path",), ["a.pb"], '"training_iter0_model_path"',

@@ -246,17 +246,6 @@ def test_data_that_nothing_can_be_learned_from_are_faults(look, project):
         look()
 
 
-def test_periodic_cells_are_not_for_a_code_that_computes_molecules(look, project, monkeypatch):
-    project.write()
-    labeler = type(load_plan(project.folder / "param.json", project.folder / "machine.json").param.settings.labeler)
-    monkeypatch.setattr(labeler, "periodic", False, raising=False)
-    (fault,) = look().faults
-    assert fault.path == ("explore", "configurations", 0)
-    assert "computes molecules only; these configurations are periodic" in fault.message
-    monkeypatch.setattr(labeler, "periodic", True)
-    assert look().faults == []
-
-
 def test_masses_in_the_wrong_order_are_strange(look, project):
     project.param["inputs"]["mass_map"] = [63.55, 26.98]
     assert look().notices == [

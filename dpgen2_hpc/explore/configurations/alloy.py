@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.explore.configurations.reading import read
-from dpgen2_hpc.kinds import CheckContext, Key, Problem
+from dpgen2_hpc.kinds import CheckContext, Key, Occurring, Problem
 
 Array = NDArray[np.float64]
 
@@ -142,6 +142,19 @@ class Alloy:
         """Return the file that the lattice comes from, if it comes from one."""
         name, size = self.lattice
         return [name] if isinstance(size, str) else []
+
+    def occurring(self, type_map: Sequence[str]) -> Occurring:
+        """Return the elements with a probability; all configurations have the same atoms if there is only one."""
+        rows = self.concentrations or ((1.0,) * len(type_map),)
+        drawn = tuple(element for i, element in enumerate(type_map) if any(row[i] for row in rows if i < len(row)))
+        return Occurring(drawn, drawn * self._count() if len(drawn) == 1 else None, frozenset({True}))
+
+    def _count(self) -> int:
+        """Return the number of atoms of a configuration; 0 where the lattice cannot be read."""
+        try:
+            return len(self._sites()[1])
+        except (InputError, LookupError):
+            return 0
 
     def generate(self, type_map: Sequence[str], rng: np.random.Generator) -> list[Frame]:
         """Return ``numb_confs`` configurations."""

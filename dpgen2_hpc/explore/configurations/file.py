@@ -12,7 +12,7 @@ from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.patterns import matches
 from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.explore.configurations.reading import read
-from dpgen2_hpc.kinds import CheckContext, Key, Problem
+from dpgen2_hpc.kinds import CheckContext, Key, Occurring, Problem
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,19 @@ class Files:
     def files_read(self) -> list[str]:
         """Return the files that the configurations come from."""
         return self.found()
+
+    def occurring(self, type_map: Sequence[str]) -> Occurring:
+        """Return which atoms the frames of all files have; nothing of files that cannot be read."""
+        try:
+            frames = [frame for path in self.found() for frame in self._read(path, type_map)]
+        except InputError:
+            return Occurring(())  # a fault, or files that the run has taken up and does not need any more
+        formulas = {frame.sorted(type_map).symbols for frame in frames}
+        return Occurring(
+            tuple(element for element in type_map if any(element in formula for formula in formulas)),
+            formulas.pop() if len(formulas) == 1 else None,
+            frozenset(frame.periodic for frame in frames),
+        )
 
     def generate(self, type_map: Sequence[str], rng: np.random.Generator) -> list[Frame]:
         """Return the frames of all files.

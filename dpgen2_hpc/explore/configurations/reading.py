@@ -10,6 +10,7 @@ import numpy as np
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import InputError
+from dpgen2_hpc.explore.configurations import poscar
 
 NAMELESS = re.compile(r"type_(\d+)", re.IGNORECASE)
 """How dpdata calls the types of a file that gives no elements, such as LAMMPS's: ``Type_0`` is the first."""
@@ -45,7 +46,7 @@ def read(path: str, fmt: str, type_map: Sequence[str] | None = None, *, remove_p
     taken = fmt
     try:
         taken = _format(path, fmt)
-        systems = _systems(path, taken)
+        systems = _systems(path, taken, type_map or ())
     except NotImplementedError as problem:
         raise InputError(_no_format(fmt)) from problem
     except OSError as problem:
@@ -71,11 +72,15 @@ def _no_format(fmt: str) -> str:
     return f"dpdata reads no format '{fmt}'" + (f"; is one of these meant: {', '.join(near)}?" if near else "")
 
 
-def _systems(path: str, fmt: str) -> list[Any]:
+def _systems(path: str, fmt: str, known: Sequence[str]) -> list[Any]:
     import dpdata  # noqa: PLC0415  a second, and needed only by those whose configurations are files
 
     if fmt in COLLECTIONS:
         return list(dpdata.MultiSystems.from_file(path, fmt=fmt).systems.values())
+    if fmt in poscar.FORMATS:
+        system = dpdata.System(data=poscar.read_poscar(path, known))
+        system.rot_lower_triangular()
+        return [system]
     return [dpdata.System(path, fmt=fmt)]
 
 

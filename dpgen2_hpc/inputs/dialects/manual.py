@@ -57,6 +57,12 @@ ORIGINS: Mapping[KeyPath, KeyPath] = {
     ("fp", "run_config"): ("fp", "config"),
 }
 
+WORDS: Mapping[str, str] = {
+    "inputs_config.incar_lists": "fp.incar_lists",
+    "add KSPACING (1/Å) to the INCAR, or give inputs_config.kspacing": "add KSPACING (1/Å) to the INCAR",
+}
+"""What messages of labelers say, and what the user can do in this dialect."""
+
 
 def tree() -> dargs.Argument:
     """Return the argument tree of the dialect."""
@@ -95,6 +101,7 @@ def explore_keys() -> list[Key]:
 
 def vasp_keys() -> list[Key]:
     """Return the keys of ``fp`` with VASP."""
+    inputs = next(key for key in kinds.load("fp", "vasp").arguments() if key.name == "inputs_config").sub_fields
     run = [
         Key("command", str, "The command that runs VASP.", optional=True, default="vasp", change="now"),
         Key(
@@ -118,6 +125,7 @@ def vasp_keys() -> list[Key]:
         Key("config", dict, "How VASP is run.", optional=True, default={}, sub_fields=run),
         Key("pp_files", dict[str, str], "The file of the pseudopotential of each element."),
         Key("incar", str, "The file INCAR; the k-points are those of its KSPACING and KGAMMA."),
+        renamed(inputs["incar_lists"], "incar_lists", change="labels"),
     ]
 
 
@@ -162,7 +170,7 @@ def translate(value: Mapping[str, Any], folder: Path) -> Translation:
         *_alloy_problems(value),
         *([(("fp", "inputs_config", "incar"), mesh.problem)] if mesh.problem else []),
     ]
-    words = {ours: theirs for ours, theirs in LEVELS.items() if ours != theirs}
+    words = {**WORDS, **{ours: theirs for ours, theirs in LEVELS.items() if ours != theirs}}
     return Translation(translated, ({**ORIGINS, **_list_origins(explore)},), words, tuple(problems))
 
 
@@ -181,7 +189,7 @@ def _explore(explore: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fp(fp: Mapping[str, Any], mesh: Mesh) -> dict[str, Any]:
-    inputs_config = {name: fp[name] for name in ("incar", "pp_files") if name in fp}
+    inputs_config = {name: fp[name] for name in ("incar", "pp_files", "incar_lists") if name in fp}
     return {
         **{name: fp[name] for name in ("type", *FP_KEYS) if name in fp},
         "inputs_config": {**inputs_config, "kspacing": mesh.kspacing, "kgamma": mesh.kgamma},

@@ -50,6 +50,7 @@ NAMES: Mapping[str, KeyPath] = {
     "fp_config": ("fp", "config"),
     "fp_pp_files": ("fp", "pp_files"),
     "fp_incar": ("fp", "incar"),
+    "fp_incar_lists": ("fp", "incar_lists"),
     "default_config": ("default_step_config",),
     **{name: ("step_configs", name) for name in STEP_CONFIGS},
 }
@@ -138,4 +139,11 @@ def _words() -> dict[str, str]:
         ours: name for ours, theirs in manual.LEVELS.items() for name, path in NAMES.items() if path[-1] == theirs
     }
     dotted = {".".join(map(str, path)): name for name, path in NAMES.items()}
-    return {**dotted, **levels, "explore.configurations": "sys_configs", "template_script": "default_training_param"}
+    words = {**manual.WORDS, "inputs_config.incar_lists": "fp_incar_lists"}
+    return {
+        **words,
+        **dotted,
+        **levels,
+        "explore.configurations": "sys_configs",
+        "template_script": "default_training_param",
+    }
