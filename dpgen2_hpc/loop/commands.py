@@ -162,6 +162,20 @@ def added_words(command: str, whole: str) -> list[str] | None:
     return rest[0].split() or None if rest else None
 
 
+def without_ours(command: str, whole: str) -> str:
+    """Return a command without the options at its end that this program adds itself, word for word.
+
+    DP-GEN's ``cp2k.popt -i input.inp`` is ``cp2k.popt``; ``dp train input.json`` stays, for ``train`` is no option.
+    """
+    own = command.strip()
+    added = added_words(own, whole) or []
+    for count in range(len(added), 0, -1):
+        ours = r"\s+".join(map(re.escape, added[:count]))
+        if added[0].startswith("-") and (end := re.search(rf"\s+{ours}$", own)):
+            return own[: end.start()]
+    return own
+
+
 def command_problem(command: str, whole: str) -> str | None:
     """Return what is wrong with the user's ``command`` for a task that runs ``whole``; ``None``: nothing."""
     own = command.strip()

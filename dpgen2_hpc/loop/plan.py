@@ -19,7 +19,7 @@ from dpgen2_hpc.inputs.machine import MachineFile, MachineTrees, load_machine
 from dpgen2_hpc.inputs.param import COMMANDS, Param, load_param
 from dpgen2_hpc.inputs.policy import Place, Said, agreed, env_faults
 from dpgen2_hpc.inputs.step_configs import StepConfigs, read_step_configs
-from dpgen2_hpc.loop.commands import command_problem
+from dpgen2_hpc.loop.commands import command_problem, without_ours
 from dpgen2_hpc.loop.schedule import Limits
 from dpgen2_hpc.loop.step import Step
 from dpgen2_hpc.select.step import SelectStep
@@ -145,19 +145,39 @@ def load_plan(param: Path, machine: Path, *, old_compatible: bool = False, kept:
         faults = [*error.faults, *faults]
     if faults or understood is None or where is None:
         raise InputError(list(dict.fromkeys(faults)))
-    plan = _plan(understood, where, said, configs)
+    plan = _without_our_options(_plan(understood, where, said, configs))
     faults = list(_command_faults(plan))
     if faults:
         raise InputError(faults)
     return plan
 
 
+def _without_our_options(plan: Plan) -> Plan:
+    """Return the plan with commands that have no options of ours, and with a notice of each that had."""
+    whole = plan.commands()
+    given = {step: own for step in whole if (own := _given_command(plan, step))}
+    meant = {step: without_ours(own, whole[step]) for step, own in given.items()}
+    told = [
+        plan.at_command(step, f"this program adds '{own.strip().removeprefix(meant[step]).strip()}' itself")
+        for step, own in given.items()
+        if meant[step] != own.strip()
+    ]
+    if not told:
+        return plan
+    param = replace(plan.param, commands={**plan.param.commands, **meant}, notices=(*plan.param.notices, *told))
+    return replace(plan, param=param.following(param.value))
+
+
+def _given_command(plan: Plan, step: str) -> str | None:
+    """Return the command that a step was given: the machine's, or else that of ``param.json``."""
+    own: str | None = plan.param.commands.get(step)
+    return own or plan.param.value[step].get(COMMANDS[step], {}).get("command")
+
+
 def _command_faults(plan: Plan) -> Iterator[Fault]:
     """Yield the commands that a shell would not understand, or that this program's arguments would not reach."""
     for step, whole in plan.commands().items():
-        own = plan.machine_value[step]["command"]
-        if own is None:
-            own = plan.param.value[step].get(COMMANDS[step], {}).get("command")
+        own = _given_command(plan, step)
         problem = command_problem(own, whole) if own else None
         if problem:
             yield plan.at_command(step, problem)

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from dpgen2_hpc.loop.commands import command_problem, programs
+from dpgen2_hpc.loop.commands import command_problem, programs, without_ours
+from dpgen2_hpc.loop.plan import load_plan
 from dpgen2_hpc.train.command import training_command
 
 MD = " -i in.lammps -log log.lammps"
@@ -140,3 +141,36 @@ def test_the_spellings_of_pw_x_for_its_input_are_one_option():
     for word in ("-i", "-in", "-inp", "-input"):
         problem = command_problem(f"mpirun pw.x {word} a", f"mpirun pw.x {word} a{PW}")
         assert problem == f"has '{word}', but '-in pw.in > pw.out' is added by this program: write 'mpirun pw.x'"
+
+
+@pytest.mark.parametrize(
+    ("command", "added", "meant"),
+    [
+        ("cp2k.popt -i input.inp", " -i input.inp > output", "cp2k.popt"),
+        ("mpirun -n 4 cp2k.psmp  -i  input.inp > output ", " -i input.inp > output", "mpirun -n 4 cp2k.psmp"),
+        ("cp2k.popt -i", " -i input.inp > output", "cp2k.popt"),
+        ("cp2k.popt -i other.inp", " -i input.inp > output", "cp2k.popt -i other.inp"),
+        ("cp2k.popt", " -i input.inp > output", "cp2k.popt"),
+        ("dp train input.json", " train input.json --skip-neighbor-stat", "dp train input.json"),
+    ],
+)
+def test_options_of_ours_at_the_end_of_a_command_are_left_out_if_they_are_the_same(command, added, meant):
+    assert without_ours(command, command.strip() + added) == meant
+
+
+def test_a_command_with_our_options_runs_without_them_and_that_is_told(project):
+    """The command of CP2K in machine files of DP-GEN, which adds nothing to it."""
+    (project.folder / "cp2k.inp").write_text(
+        "&FORCE_EVAL\n&SUBSYS\n" + "".join(f"&KIND {name}\n&END\n" for name in ("Al", "Cu")) + "&END\n&END\n"
+    )
+    project.param["fp"] = {"type": "cp2k", "inputs_config": {"inp_file": "cp2k.inp"}}
+    project.machine["fp"]["command"] = "mpirun -n 4 cp2k.popt -i input.inp"
+    project.write()
+    plan = load_plan(project.folder / "param.json", project.folder / "machine.json")
+    assert plan.commands()["fp"] == "mpirun -n 4 cp2k.popt -i input.inp > output"
+    (told,) = plan.param.notices
+    assert (told.file, told.message) == (
+        str(project.folder / "machine.json"),
+        "this program adds '-i input.inp' itself",
+    )
+    assert told.line
