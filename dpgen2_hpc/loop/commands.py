@@ -263,4 +263,4 @@ def _shown(added: Sequence[str]) -> str:
 
 def _is_same(word: str, option: str) -> bool:
     """Whether a word is an option or another spelling of it: ``-i``, ``-in`` and ``-input``; ``-l`` and ``-log``."""
-    return len(word) > 1 and word.startswith("-") and (word.startswith(option) or option.startswith(word))
+    return word.startswith("-") and word.strip("-") != "" and (word.startswith(option) or option.startswith(word))

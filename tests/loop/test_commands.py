@@ -117,6 +117,7 @@ def test_but_it_must_end(command):
         ("dp --pt", None),
         ("mpirun -n 2 dp > log 2>&1", None),
         ("python -m deepmd", None),
+        ("sh -c 'ulimit -s unlimited; exec dp \"$@\"' --", None),
         ("apptainer exec --nv image.sif dp", None),
         ("dp train", "has 'train', but 'train input.json ...' is added by this program: write 'dp'"),
         (

@@ -84,6 +84,8 @@ class Keeper:
                 os.dup2(out, 1)
                 os.dup2(err, 2)
                 os.chdir(start["cwd"])
+                for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+                    signal.signal(number, signal.SIG_DFL)  # a run in the background ignores some, and a job hears all
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
                 os.execve(start["program"], start["words"], start["env"])
             except OSError as error:
