@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from typing_extensions import override
+
 DONE, BAD_INPUT, STILL_RUNNING, BLOCKED, HELD, BUG = 0, 2, 3, 4, 5, 70
 
 
@@ -24,6 +26,7 @@ class Fault:
     line: int | None = None
     column: int | None = None
 
+    @override
     def __str__(self) -> str:
         place = self.file + "".join(f":{number}" for number in (self.line, self.column) if number is not None)
         return ": ".join(part for part in (place, spelled(self.path), self.message) if part)

@@ -101,7 +101,7 @@ def run(labeler, directory: Path, timeout: float = 100, **environment: str) -> i
         **environment,
     }
     with (directory / "task.log").open("w") as log:
-        words = ["bash", "-c", labeler.command]
+        words = ["bash", "-c", labeler.command_line(())]
         done = subprocess.run(words, cwd=directory, env=env, stdout=log, stderr=subprocess.STDOUT, timeout=timeout)
     return done.returncode
 

@@ -77,7 +77,7 @@ def environment(**more: str) -> dict[str, str]:
 def run(trainer, directory: Path, timeout: float = 120, **more: str) -> int:
     """Run a task's command as a job does; return its exit code."""
     with (directory / "task.log").open("w") as log:
-        words = ["bash", "-c", trainer.command]
+        words = ["bash", "-c", trainer.command_line(())]
         done = subprocess.run(
             words, cwd=directory, env=environment(**more), stdout=log, stderr=subprocess.STDOUT, timeout=timeout
         )

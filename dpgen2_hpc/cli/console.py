@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from typing_extensions import override
+
 from dpgen2_hpc.data.outputs import printable
 
 LIVE = 15
@@ -18,6 +20,7 @@ FORMAT = "%(asctime)s %(message)s"
 class TerminalHandler(logging.StreamHandler[TextIO]):
     """Writes progress in place, and everything else on lines of its own."""
 
+    @override
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
         end = "" if record.levelno == LIVE else "\n"
@@ -33,6 +36,7 @@ def shown(text: str) -> str:
 class Printable(logging.Formatter):
     """Escapes control characters: messages quote what programs, schedulers and file names say."""
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as lines that a terminal shows and does not obey."""
         return shown(super().format(record))

@@ -6,8 +6,9 @@ from typing import Any, Self
 
 import dargs
 import numpy as np
+from typing_extensions import override
 
-from dpgen2_hpc.kinds import CheckContext, Key, MdRun, Problem
+from dpgen2_hpc.kinds import CheckContext, Key, MdRun, Problem, TaskGroup
 
 ENSEMBLES: Mapping[str, str] = {
     "nve": "nve",
@@ -36,7 +37,7 @@ def velocity_seed(rng: np.random.Generator) -> int:
 
 
 @dataclass(frozen=True)
-class MdGroup:
+class MdGroup(TaskGroup):
     """MD from each configuration, at each temperature (K) and pressure (bar): the type ``lmp-md``.
 
     ``conf_idx`` are entries of ``explore.configurations``; the configurations of all of them form the pool. ``dt``,
@@ -58,11 +59,13 @@ class MdGroup:
     fixes_composition = True
 
     @classmethod
+    @override
     def arguments(cls) -> list[dargs.Argument]:
         """Return the keys of a task group."""
         return [*_pool_keys(), *_state_keys(), *_run_keys(), *_later_keys()]
 
     @classmethod
+    @override
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Return the group for checked settings."""
         return cls(
@@ -79,6 +82,7 @@ class MdGroup:
             neidelay=settings["neidelay"],
         )
 
+    @override
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what is wrong across keys; that ``conf_idx`` is in range only the whole of ``explore`` can tell."""
         for name in ("conf_idx", "temps"):
@@ -98,6 +102,7 @@ class MdGroup:
         elif not self.constant_volume and not self.press:
             yield ("press",), f"is missing: ens is '{self.ens}', which needs pressures in bar, for example [1.0]"
 
+    @override
     def notices(self, _context: CheckContext) -> Iterator[Problem]:
         """Yield a pressure that is not used."""
         if self.constant_volume and self.press:
@@ -115,15 +120,18 @@ class MdGroup:
         return self.ens in ("nve", "nvt")
 
     @property
+    @override
     def asked(self) -> int:
         """Number of frames that a run is asked to write: that of MD step 0, and one every ``trj_freq`` steps."""
         return self.nsteps // self.trj_freq + 1
 
+    @override
     def states(self) -> list[tuple[float, float | None]]:
         """Return temperature (K) and pressure (bar) of the runs from one configuration, in the written order."""
         pressures: Sequence[float | None] = (None,) if self.constant_volume else self.press
         return [(temperature, pressure) for temperature in self.temps for pressure in pressures]
 
+    @override
     def sample(self, pool: int, turn: int, seed: Sequence[int]) -> list[int]:
         """Return which configurations of the pool iteration number ``turn`` of a stage explores.
 
@@ -148,6 +156,7 @@ class MdGroup:
         drawn: list[int] = np.concatenate(shuffles)[start - first * pool : stop - first * pool].tolist()
         return drawn
 
+    @override
     def run(
         self,
         temperature: float,

@@ -55,7 +55,7 @@ class ExploreStep:
     @property
     def command(self) -> str:
         """The command of a run."""
-        return self.explorer.command
+        return self.explorer.command_line(())
 
     def prepare(self, place: Place) -> list[Task]:
         """Write the inputs of a run for each configuration, temperature and pressure of each group."""
@@ -203,7 +203,7 @@ class ExploreStep:
 
 def _extent(group: TaskGroup) -> tuple[int | None, bool]:
     """Return how many frames a group asks each run for, and whether it fixes their composition."""
-    return getattr(group, "asked", None), bool(getattr(group, "fixes_composition", False))
+    return group.asked, group.fixes_composition
 
 
 def _note(ending: Ending) -> str | None:

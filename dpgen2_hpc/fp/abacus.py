@@ -1,19 +1,20 @@
 """Labels by ABACUS (type ``abacus``, DPGEN2's ``fpop_abacus``)."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import dargs
+from typing_extensions import override
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.fp import running, settings
 from dpgen2_hpc.fp.abacus_output import read_abacus
 from dpgen2_hpc.fp.writing import mesh, runs, table
-from dpgen2_hpc.kinds import CheckContext, Key, Problem
+from dpgen2_hpc.kinds import Cause, CheckContext, Key, Labeler, Problem
 
 OUTPUT = "OUT.ABACUS/running_scf.log"
 ANGSTROM = 1.8897261246257702
@@ -32,7 +33,7 @@ OURS = {
 
 
 @dataclass(frozen=True)
-class AbacusLabeler:
+class AbacusLabeler(Labeler):
     """ABACUS; see :class:`dpgen2_hpc.kinds.Labeler`.
 
     ``template`` and ``kpt`` are texts. STRU groups atoms by element, so they must stand together, as they do in the
@@ -52,16 +53,19 @@ class AbacusLabeler:
 
     outputs: ClassVar[tuple[str, ...]] = (OUTPUT,)
 
-    causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
-        (
+    causes: ClassVar[tuple[Cause, ...]] = (
+        Cause(
             r"convergence has (not|NOT) been achieved",
             "the SCF cycle did not converge",
             f"raise scf_nmax or lower mixing_beta in INPUT; {settings.FOLLOWED}",
         ),
-        (r"[Cc]an'?t find|[Cc]an not find", "a file is missing", "look at pp_files and orb_files of fp.inputs_config"),
+        Cause(
+            r"[Cc]an'?t find|[Cc]an not find", "a file is missing", "look at pp_files and orb_files of fp.inputs_config"
+        ),
     )
 
     @classmethod
+    @override
     def arguments(cls) -> list[dargs.Argument]:
         """Return the keys of ``fp``."""
         by_element = [dict[str, str], settings.NOTHING]
@@ -95,17 +99,20 @@ class AbacusLabeler:
         ]
 
     @classmethod
+    @override
     def resolved(cls, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         """Return the settings with absolute paths."""
         keys = (("inputs_config", "pp_files"), ("inputs_config", "orb_files"))
         return settings.absolute(given, folder, *keys)
 
     @classmethod
+    @override
     def physics(cls, given: Mapping[str, Any]) -> Any:
         """Return what of the settings a label depends on; see :mod:`dpgen2_hpc.fp.running`."""
         return running.abacus(given["inputs_config"])
 
     @classmethod
+    @override
     def from_settings(cls, given: Mapping[str, Any]) -> Self:
         """Return the labeler for checked settings; the texts are there in the place of their files."""
         inputs = given["inputs_config"]
@@ -121,6 +128,7 @@ class AbacusLabeler:
 
     # ---- checks
 
+    @override
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what is wrong with INPUT and the files."""
         yield from settings.file_problems("pp_files", self.pp_files, context)
@@ -142,15 +150,17 @@ class AbacusLabeler:
 
     # ---- inputs
 
-    @property
-    def command(self) -> str:
+    @override
+    def command_line(self, words: Sequence[str]) -> str:
         """Return the command: it finds its files by their names."""
         return self.program
 
+    @override
     def shared(self) -> dict[str, Path]:
         """Return pseudopotentials and orbitals."""
         return {Path(path).name: Path(path) for path in (*self.pp_files.values(), *self.orb_files.values())}
 
+    @override
     def write_inputs(self, frame: Frame, directory: Path) -> list[str]:
         """Write INPUT, STRU and, where it is not left to INPUT, KPT."""
         words = {key: value for key, value in _words(self.template).items() if key != "ntype"}
@@ -184,6 +194,7 @@ class AbacusLabeler:
 
     # ---- labels
 
+    @override
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in the log, on the frame that the log speaks of."""
         return read_abacus(directory / OUTPUT, directory / "STRU")

@@ -6,23 +6,24 @@ The calculator is named by its import path with JSON keyword arguments, as in ``
 
 import importlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import dargs
+from typing_extensions import override
 
 from dpgen2_hpc.data.elements import element_of
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.fp import answers, running, settings
 from dpgen2_hpc.fp.answers import INPUT, OUTPUT
-from dpgen2_hpc.kinds import CheckContext, Key, Problem
+from dpgen2_hpc.kinds import CheckContext, Key, Labeler, Problem
 
 
 @dataclass(frozen=True)
-class AseLabeler:
+class AseLabeler(Labeler):
     """Any ASE calculator; see :class:`dpgen2_hpc.kinds.Labeler`."""
 
     calculator: str
@@ -32,6 +33,7 @@ class AseLabeler:
     """Calculators without stress are welcome: their labels have no virial."""
 
     @classmethod
+    @override
     def arguments(cls) -> list[dargs.Argument]:
         """Return the keys of ``fp``."""
         return [
@@ -50,35 +52,41 @@ class AseLabeler:
         ]
 
     @classmethod
+    @override
     def physics(cls, given: Mapping[str, Any]) -> Any:
         """Return what of the settings a label depends on; see :mod:`dpgen2_hpc.fp.running`."""
         return running.ase(given["inputs_config"])
 
     @classmethod
+    @override
     def from_settings(cls, given: Mapping[str, Any]) -> Self:
         """Return the labeler for checked settings."""
         inputs = given["inputs_config"]
         return cls(inputs["calculator"], inputs["kwargs"], given["run_config"]["command"])
 
+    @override
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield a calculator that cannot be one by its name."""
         if "." not in self.calculator.strip("."):
             path = ("inputs_config", "calculator")
             yield path, f"must be an import path, as ase.calculators.emt.EMT; found '{self.calculator}'"
 
-    @property
-    def command(self) -> str:
+    @override
+    def command_line(self, words: Sequence[str]) -> str:
         """Return the command that runs this module as a program."""
         return answers.command("dpgen2_hpc.fp.ase", self.python)
 
+    @override
     def shared(self) -> dict[str, Path]:
         """Return nothing: a task's input says it all."""
         return {}
 
+    @override
     def write_inputs(self, frame: Frame, directory: Path) -> list[str]:
         """Write frame and calculator as JSON."""
         return answers.ask(frame, directory, {"calculator": self.calculator, "kwargs": self.kwargs})
 
+    @override
     def read_labels(self, directory: Path) -> Labels:
         """Return the labels that the program wrote."""
         return answers.read(directory)

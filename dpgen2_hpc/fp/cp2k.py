@@ -1,24 +1,25 @@
 """Labels by CP2K (type ``cp2k``, DPGEN2's ``fpop_cp2k``)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import dargs
+from typing_extensions import override
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.fp import cp2k_input, preprocessor, running, settings
 from dpgen2_hpc.fp.cp2k_output import read_cp2k
 from dpgen2_hpc.fp.sections import Section, merge, parse
-from dpgen2_hpc.kinds import CheckContext, Key, Problem
+from dpgen2_hpc.kinds import Cause, CheckContext, Key, Labeler, Problem
 
 INPUT, OUTPUT = "input.inp", "output"
 
 
 @dataclass(frozen=True)
-class Cp2kLabeler:
+class Cp2kLabeler(Labeler):
     """CP2K; see :class:`dpgen2_hpc.kinds.Labeler`.
 
     ``template`` is the text of an input, or empty, ``sections`` a tree of values that is put over it; cell and
@@ -35,18 +36,18 @@ class Cp2kLabeler:
 
     outputs: ClassVar[tuple[str, ...]] = (OUTPUT,)
 
-    causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
-        (
+    causes: ClassVar[tuple[Cause, ...]] = (
+        Cause(
             r"SCF run NOT converged|FAILED to converge|SCF run has not converged",
             "the SCF cycle did not converge",
             f"raise MAX_SCF, or choose another preconditioner or mixing, in fp.inputs_config; {settings.FOLLOWED}",
         ),
-        (
+        Cause(
             r"could not be found|basis set .* not found|[Ff]ile .* does not exist",
             "a basis set or potential is missing",
             "name its file in fp.inputs_config.files, or set CP2K_DATA_DIR",
         ),
-        (
+        Cause(
             r"unknown (keyword|subsection|section)",
             "CP2K does not know a keyword",
             "look at the line that the log names",
@@ -54,6 +55,7 @@ class Cp2kLabeler:
     )
 
     @classmethod
+    @override
     def arguments(cls) -> list[dargs.Argument]:
         """Return the keys of ``fp``."""
         return [
@@ -89,22 +91,26 @@ class Cp2kLabeler:
         ]
 
     @classmethod
+    @override
     def resolved(cls, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         """Return the settings with absolute paths."""
         return settings.absolute(given, folder, ("inputs_config", "files"))
 
     @classmethod
+    @override
     def physics(cls, given: Mapping[str, Any]) -> Any:
         """Return what of the settings a label depends on; see :mod:`dpgen2_hpc.fp.running`."""
         return running.cp2k(given["inputs_config"])
 
     @classmethod
+    @override
     def from_settings(cls, given: Mapping[str, Any]) -> Self:
         """Return the labeler for checked settings; ``inp_file`` is the text itself."""
         inputs = given["inputs_config"]
         return cls(inputs["inp_file"] or "", inputs["sections"], tuple(inputs["files"]), given["run_config"]["command"])
 
     @classmethod
+    @override
     def whole_text(cls, text: str, path: Path, inputs: Mapping[str, Any]) -> str:
         """Return the text of an input at ``path`` with what it includes: from its folder, or from ``files``.
 
@@ -123,6 +129,7 @@ class Cp2kLabeler:
 
     # ---- checks
 
+    @override
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what is wrong with the input."""
         yield from settings.list_problems("files", self.files, context)
@@ -134,21 +141,24 @@ class Cp2kLabeler:
         problems = cp2k_input.input_problems(root, context)
         yield from ((("inputs_config", "inp_file"), text) for text in problems)
 
+    @override
     def notices(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what the input says and labels do not follow."""
         yield from ((("inputs_config", "inp_file"), text) for text in cp2k_input.input_notices(self._template()))
 
     # ---- inputs
 
-    @property
-    def command(self) -> str:
+    @override
+    def command_line(self, words: Sequence[str]) -> str:
         """Return the command; ``cp2k -o`` would append to an older output."""
         return f"{self.program} -i {INPUT} > {OUTPUT}"
 
+    @override
     def shared(self) -> dict[str, Path]:
         """Return the files of basis sets and potentials."""
         return {Path(path).name: Path(path) for path in self.files}
 
+    @override
     def write_inputs(self, frame: Frame, directory: Path) -> list[str]:
         """Write the input."""
         root = cp2k_input.without_own_atoms(self._template())
@@ -166,6 +176,7 @@ class Cp2kLabeler:
 
     # ---- labels
 
+    @override
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in the output."""
         return read_cp2k(directory / OUTPUT, directory / INPUT)

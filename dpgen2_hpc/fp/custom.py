@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import dargs
+from typing_extensions import override
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.data.many import read_many
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp import foreign, settings
-from dpgen2_hpc.fp.reading import NoLabel, read_each
+from dpgen2_hpc.fp.reading import read_each
 from dpgen2_hpc.fp.vasp import read_vasp
-from dpgen2_hpc.kinds import CheckContext, Key, Problem
+from dpgen2_hpc.kinds import CheckContext, Key, Labeler, NoLabel, Problem
 
 NPY = "deepmd/npy"
 """dpdata's name of the format that is read by the reader of our own data."""
@@ -25,18 +26,19 @@ OUTCAR = ("vasp/outcar", "outcar")
 
 
 @dataclass(frozen=True)
-class CustomLabeler:
+class CustomLabeler(Labeler):
     """A command that reads one file and writes another; see :class:`dpgen2_hpc.kinds.Labeler`."""
 
     input_fmt: str
     input_fn: str
     output_fmt: str
     output_fn: str
-    command: str
+    program: str
     files: tuple[str, ...] = ()
     has_virial: bool = False
 
     @classmethod
+    @override
     def arguments(cls) -> list[dargs.Argument]:
         """Return the keys of ``fp``."""
         run = settings.run_config("", "The command; it runs in the task's folder.")
@@ -66,11 +68,13 @@ class CustomLabeler:
         ]
 
     @classmethod
+    @override
     def resolved(cls, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         """Return the settings with absolute paths."""
         return settings.absolute(given, folder, ("inputs_config", "files"))
 
     @classmethod
+    @override
     def from_settings(cls, given: Mapping[str, Any]) -> Self:
         """Return the labeler for checked settings."""
         inputs = given["inputs_config"]
@@ -84,6 +88,7 @@ class CustomLabeler:
             inputs["virial"],
         )
 
+    @override
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield formats that dpdata does not have, names that lead elsewhere, files that are not there."""
         for key, name in (("input_fn", self.input_fn), ("output_fn", self.output_fn)):
@@ -97,13 +102,20 @@ class CustomLabeler:
                 verb = "write frames" if key == "input_fmt" else "read labels"
                 yield ("inputs_config", key), f"dpdata cannot {verb} in a format '{fmt}'"
         yield from settings.list_problems("files", self.files, context)
-        if not self.command.strip():
+        if not self.program.strip():
             yield ("run_config", "command"), "must not be empty"
 
+    @override
+    def command_line(self, words: Sequence[str]) -> str:
+        """Return the command of the user."""
+        return self.program
+
+    @override
     def shared(self) -> dict[str, Path]:
         """Return the other files."""
         return {Path(path).name: Path(path) for path in self.files}
 
+    @override
     def write_inputs(self, frame: Frame, directory: Path) -> list[str]:
         """Write the input by dpdata, and link the other files."""
         foreign.write(frame, directory / self.input_fn, self.input_fmt)
@@ -111,6 +123,7 @@ class CustomLabeler:
             (directory / name).symlink_to(f"../shared/{name}")
         return [self.input_fn, *self.shared()]
 
+    @override
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in the output."""
         if self.output_fmt == NPY:
@@ -121,6 +134,7 @@ class CustomLabeler:
         path = directory / self.output_fn
         return read_vasp(path) if self.output_fmt.lower() in OUTCAR else foreign.read(path, self.output_fmt)
 
+    @override
     def read_all(self, directories: Sequence[Path]) -> list[Labels | NoLabel]:
         """Return the labels of many tasks; those in deepmd/npy are read together."""
         return self._read_npy(directories) if self.output_fmt == NPY else read_each(self.read_labels, directories)

@@ -1,35 +1,43 @@
 """Labels by a Deep Potential (type ``deepmd``): a teacher in the place of first principles."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import dargs
 import numpy as np
+from typing_extensions import override
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.fp import answers, settings
 from dpgen2_hpc.fp.answers import INPUT, OUTPUT
-from dpgen2_hpc.kinds import CheckContext, Key, Problem
+from dpgen2_hpc.kinds import Cause, CheckContext, Key, Labeler, Problem
 
 
 @dataclass(frozen=True)
-class DeepmdLabeler:
+class DeepmdLabeler(Labeler):
     """A teacher model; see :class:`dpgen2_hpc.kinds.Labeler`."""
 
     teacher: str
     python: str | None = None
     has_virial: bool = True
 
-    causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
-        (r"the teacher does not know", "the teacher lacks an element", "choose another teacher, or another type_map"),
-        (r"No module named '?deepmd", "this Python has no DeePMD-kit", "name one that has it in fp.run_config.command"),
+    causes: ClassVar[tuple[Cause, ...]] = (
+        Cause(
+            r"the teacher does not know", "the teacher lacks an element", "choose another teacher, or another type_map"
+        ),
+        Cause(
+            r"No module named '?deepmd",
+            "this Python has no DeePMD-kit",
+            "name one that has it in fp.run_config.command",
+        ),
     )
 
     @classmethod
+    @override
     def arguments(cls) -> list[dargs.Argument]:
         """Return the keys of ``fp``."""
         teacher = Key("teacher_model_path", str, "The teacher: a frozen model of DeePMD-kit.")
@@ -41,33 +49,39 @@ class DeepmdLabeler:
         return [Key("inputs_config", dict, "Nothing stands in it.", optional=True, default={}, sub_fields=[]), run]
 
     @classmethod
+    @override
     def resolved(cls, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         """Return the settings with absolute paths."""
         return settings.absolute(given, folder, ("run_config", "teacher_model_path"))
 
     @classmethod
+    @override
     def from_settings(cls, given: Mapping[str, Any]) -> Self:
         """Return the labeler for checked settings."""
         return cls(given["run_config"]["teacher_model_path"], given["run_config"]["command"])
 
+    @override
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield a teacher that is not there."""
         if not context.has_file(self.teacher):
             yield ("run_config", "teacher_model_path"), f"there is no file '{self.teacher}'"
 
-    @property
-    def command(self) -> str:
+    @override
+    def command_line(self, words: Sequence[str]) -> str:
         """Return the command that runs this module as a program."""
         return answers.command("dpgen2_hpc.fp.deepmd", self.python)
 
+    @override
     def shared(self) -> dict[str, Path]:
         """Return the teacher; its suffix says which backend it is for."""
         return {f"teacher{Path(self.teacher).suffix}": Path(self.teacher)}
 
+    @override
     def write_inputs(self, frame: Frame, directory: Path) -> list[str]:
         """Write the frame, and where the teacher is."""
         return answers.ask(frame, directory, {"model": f"../shared/{next(iter(self.shared()))}"})
 
+    @override
     def read_labels(self, directory: Path) -> Labels:
         """Return the labels that the program wrote."""
         return answers.read(directory)

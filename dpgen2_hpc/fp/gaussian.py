@@ -2,20 +2,21 @@
 
 import importlib.util
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import dargs
+from typing_extensions import override
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp import foreign, running, settings
 from dpgen2_hpc.fp.printed import damaged, number, numbers
-from dpgen2_hpc.kinds import CheckContext, Key, Problem
+from dpgen2_hpc.kinds import Cause, CheckContext, Key, Labeler, Problem
 
 INPUT, OUTPUT = "label.gjf", "label.log"
 HARTREE = 27.211386245988
@@ -30,7 +31,7 @@ LOOKS_FOR_FRAGMENTS = "openbabel"
 
 
 @dataclass(frozen=True)
-class GaussianLabeler:
+class GaussianLabeler(Labeler):
     """Gaussian; see :class:`dpgen2_hpc.kinds.Labeler`. ``more`` are the other words of dpdata's writer."""
 
     keywords: tuple[str, ...]
@@ -44,18 +45,18 @@ class GaussianLabeler:
     outputs: ClassVar[tuple[str, ...]] = (OUTPUT,)
     periodic: ClassVar[frozenset[bool]] = frozenset({False})
 
-    causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
-        (
+    causes: ClassVar[tuple[Cause, ...]] = (
+        Cause(
             r"Convergence failure|SCF did not converge",
             "the SCF cycle did not converge",
             f"add scf=(xqc,maxcycle=512) to fp.inputs_config.keywords; {settings.FOLLOWED}",
         ),
-        (
+        Cause(
             r"galloc|could not allocate memory|Out-of-memory",
             "Gaussian ran out of memory",
             "give the fp step more memory, or set %mem by a Default.Route",
         ),
-        (
+        Cause(
             r"multiplicity .* impossible|combination of multiplicity",
             "the spin does not fit the number of electrons",
             "set fp.inputs_config.multiplicity and charge",
@@ -63,6 +64,7 @@ class GaussianLabeler:
     )
 
     @classmethod
+    @override
     def arguments(cls) -> list[dargs.Argument]:
         """Return the keys of ``fp``."""
         word = [str, settings.NOTHING]
@@ -99,11 +101,13 @@ class GaussianLabeler:
         ]
 
     @classmethod
+    @override
     def physics(cls, given: Mapping[str, Any]) -> Any:
         """Return what of the settings a label depends on; see :mod:`dpgen2_hpc.fp.running`."""
         return running.gaussian(given["inputs_config"])
 
     @classmethod
+    @override
     def from_settings(cls, given: Mapping[str, Any]) -> Self:
         """Return the labeler for checked settings."""
         inputs, run = dict(given["inputs_config"]), given["run_config"]
@@ -111,6 +115,7 @@ class GaussianLabeler:
         routes = (keywords,) if isinstance(keywords, str) else tuple(keywords)
         return cls(routes, inputs.pop("multiplicity"), inputs, run["command"], run["post_command"])
 
+    @override
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what is wrong with the route and the multiplicity."""
         if not self.keywords or not re.search(r"\bforce\b", self.keywords[-1], re.IGNORECASE):
@@ -122,16 +127,18 @@ class GaussianLabeler:
             text = f"auto needs the Python package {LOOKS_FOR_FRAGMENTS}, which is not installed; give a number"
             yield ("inputs_config", "multiplicity"), text
 
-    @property
-    def command(self) -> str:
+    @override
+    def command_line(self, words: Sequence[str]) -> str:
         """Return the command."""
         after = f" && {self.post_command}" if self.post_command else ""
         return f"{self.program} {INPUT}{after}"
 
+    @override
     def shared(self) -> dict[str, Path]:
         """Return nothing."""
         return {}
 
+    @override
     def write_inputs(self, frame: Frame, directory: Path) -> list[str]:
         """Write the input, by dpdata; Gaussian prints the coordinates as they were given only where it is asked to."""
         routes = [
@@ -143,6 +150,7 @@ class GaussianLabeler:
         )
         return [INPUT]
 
+    @override
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in the log."""
         path = directory / OUTPUT

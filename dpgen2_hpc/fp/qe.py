@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import dargs
+from typing_extensions import override
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
@@ -14,7 +15,7 @@ from dpgen2_hpc.fp.namelists import Namelists
 from dpgen2_hpc.fp.qe_output import read_pw
 from dpgen2_hpc.fp.species import BySpecies, is_numbered
 from dpgen2_hpc.fp.writing import mesh, table
-from dpgen2_hpc.kinds import CheckContext, Key, Problem
+from dpgen2_hpc.kinds import Cause, CheckContext, Key, Labeler, Problem
 
 INPUT, OUTPUT = "input", "output"
 PARTS = ("control", "system", "electrons")
@@ -25,7 +26,7 @@ GROUND_STATE = ("scf", "relax", "md", "vc-relax", "vc-md")
 
 
 @dataclass(frozen=True)
-class QeLabeler:
+class QeLabeler(Labeler):
     """Quantum ESPRESSO; see :class:`dpgen2_hpc.kinds.Labeler`.
 
     ``template`` is the text of an input, or empty; ``values`` are by namelist and key, and put over it:
@@ -43,22 +44,25 @@ class QeLabeler:
 
     outputs: ClassVar[tuple[str, ...]] = (OUTPUT,)
 
-    causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
-        (
+    causes: ClassVar[tuple[Cause, ...]] = (
+        Cause(
             r"convergence NOT achieved|convergence was not achieved|SCF accuracy is",
             "the SCF cycle did not converge",
             f"raise electron_maxstep or lower mixing_beta in fp.inputs_config; {settings.FOLLOWED}",
         ),
-        (r"Maximum CPU time exceeded", "max_seconds has ended the run", "raise control.max_seconds and the walltime"),
-        (
+        Cause(
+            r"Maximum CPU time exceeded", "max_seconds has ended the run", "raise control.max_seconds and the walltime"
+        ),
+        Cause(
             r"file \S+ not found|from readpp",
             "a pseudopotential is missing or no UPF",
             "look at fp.inputs_config.pp_files",
         ),
-        (r"S matrix not positive definite", "the overlap matrix is singular", "look for atoms that are too close"),
+        Cause(r"S matrix not positive definite", "the overlap matrix is singular", "look for atoms that are too close"),
     )
 
     @classmethod
+    @override
     def arguments(cls) -> list[dargs.Argument]:
         """Return the keys of ``fp``."""
         doc = "Values of the namelist &%s, put over those of the template; {element: value} for one by species."
@@ -85,16 +89,19 @@ class QeLabeler:
         ]
 
     @classmethod
+    @override
     def resolved(cls, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         """Return the settings with absolute paths."""
         return settings.absolute(given, folder, ("inputs_config", "pp_files"))
 
     @classmethod
+    @override
     def physics(cls, given: Mapping[str, Any]) -> Any:
         """Return what of the settings a label depends on; see :mod:`dpgen2_hpc.fp.running`."""
         return running.pwscf(given["inputs_config"])
 
     @classmethod
+    @override
     def from_settings(cls, given: Mapping[str, Any]) -> Self:
         """Return the labeler for checked settings; ``template`` is the text itself."""
         inputs = given["inputs_config"]
@@ -108,6 +115,7 @@ class QeLabeler:
 
     # ---- checks
 
+    @override
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what is wrong with template, namelists and pseudopotentials."""
         yield from settings.file_problems("pp_files", self.pp_files, context)
@@ -152,6 +160,7 @@ class QeLabeler:
         if "ecutwfc" not in merged["system"]:
             yield ("inputs_config", "system"), "ecutwfc is missing"
 
+    @override
     def notices(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what the template says and labels do not follow, or follow in another way than it seems."""
         calculation = _calculation(self._merged([]))
@@ -168,15 +177,17 @@ class QeLabeler:
 
     # ---- inputs
 
-    @property
-    def command(self) -> str:
+    @override
+    def command_line(self, words: Sequence[str]) -> str:
         """Return the command: a fresh output each time."""
         return f"{self.program} -in {INPUT} > {OUTPUT}"
 
+    @override
     def shared(self) -> dict[str, Path]:
         """Return the pseudopotentials."""
         return {Path(path).name: Path(path) for path in self.pp_files.values()}
 
+    @override
     def write_inputs(self, frame: Frame, directory: Path) -> list[str]:
         """Write the input."""
         species = list(dict.fromkeys(frame.symbols))
@@ -243,6 +254,7 @@ class QeLabeler:
 
     # ---- labels
 
+    @override
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in the output."""
         return read_pw(directory / OUTPUT)

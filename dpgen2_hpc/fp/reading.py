@@ -8,11 +8,8 @@ from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp.gate import Gate
-from dpgen2_hpc.kinds import Labeler
+from dpgen2_hpc.kinds import Labeler, NoLabel
 from dpgen2_hpc.plugins import call_plugin, describe_plugin
-
-NoLabel = LabelRefused | OutputError
-"""Why there is no label."""
 
 
 def read_label(gate: Gate, labeler: Labeler, where: str, directory: Path, frame: Frame) -> Labels:
@@ -37,14 +34,12 @@ def read_all(labeler: Labeler, directories: Sequence[Path], where: str = "") -> 
 
     Where that fails, or does not answer for each folder, they are read one by one.
     """
-    own = getattr(labeler, "read_all", None)
-    if own is not None:
-        try:
-            found = call_plugin(where, own, directories)
-        except (OutputError, LabelRefused):
-            found = None
-        if isinstance(found, list) and len(found) == len(directories) and all(map(_is_answer, found)):
-            return found
+    try:
+        found = call_plugin(where, labeler.read_all, directories)
+    except (OutputError, LabelRefused):
+        found = None
+    if isinstance(found, list) and len(found) == len(directories) and all(map(_is_answer, found)):
+        return found
     return [_label(labeler, where, directory) for directory in directories]
 
 

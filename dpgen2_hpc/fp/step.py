@@ -12,8 +12,8 @@ from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.data.reading import read_frames
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp.gate import Gate
-from dpgen2_hpc.fp.reading import NoLabel, read_all, read_label
-from dpgen2_hpc.kinds import Labeler
+from dpgen2_hpc.fp.reading import read_all, read_label
+from dpgen2_hpc.kinds import Labeler, NoLabel
 from dpgen2_hpc.state import results
 from dpgen2_hpc.state.files import fresh_folder, publish_folder, write_json, write_lines
 from dpgen2_hpc.state.identity import digest_file, digest_files, identity
@@ -47,7 +47,7 @@ class FpStep:
     @property
     def command(self) -> str:
         """The command of a label."""
-        return self.labeler.command
+        return self.labeler.command_line(())
 
     def prepare(self, place: Place) -> list[Task]:
         """Write the inputs of a task for each selected frame."""

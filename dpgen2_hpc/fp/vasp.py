@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import dargs
+from typing_extensions import override
 
 from dpgen2_hpc.data.elements import element_of
 from dpgen2_hpc.data.frame import Frame
@@ -20,11 +21,11 @@ from dpgen2_hpc.fp.outcar import Unknown, read_outcar
 from dpgen2_hpc.fp.vasprun import read_vasprun
 from dpgen2_hpc.fp.writing import link_shared, mesh, put, runs, table
 from dpgen2_hpc.inputs.incar import WIDEST, number, tags, true
-from dpgen2_hpc.kinds import CheckContext, Key, Problem
+from dpgen2_hpc.kinds import Cause, CheckContext, Key, Labeler, Problem
 
 
 @dataclass(frozen=True)
-class VaspLabeler:
+class VaspLabeler(Labeler):
     """VASP; see :class:`dpgen2_hpc.kinds.Labeler`.
 
     ``incar`` is its text. POTCAR is put together in the order of the elements of POSCAR, once for each such order, and
@@ -36,34 +37,34 @@ class VaspLabeler:
     kspacing: tuple[float, ...] | None = None
     kgamma: bool | None = None
     incar_lists: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    command: str = "vasp"
+    program: str = "vasp"
     has_virial: bool = True
 
     text_files: ClassVar[tuple[tuple[str, str], ...]] = (("inputs_config", "incar"),)
     """Keys that name a text file, which is read when the run begins."""
 
-    causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
-        (
+    causes: ClassVar[tuple[Cause, ...]] = (
+        Cause(
             r"EDIFF was not reached|SCF took all NELM",
             "the SCF cycle did not converge",
             f"raise NELM or choose another ALGO or mixing in INCAR; {settings.FOLLOWED}",
         ),
-        (
+        Cause(
             r"VERY BAD NEWS|internal error in subroutine",
             "VASP met a symmetry or k mesh that it cannot handle",
             "set ISYM = 0, or SYMPREC, in INCAR",
         ),
-        (
+        Cause(
             r"ZBRENT|BRMIX: very serious problems",
             "the charge mixing broke down",
             "look at the frame's shortest distances, and at AMIX, BMIX and ISMEAR in INCAR",
         ),
-        (
+        Cause(
             r"EDDDAV|Sub-Space-Matrix is not hermitian|ZHEEV",
             "the diagonalisation failed",
             "choose ALGO = Normal or All in INCAR, or another number of cores",
         ),
-        (
+        Cause(
             r"SIGSEGV|forrtl: severe",
             "VASP crashed, mostly for want of stack or memory",
             "ulimit -s unlimited, more memory",
@@ -71,6 +72,7 @@ class VaspLabeler:
     )
 
     @classmethod
+    @override
     def arguments(cls) -> list[dargs.Argument]:
         """Return the keys of ``fp``."""
         return [
@@ -106,16 +108,19 @@ class VaspLabeler:
         ]
 
     @classmethod
+    @override
     def resolved(cls, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         """Return the settings with absolute paths."""
         return settings.absolute(given, folder, ("inputs_config", "pp_files"))
 
     @classmethod
+    @override
     def physics(cls, given: Mapping[str, Any]) -> Any:
         """Return what of the settings a label depends on; see :mod:`dpgen2_hpc.fp.running`."""
         return running.vasp(given["inputs_config"])
 
     @classmethod
+    @override
     def from_settings(cls, given: Mapping[str, Any]) -> Self:
         """Return the labeler for checked settings; ``incar`` is the text itself."""
         inputs = given["inputs_config"]
@@ -130,6 +135,7 @@ class VaspLabeler:
 
     # ---- checks
 
+    @override
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what is wrong with INCAR, POTCAR and the mesh."""
         yield from ((("inputs_config", "incar"), f"the INCAR {text}") for text in incar.problems(self.incar, context))
@@ -143,6 +149,7 @@ class VaspLabeler:
         for place, text in incar.list_problems(self.incar_lists, self.incar, context):
             yield ("inputs_config", "incar_lists", *place), text
 
+    @override
     def notices(self, context: CheckContext) -> Iterator[Problem]:
         """Yield how lists of the INCAR are taken."""
         yield from ((("inputs_config", "incar"), text) for text in incar.notices(self.incar, context))
@@ -162,10 +169,17 @@ class VaspLabeler:
 
     # ---- inputs
 
+    @override
+    def command_line(self, words: Sequence[str]) -> str:
+        """Return the command: VASP finds its files by their names."""
+        return self.program
+
+    @override
     def shared(self) -> dict[str, Path]:
         """Return the POTCAR of each element."""
         return {f"POTCAR.{element}": Path(path) for element, path in self.pp_files.items()}
 
+    @override
     def write_inputs(self, frame: Frame, directory: Path) -> dict[str, str]:
         """Write POSCAR and KPOINTS, and link INCAR and POTCAR; return what tells the contents apart, by name."""
         kinds = [symbol for symbol, _ in runs(frame.symbols)]
@@ -191,6 +205,7 @@ class VaspLabeler:
 
     # ---- labels
 
+    @override
     def read_labels(self, directory: Path) -> Labels:
         """Return the label in OUTCAR, or in vasprun.xml where OUTCAR is none that can be read."""
         try:

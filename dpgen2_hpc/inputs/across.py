@@ -1,12 +1,12 @@
 """What no key of ``param.json`` shows alone: what is wrong across keys, and what may not be meant."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from dpgen2_hpc.inputs import elements, systems
 from dpgen2_hpc.inputs.parts import Parts
 from dpgen2_hpc.inputs.read import KeyPath
-from dpgen2_hpc.kinds import CheckContext, Kind, TaskGroup
+from dpgen2_hpc.kinds import CheckContext, Kind, Labeler, TaskGroup
 
 Problem = tuple[KeyPath, str]
 
@@ -38,22 +38,19 @@ def notices(parts: Parts, context: CheckContext) -> Iterator[Problem]:
     """Yield what an input without faults may not mean: strange masses, and what its kinds say."""
     yield from elements.strange_masses(context.type_map, context.mass_map)
     for path, kind in parts.placed():
-        told = getattr(kind, "notices", None)
-        if told:
-            yield from _below(path, told(context))
+        yield from _below(path, kind.notices(context)) if kind else ()
 
 
-def _periodicity_problems(labeler: Kind | None, context: CheckContext) -> Iterator[Problem]:
-    """Yield that the code cannot label what is explored; a code that says nothing of it is not asked."""
-    can = getattr(labeler, "periodic", None)
-    if can is None:
+def _periodicity_problems(labeler: Labeler | None, context: CheckContext) -> Iterator[Problem]:
+    """Yield that the code cannot label what is explored."""
+    if labeler is None or labeler.periodic == {True, False}:
         return
-    if True not in can and True in context.occurring.periodic:
+    if True not in labeler.periodic and True in context.occurring.periodic:
         yield (
             ("fp", "type"),
             "computes molecules, and configurations are periodic: set remove_pbc there, or another type",
         )
-    if False not in can and False in context.occurring.periodic:
+    if False not in labeler.periodic and False in context.occurring.periodic:
         yield ("fp", "type"), "computes periodic frames, and configurations have no periodicity: choose another type"
 
 
@@ -82,7 +79,7 @@ def _stages_problems(parts: Parts, context: CheckContext) -> Iterator[Problem]:
             path: KeyPath = ("explore", "stages", stage, number)
             yield from _below(path, group.checks(context))
             if parts.configurations:
-                yield from _below(path, _range_problems(cast(TaskGroup, group), len(parts.configurations)))
+                yield from _below(path, _range_problems(group, len(parts.configurations)))
 
 
 def _range_problems(group: TaskGroup, configurations: int) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import dargs
+from typing_extensions import override
 
 from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import spelled
@@ -27,6 +28,7 @@ dialects were read as LAMMPS's data alone."""
 class _Absent:
     """Stands for a value that is not there."""
 
+    @override
     def __repr__(self) -> str:
         return "nothing"
 
@@ -44,6 +46,7 @@ class Change:
     rule: str
     details: tuple[str, ...] = ()
 
+    @override
     def __str__(self) -> str:
         return f"{spelled(self.path)}: {'; '.join(self.details) or _contrast(self.old, self.new)}"
 
@@ -62,9 +65,7 @@ def relaxed(found: Sequence[Change], old: Mapping[str, Any], new: Mapping[str, A
     """
     if old.get("fp", {}).get("type") != new.get("fp", {}).get("type") or "type" not in new.get("fp", {}):
         return list(found)
-    physics = getattr(kinds.load("fp", new["fp"]["type"]), "physics", None)
-    if physics is None:
-        return list(found)
+    physics = kinds.load("fp", new["fp"]["type"]).physics
     result = [_relaxed(change, old, physics) for change in found]
     harmless = [change for before, change in zip(found, result, strict=True) if before.rule != change.rule]
     if len(harmless) < 2:

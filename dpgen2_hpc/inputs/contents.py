@@ -19,23 +19,17 @@ def with_contents(value: Mapping[str, Any], document: Document) -> tuple[dict[st
     reader = _Contents(document)
     result = {name: _copied(entry) for name, entry in value.items()}
     if "type" in value.get("train", {}):
-        for name in getattr(kinds.load("train", value["train"]["type"]), "json_files", ()):
+        for name in kinds.load("train", value["train"]["type"]).json_files:
             _replace(result["train"], name, reader.json, ("train", name))
     if "type" in value.get("fp", {}):
         labeler = kinds.load("fp", value["fp"]["type"])
-        for part, name in getattr(labeler, "text_files", ()):
+        for part, name in labeler.text_files:
             if part in result["fp"]:
-                read = partial(reader.text, whole=_whole(labeler, result["fp"][part]))
+                read = partial(reader.text, whole=partial(labeler.whole_text, inputs=result["fp"][part]))
                 _replace(result["fp"][part], name, read, ("fp", part, name))
                 if name not in result["fp"][part]:
                     del result["fp"][part]
     return result, replace(document, files={**document.files, **reader.files}), reader.faults
-
-
-def _whole(labeler: Any, settings: Mapping[str, Any]) -> Callable[[str, Path], str]:
-    """Return what the labeler makes of a text file when it is read."""
-    method = getattr(labeler, "whole_text", None)
-    return (lambda text, _: text) if method is None else lambda text, path: method(text, path, settings)
 
 
 def _copied(entry: Any) -> Any:

@@ -10,7 +10,17 @@ import dargs
 from dpgen2_hpc import kinds
 from dpgen2_hpc.inputs.read import KeyPath
 from dpgen2_hpc.inputs.systems import Pattern
-from dpgen2_hpc.kinds import CheckContext, Kind, Occurring
+from dpgen2_hpc.kinds import (
+    CheckContext,
+    Configurations,
+    Convergence,
+    Explorer,
+    Kind,
+    Labeler,
+    Occurring,
+    TaskGroup,
+    Trainer,
+)
 
 
 @dataclass(frozen=True)
@@ -19,12 +29,12 @@ class Parts:
 
     value: Mapping[str, Any]
     patterns: Sequence[Pattern]
-    trainer: Kind | None
-    explorer: Kind | None
-    convergence: Kind | None
-    labeler: Kind | None
-    configurations: Sequence[Kind | None] | None
-    stages: Sequence[Sequence[Kind | None]] | None
+    trainer: Trainer | None
+    explorer: Explorer | None
+    convergence: Convergence | None
+    labeler: Labeler | None
+    configurations: Sequence[Configurations | None] | None
+    stages: Sequence[Sequence[TaskGroup | None]] | None
 
     @classmethod
     def of(cls, value: Mapping[str, Any], folder: Path, patterns: Sequence[Pattern]) -> "Parts":
@@ -63,12 +73,11 @@ class Parts:
     def occurring(self, elements: tuple[str, ...]) -> Occurring:
         """Return which atoms the frames to be labelled may have: those of configurations that runs start from."""
         groups = [group for row in self.stages or () for group in row]
-        explored = {index for group in groups for index in getattr(group, "conf_idx", ())}
+        explored = {index for group in groups if group for index in group.conf_idx}
         sources = [source for index, source in enumerate(self.configurations or ()) if index in explored]
-        methods = [getattr(source, "occurring", None) for source in sources]
-        if not methods or None in methods or not all(getattr(group, "fixes_composition", False) for group in groups):
+        if not sources or None in sources or not all(group and group.fixes_composition for group in groups):
             return Occurring(elements)
-        found = [one for method in methods if method and (one := method(elements)).elements]
+        found = [one for source in sources if source and (one := source.occurring(elements)).elements]
         formulas = {one.symbols for one in found}
         return Occurring(
             tuple(element for element in elements if any(element in one.elements for one in found)),
@@ -77,8 +86,11 @@ class Parts:
         )
 
 
-def _kind(kind: str, settings: Mapping[str, Any], folder: Path) -> Kind | None:
-    """Return the kind that the settings describe, with their paths made absolute; ``None`` if a setting is missing."""
+def _kind(kind: str, settings: Mapping[str, Any], folder: Path) -> Any:
+    """Return the kind that the settings describe, with their paths made absolute; ``None`` if a setting is missing.
+
+    It is of the family that ``kind`` names: :func:`dpgen2_hpc.kinds.load` has seen to that.
+    """
     if "type" not in settings:
         return None
     found = kinds.load(kind, settings["type"])
@@ -86,8 +98,7 @@ def _kind(kind: str, settings: Mapping[str, Any], folder: Path) -> Kind | None:
     if not all(_is_whole(argument, settings) for argument in arguments):
         return None
     own = {argument.name: settings[argument.name] for argument in arguments}
-    resolved = getattr(found, "resolved", None)
-    return found.from_settings(resolved(own, folder) if resolved else own)
+    return found.from_settings(found.resolved(own, folder))
 
 
 def _is_whole(argument: dargs.Argument, settings: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import dargs
+from typing_extensions import override
 
 from dpgen2_hpc.errors import Fault, spelled
 from dpgen2_hpc.inputs.read import Document, KeyPath
@@ -171,6 +172,7 @@ class Said:
     written: Any
     place: Fault
 
+    @override
     def __str__(self) -> str:
         return json.dumps(self.written, ensure_ascii=False)
 

@@ -63,7 +63,7 @@ def _param(fp_type: str) -> dict[str, Any]:
             "numb_models": 4,
             "template_script": "input.json",
         },
-        "explore": _explore(molecules=True not in getattr(kinds.load("fp", fp_type), "periodic", (True, False))),
+        "explore": _explore(molecules=True not in kinds.load("fp", fp_type).periodic),
         "fp": _fp(fp_type),
     }
 
@@ -111,7 +111,7 @@ def _fp(fp_type: str) -> dict[str, Any]:
     wanted = [argument for argument in labeler.arguments() if not argument.optional or _has_command(argument)]
     own = {argument.name: _open(argument) for argument in wanted}
     docs = {(part.name, key.name): key.doc for part in labeler.arguments() for key in part.sub_fields.values()}
-    for part, name in (*getattr(labeler, "text_files", ()), *getattr(labeler, "to_fill", ())):
+    for part, name in (*labeler.text_files, *labeler.to_fill):
         own[part].setdefault(name, f"{TO_FILL} {' '.join(str(docs[part, name]).split())}")
     return {"_comment": "At most task_max labels an iteration.", "type": fp_type, "task_max": 20, **own}
 

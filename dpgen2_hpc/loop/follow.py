@@ -180,7 +180,7 @@ def _named(workdir: WorkDir, settings: Settings, known: Sequence[Mapping[str, An
     """
     base = workdir.base
     rows = {located(base, row["path"]): row for row in known}
-    sources = [_normal(path) for source in settings.configurations for path in getattr(source, "files_read", list)()]
+    sources = [_normal(path) for source in settings.configurations for path in source.files_read()]
     gone = [path for path, row in rows.items() if "name" not in row and not path.exists()]
     copies = {_normal(path): name for name, path in settings.labeler.shared().items()}
     return [

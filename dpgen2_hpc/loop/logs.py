@@ -5,19 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from dpgen2_hpc import kinds
+from dpgen2_hpc.kinds import Cause
 from dpgen2_hpc.state.files import read_json
 from dpgen2_hpc.state.workdir import WorkDir
 
 
 def logs(workdir: WorkDir, step: str, directory: Path) -> list[Path]:
     """Return the files of a task's folder in which its program may have said something."""
-    names: Sequence[str] = getattr(_kind(workdir, step), "outputs", ())
-    return [directory / name for name in ("task.log", *names)]
+    return [directory / name for name in ("task.log", *_kind(workdir, step).outputs)]
 
 
-def causes(workdir: WorkDir, step: str) -> Sequence[tuple[str, str, str]]:
-    """Return the causes that the step's kind knows: pattern, sentence, remedy."""
-    return getattr(_kind(workdir, step), "causes", ())
+def causes(workdir: WorkDir, step: str) -> Sequence[Cause]:
+    """Return the causes that the step's kind knows."""
+    return _kind(workdir, step).causes
 
 
 def _kind(workdir: WorkDir, step: str) -> type[kinds.Kind]:

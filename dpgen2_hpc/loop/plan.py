@@ -59,9 +59,9 @@ class Plan:
         """Return the whole command of a task of each step."""
         settings = self.param.settings
         return {
-            "train": settings.trainer.command,
-            "explore": settings.explorer.command,
-            "fp": settings.labeler.command,
+            "train": settings.trainer.command_line(()),
+            "explore": settings.explorer.command_line(()),
+            "fp": settings.labeler.command_line(()),
         }
 
     def at_command(self, step: str, text: str) -> Fault:

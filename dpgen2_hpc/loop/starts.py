@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from typing_extensions import override
 
 from dpgen2_hpc.data.densities import usual_volume
 from dpgen2_hpc.data.frame import Frame
@@ -57,6 +58,7 @@ class Kept:
         """Return their number."""
         return self.number
 
+    @override
     def __str__(self) -> str:
         return f"{counted(self.number, 'configuration')}, in the work directory (the files are gone)"
 
@@ -89,6 +91,7 @@ class Look:
             usual=tuple(_usual_density(frame, masses) for frame in periodic),
         )
 
+    @override
     def __str__(self) -> str:
         atoms = f"{self.atoms[0]} to {self.atoms[-1]}" if len(self.atoms) > 1 else str(self.atoms[0])
         text = f"{counted(self.frames, 'configuration')} of {atoms} atoms, nearest two {self.nearest:.2f} Å apart"

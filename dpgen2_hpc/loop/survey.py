@@ -100,7 +100,7 @@ def _oversampled(plan: Plan, pools: Sequence[Sized]) -> Iterator[str]:
     for stage, groups in enumerate(plan.param.settings.stages):
         for number, group in enumerate(groups):
             pool = sum(len(pools[entry]) for entry in group.conf_idx)
-            drawn = getattr(group, "n_sample", None)
+            drawn = group.n_sample
             if drawn is not None and drawn > pool:
                 path = plan.param.document.written(("explore", "stages", stage, number, "n_sample"))
                 there = counted(pool, "configuration")

@@ -7,12 +7,13 @@ from typing import Any, Self
 import dargs
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
-from dpgen2_hpc.kinds import ACCURATE, CANDIDATE, FAILED, INVALID, CheckContext, Deviations, Key, Problem
+from dpgen2_hpc.kinds import ACCURATE, CANDIDATE, FAILED, INVALID, CheckContext, Convergence, Deviations, Key, Problem
 
 
 @dataclass(frozen=True)
-class FixedLevels:
+class FixedLevels(Convergence):
     """Classes by ``lo <= deviation < hi``, candidates in random order; see :class:`dpgen2_hpc.kinds.Convergence`."""
 
     level_f_lo: float
@@ -22,6 +23,7 @@ class FixedLevels:
     conv_accuracy: float = 0.9
 
     @classmethod
+    @override
     def arguments(cls) -> list[dargs.Argument]:
         """Return the keys of ``explore.convergence``."""
         number = [float, type(None)]
@@ -42,10 +44,12 @@ class FixedLevels:
         ]
 
     @classmethod
+    @override
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Return the levels for checked settings."""
         return cls(**settings)
 
+    @override
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield levels in the wrong order, and a virial level without its other half."""
         pairs = {"f": (self.level_f_lo, self.level_f_hi), "v": (self.level_v_lo, self.level_v_hi)}
@@ -56,6 +60,7 @@ class FixedLevels:
             elif low is not None and high is not None and low >= high:
                 yield (f"level_{letter}_lo",), f"must be below level_{letter}_hi ({high}), found {low}"
 
+    @override
     def classify(self, deviations: Deviations) -> NDArray[np.uint8]:
         """Return the class of each frame: failed if force or virial is, accurate if both are, else candidate."""
         force = _level(deviations.force, self.level_f_lo, self.level_f_hi)
@@ -67,12 +72,14 @@ class FixedLevels:
         force[~finite] = INVALID
         return force
 
+    @override
     def order(
         self, force: NDArray[np.float64], virial: NDArray[np.float64], rng: np.random.Generator
     ) -> NDArray[np.intp]:
         """Return a random permutation."""
         return rng.permutation(len(force))
 
+    @override
     def converged(self, counts: Mapping[str, int]) -> bool:
         """Return whether enough of what was explored is accurate; nothing valid is never enough.
 
@@ -84,6 +91,7 @@ class FixedLevels:
             return False
         return counts["accurate"] / counts["explored"] >= self.conv_accuracy
 
+    @override
     def levels(self) -> dict[str, float | None]:
         """Return the levels; those of the virial only if they are used."""
         levels: dict[str, float | None] = {"level_f_lo": self.level_f_lo, "level_f_hi": self.level_f_hi}

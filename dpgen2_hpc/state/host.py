@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from typing_extensions import override
+
 
 @dataclass(frozen=True)
 class Host:
@@ -42,6 +44,7 @@ class Host:
         me = Host.me()
         return bool(self.boot and self.hardware) and self.boot != me.boot and self.hardware == me.hardware
 
+    @override
     def __str__(self) -> str:
         me = Host.me()
         alike = self.name == me.name and not self.is_here

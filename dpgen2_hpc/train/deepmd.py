@@ -2,16 +2,17 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import dargs
 import numpy as np
+from typing_extensions import override
 
 from dpgen2_hpc.errors import OutputError
-from dpgen2_hpc.kinds import CheckContext, Key, Problem, TrainingInput
+from dpgen2_hpc.kinds import Cause, CheckContext, Key, Problem, Trainer, TrainingInput
 from dpgen2_hpc.train.checkpoints import RESTART, carry_checkpoint, continued_from, frozen_step
 from dpgen2_hpc.train.command import UNLOADABLE, training_command, word_problems
 from dpgen2_hpc.train.frozen import TESTED_ON, check_model, check_test
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class DeepmdTrainer:
+class DeepmdTrainer(Trainer):
     """``dp train input.json``, then ``dp freeze`` and ``dp test``; see :class:`dpgen2_hpc.kinds.Trainer`.
 
     ``templates`` has one input for all members, or, as a list (``one_each``), one for each.
@@ -49,23 +50,23 @@ class DeepmdTrainer:
     json_files: ClassVar[tuple[str, ...]] = ("template_script",)
     """Keys whose text names a JSON file, which is read when the run begins."""
 
-    causes: ClassVar[tuple[tuple[str, str, str], ...]] = (
-        (
+    causes: ClassVar[tuple[Cause, ...]] = (
+        Cause(
             r"No such file or directory.*type\.raw",
             "a training system is not where the input says",
             "restore the data of inputs.init_data_sys",
         ),
-        (
+        Cause(
             r"(ResourceExhaustedError|OOM when allocating)",
             "the training ran out of memory",
             "give the train step more memory, or a smaller batch_size in template_script",
         ),
-        (
+        Cause(
             r"NaN detected at batch",
             "the training diverged: its error is not a number",
             "lower learning_rate.start_lr in template_script, or look for NaN in the training data",
         ),
-        (
+        Cause(
             rf"{UNLOADABLE} \(exit code [1-9][0-9]?\)",
             "the frozen model could not be loaded by dp test",
             "look at the lines before it: a full disk, or a dp freeze and a dp test of different versions",
@@ -73,6 +74,7 @@ class DeepmdTrainer:
     )
 
     @classmethod
+    @override
     def arguments(cls) -> list[dargs.Argument]:
         """Return the keys of ``train``."""
         return [
@@ -98,6 +100,7 @@ class DeepmdTrainer:
         ]
 
     @classmethod
+    @override
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Return the trainer for checked settings; ``template_script`` is the content itself."""
         script = settings["template_script"]
@@ -111,6 +114,7 @@ class DeepmdTrainer:
             one_each=one_each,
         )
 
+    @override
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield an empty command, and what is wrong with the templates."""
         if not self.dp.strip():
@@ -122,6 +126,7 @@ class DeepmdTrainer:
         for path, template in self._placed():
             yield from ((path + place, text) for place, text in template_problems(template, context.type_map))
 
+    @override
     def notices(self, _context: CheckContext) -> Iterator[Problem]:
         """Yield what the templates have and is not used."""
         for path, template in self._placed():
@@ -132,11 +137,12 @@ class DeepmdTrainer:
         for number, template in enumerate(self.templates):
             yield ("template_script", *([number] if self.one_each else [])), template
 
-    @property
-    def command(self) -> str:
+    @override
+    def command_line(self, words: Sequence[str]) -> str:
         """Return the command: from the checkpoint that a killed attempt has left, or from the start."""
         return training_command(self.dp, self.train_args, self.model_file)
 
+    @override
     def write_inputs(self, task: TrainingInput, directory: Path) -> list[str]:
         """Write ``input.json``, the member's template with its systems and seeds, and a system to test the model on."""
         content, notices = fill_template(self.templates[task.index % len(self.templates)], task)
@@ -146,10 +152,12 @@ class DeepmdTrainer:
         (directory / TESTED_ON).write_text("".join(f"{system}\n" for system in task.systems[-1:]))
         return [INPUT, TESTED_ON]
 
+    @override
     def reseed(self, directory: Path, rng: np.random.Generator) -> None:
         """Give the member in ``directory`` other seeds."""
         write_seeded(read_input(directory), rng, directory)
 
+    @override
     def finish(self, directory: Path) -> dict[str, Any]:
         """Return the last row of the learning curve, the step of the model, and the one it was continued from.
 
@@ -169,6 +177,7 @@ class DeepmdTrainer:
         known = {name: value for name, value in curve.last.items() if math.isfinite(value)}  # NaN: no virials
         return {"continued_from": start, "step": step, "numb_steps": wanted, "learning_curve": known}
 
+    @override
     def carry_over(self, old: Path, new: Path) -> int | None:
         """Copy the newest whole checkpoint of ``old``, or else the one that it began with, into ``new/restart``."""
         return carry_checkpoint(old, new)

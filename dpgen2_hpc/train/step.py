@@ -31,7 +31,7 @@ class TrainStep:
     @property
     def command(self) -> str:
         """The command of a training."""
-        return self.trainer.command
+        return self.trainer.command_line(())
 
     def prepare(self, place: Place) -> list[Task]:
         """Write the inputs of each member."""

@@ -69,7 +69,7 @@ def test_the_program_writes_what_ase_says(tmp_path):
 
     labeler = AseLabeler(EMT)
     labeler.write_inputs(FRAME, tmp_path)
-    done = subprocess.run(labeler.command, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(labeler.command_line(()), shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     found = Gate().read(labeler, tmp_path, FRAME)
     atoms = Atoms(FRAME.symbols, FRAME.coords, cell=CELL, pbc=True, calculator=Calculator())
@@ -221,11 +221,11 @@ def test_a_program_that_breaks_leaves_no_output(tmp_path, monkeypatch):
 
 
 def test_the_command_is_the_python_that_runs_the_driver_unless_another_is_named():
-    assert AseLabeler(EMT).command == f"{sys.executable} -m dpgen2_hpc.fp.ase"
+    assert AseLabeler(EMT).command_line(()) == f"{sys.executable} -m dpgen2_hpc.fp.ase"
     named = AseLabeler.from_settings(
         {"inputs_config": {"calculator": EMT, "kwargs": {}}, "run_config": {"command": "py3"}}
     )
-    assert named.command == "py3 -m dpgen2_hpc.fp.ase"
+    assert named.command_line(()) == "py3 -m dpgen2_hpc.fp.ase"
 
 
 def test_nothing_is_shared():

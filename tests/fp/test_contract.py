@@ -190,7 +190,7 @@ def test_causes_are_patterns_with_a_sentence_and_a_remedy(labeler):
 
 
 def test_the_command_is_one_for_a_shell(labeler):
-    assert labeler.command.strip()
+    assert labeler.command_line(()).strip()
 
 
 def test_every_key_is_explained(kind):

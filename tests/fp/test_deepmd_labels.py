@@ -88,7 +88,7 @@ def test_the_teacher_is_a_file(tmp_path):
 
 def test_another_python_may_have_the_teachers_program(tmp_path):
     given = {"run_config": {"teacher_model_path": "t.pb", "command": "singularity run dp.sif python3"}}
-    assert made("deepmd", given, tmp_path).command == "singularity run dp.sif python3 -m dpgen2_hpc.fp.deepmd"
+    assert made("deepmd", given, tmp_path).command_line(()) == "singularity run dp.sif python3 -m dpgen2_hpc.fp.deepmd"
 
 
 @pytest.mark.programs

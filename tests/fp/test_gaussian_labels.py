@@ -145,7 +145,7 @@ def test_a_spin_from_fragments_needs_openbabel(tmp_path, monkeypatch):
 
 def test_a_command_may_follow(tmp_path):
     given = {**settings(tmp_path), "run_config": {"command": "g09", "post_command": "formchk x.chk"}}
-    assert made("gaussian", given, tmp_path).command == f"g09 {INPUT} && formchk x.chk"
+    assert made("gaussian", given, tmp_path).command_line(()) == f"g09 {INPUT} && formchk x.chk"
 
 
 @pytest.fixture(scope="session")

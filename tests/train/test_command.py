@@ -39,7 +39,7 @@ def carried(folder):
 
 def run(folder, **more):
     """Run the command; return its exit code, what it printed, and the calls."""
-    command = trainer(dp="./dp", **more).command
+    command = trainer(dp="./dp", **more).command_line(())
     done = subprocess.run(["bash", "-c", command], cwd=folder, timeout=20, capture_output=True, text=True)
     assert done.stderr == ""
     return done.returncode, done.stdout, (folder / "calls").read_text().splitlines()
@@ -90,7 +90,7 @@ def test_the_first_program_that_fails_ends_the_task_with_its_own_code(folder, ve
 
 
 def test_the_program_may_be_called_otherwise():
-    assert trainer(dp="singularity exec a.sif dp").command.count("singularity exec a.sif dp ") == 5
+    assert trainer(dp="singularity exec a.sif dp").command_line(()).count("singularity exec a.sif dp ") == 5
 
 
 # ---- the user's words

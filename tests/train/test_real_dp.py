@@ -81,9 +81,9 @@ def test_an_attempt_and_the_next_one_that_has_only_to_freeze_leave_the_same_file
     folders, facts = {}, {}
     for program in PROGRAMS:
         first = written(kind, data / program)
-        assert execute(kind.command, first, program) == 0, (first / "task.log").read_text()
+        assert execute(kind.command_line(()), first, program) == 0, (first / "task.log").read_text()
         second = next_attempt(kind, first, data / f"{program}.new")
-        assert execute(kind.command, second, program) == 0, (second / "task.log").read_text()
+        assert execute(kind.command_line(()), second, program) == 0, (second / "task.log").read_text()
         folders[program] = [left(first), left(second)]
         facts[program] = [kind.finish(first), kind.finish(second)]
     assert folders["real"] == folders["fake"]
@@ -138,14 +138,14 @@ def test_a_model_that_is_garbage_or_cut_is_not_loaded_and_what_diverged_is_not_a
     template["learning_rate"]["start_lr"] = 1.01
     lost = type(lost)(lost.numb_models, (template,), train_args=lost.train_args)
     directory = written(lost, data / "real")
-    assert execute(lost.command, directory, "real") == 0, (directory / "task.log").read_text()
+    assert execute(lost.command_line(()), directory, "real") == 0, (directory / "task.log").read_text()
     with pytest.raises(OutputError, match="diverged: the model predicts no forces"):
         lost.finish(directory)
     model = directory / "frozen_model.pb"
     whole = model.read_bytes()
     for name, content in {**GARBAGE, "cut": whole[: len(whole) * 2 // 3]}.items():
         model.write_bytes(content)
-        _, _, test = lost.command.rpartition(" && ")
+        _, _, test = lost.command_line(()).rpartition(" && ")
         assert execute(test, directory, "real") == 1, name
         assert "'dp test' could not load the frozen model (exit code 1)" in (directory / "task.log").read_text()
         with pytest.raises(OutputError, match=r"frozen_model\.pb"):

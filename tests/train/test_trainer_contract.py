@@ -58,7 +58,7 @@ def killed(trainer, sample, directory):
     """Run a task until its first checkpoint, and kill it there."""
     hold = directory.parent / "hold"
     hold.touch()
-    words = ["bash", "-c", trainer.command]
+    words = ["bash", "-c", trainer.command_line(())]
     env = environment(**{sample.hold: str(hold)})
     job = subprocess.Popen(words, cwd=directory, env=env, stderr=subprocess.DEVNULL, start_new_session=True)
     wait_for(lambda: len(list(directory.glob(sample.checkpoint))) > 0)
@@ -199,9 +199,9 @@ def test_causes_are_patterns_with_a_sentence_and_a_remedy(trainer):
 
 
 def test_the_command_is_one_for_a_shell(trainer):
-    assert shlex.split(trainer.command)
-    assert subprocess.run(["bash", "-n", "-c", trainer.command], timeout=20).returncode == 0
-    assert subprocess.run(["sh", "-n", "-c", trainer.command], timeout=20).returncode == 0
+    assert shlex.split(trainer.command_line(()))
+    assert subprocess.run(["bash", "-n", "-c", trainer.command_line(())], timeout=20).returncode == 0
+    assert subprocess.run(["sh", "-n", "-c", trainer.command_line(())], timeout=20).returncode == 0
 
 
 def test_every_key_is_explained(kind):

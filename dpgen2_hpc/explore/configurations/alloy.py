@@ -9,11 +9,12 @@ from typing import Any, Self
 import dargs
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.explore.configurations.reading import read
-from dpgen2_hpc.kinds import CheckContext, Key, Occurring, Problem
+from dpgen2_hpc.kinds import CheckContext, Configurations, Key, Occurring, Problem
 
 Array = NDArray[np.float64]
 
@@ -44,7 +45,7 @@ CONCENTRATION_DOC = (
 
 
 @dataclass(frozen=True)
-class Alloy:
+class Alloy(Configurations):
     """Random alloys on a lattice: the type ``alloy``.
 
     ``lattice`` is a name and a constant (Å), or a file and its format; an empty ``concentrations`` stands for one in
@@ -59,6 +60,7 @@ class Alloy:
     atom_pert_dist: float = 0.0
 
     @classmethod
+    @override
     def arguments(cls) -> list[dargs.Argument]:
         """Return the keys of the source."""
         return [
@@ -93,6 +95,7 @@ class Alloy:
         ]
 
     @classmethod
+    @override
     def resolved(cls, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         """Return the settings with an absolute path, a relative one being relative to ``folder``."""
         lattice = list(settings["lattice"])
@@ -101,6 +104,7 @@ class Alloy:
         return {**settings, "lattice": lattice}
 
     @classmethod
+    @override
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Return the source for settings whose path is absolute."""
         times = 1 if settings["replicate"] is None else settings["replicate"]
@@ -113,6 +117,7 @@ class Alloy:
             atom_pert_dist=settings["atom_pert_dist"],
         )
 
+    @override
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what is wrong with lattice, replicate and concentration."""
         yield from ((("lattice",), problem) for problem in self._lattice_problems(context))
@@ -138,11 +143,13 @@ class Alloy:
         elif not 0 < size <= 100:
             yield f"the constant, {size} Å, must be above 0 and at most 100"
 
+    @override
     def files_read(self) -> list[str]:
         """Return the file that the lattice comes from, if it comes from one."""
         name, size = self.lattice
         return [name] if isinstance(size, str) else []
 
+    @override
     def occurring(self, type_map: Sequence[str]) -> Occurring:
         """Return the elements with a probability; all configurations have the same atoms if there is only one."""
         rows = self.concentrations or ((1.0,) * len(type_map),)
@@ -156,6 +163,7 @@ class Alloy:
         except (InputError, LookupError):
             return 0
 
+    @override
     def generate(self, type_map: Sequence[str], rng: np.random.Generator) -> list[Frame]:
         """Return ``numb_confs`` configurations."""
         cell, sites = self._sites()

@@ -7,16 +7,17 @@ from typing import Any, Self
 
 import dargs
 import numpy as np
+from typing_extensions import override
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.patterns import matches
 from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.explore.configurations.reading import read
-from dpgen2_hpc.kinds import CheckContext, Key, Occurring, Problem
+from dpgen2_hpc.kinds import CheckContext, Configurations, Key, Occurring, Problem
 
 
 @dataclass(frozen=True)
-class Files:
+class Files(Configurations):
     """Every frame of every file is one configuration: the type ``file``.
 
     ``files`` are absolute paths or patterns.
@@ -27,6 +28,7 @@ class Files:
     remove_pbc: bool = False
 
     @classmethod
+    @override
     def arguments(cls) -> list[dargs.Argument]:
         """Return the keys of the source."""
         return [
@@ -57,6 +59,7 @@ class Files:
         ]
 
     @classmethod
+    @override
     def resolved(cls, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         """Return the settings with absolute paths, relative ones being relative to ``folder``."""
         prefix = folder / (settings.get("prefix") or "")
@@ -65,6 +68,7 @@ class Files:
         return {**settings, "prefix": None, "files": absolute[0] if isinstance(files, str) else absolute}
 
     @classmethod
+    @override
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Return the source for settings whose paths are absolute."""
         files = settings["files"]
@@ -72,6 +76,7 @@ class Files:
         prefix = Path(settings["prefix"] or "")
         return cls(tuple(str(prefix / name) for name in files), settings["fmt"], settings["remove_pbc"])
 
+    @override
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield what is wrong with the files: all of them are read."""
         if not self.files:
@@ -87,10 +92,12 @@ class Files:
         """Return the files that the patterns match now, each once."""
         return list(dict.fromkeys(path for pattern in self.files for path in matches(pattern)))
 
+    @override
     def files_read(self) -> list[str]:
         """Return the files that the configurations come from."""
         return self.found()
 
+    @override
     def occurring(self, type_map: Sequence[str]) -> Occurring:
         """Return which atoms the frames of all files have; nothing of files that cannot be read."""
         try:
@@ -104,6 +111,7 @@ class Files:
             frozenset(frame.periodic for frame in frames),
         )
 
+    @override
     def generate(self, type_map: Sequence[str], rng: np.random.Generator) -> list[Frame]:
         """Return the frames of all files.
 

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import dargs
+from typing_extensions import override
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
@@ -17,7 +18,7 @@ from dpgen2_hpc.explore.lammps.input import BAROSTATS, CONFIGURATION, DEVIATIONS
 from dpgen2_hpc.explore.lammps.joined import join, rows_of_steps
 from dpgen2_hpc.explore.lammps.predictions import read_predictions
 from dpgen2_hpc.explore.lammps.trajectory import read_frames
-from dpgen2_hpc.kinds import CheckContext, Deviations, Ending, Key, MdRun, Problem
+from dpgen2_hpc.kinds import Cause, CheckContext, Deviations, Ending, Explorer, Key, MdRun, Problem
 
 INPUT, LOG = "in.lammps", "log.lammps"
 
@@ -29,7 +30,7 @@ HALTED = re.compile(r"^Fix halt condition .*\bmet\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class LammpsExplorer:
+class LammpsExplorer(Explorer):
     """MD by LAMMPS with DeePMD-kit's pair style: the type ``lmp``.
 
     ``program`` is the shell command that starts LAMMPS. ``shuffle_models`` is for the step, which puts the model in
@@ -39,29 +40,29 @@ class LammpsExplorer:
     program: str = "lmp"
     shuffle_models: bool = False
 
-    configuration_file = CONFIGURATION
-    causes = (
-        (
+    configuration_file: ClassVar[str] = CONFIGURATION
+    causes: ClassVar[tuple[Cause, ...]] = (
+        Cause(
             r"Lost atoms",
             "Atoms left the cell or flew apart.",
             "The frames before count; a shorter dt, a lower temperature or more training helps.",
         ),
-        (
+        Cause(
             r"Out of range atoms|Non-numeric (pressure|box dimensions|atom coords)",
             "The forces blew up.",
             "The frames before count; a shorter dt or more training helps.",
         ),
-        (
+        Cause(
             r"Unrecognized pair style 'deepmd'|Unknown pair style",
             "This LAMMPS has no pair style deepmd.",
             "Name a LAMMPS built with DeePMD-kit in explore.config.command.",
         ),
-        (
+        Cause(
             r"All pair coeffs are not set",
             "LAMMPS and DeePMD-kit's plugin are of different versions.",
             "Use the LAMMPS version that DeePMD-kit was built for.",
         ),
-        (
+        Cause(
             r"command not found|No such file or directory",
             "The command does not start.",
             "Mend explore.config.command, or load its module in machine.json.",
@@ -70,6 +71,7 @@ class LammpsExplorer:
     """Pattern of the log, what it means, and what helps."""
 
     @classmethod
+    @override
     def arguments(cls) -> list[dargs.Argument]:
         """Return the keys of ``explore`` that are LAMMPS's own."""
         keys = _config_keys()
@@ -79,10 +81,12 @@ class LammpsExplorer:
         ]
 
     @classmethod
+    @override
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Return the explorer for checked settings."""
         return cls(program=settings["config"]["command"], shuffle_models=settings["config"]["shuffle_models"])
 
+    @override
     def checks(self, context: CheckContext) -> Iterator[Problem]:
         """Yield an empty command, and an ensemble of one model."""
         if not self.program.strip():
@@ -90,19 +94,22 @@ class LammpsExplorer:
         if context.numb_models < 2:
             yield (), f"{context.numb_models} model has no deviation: LAMMPS writes one for two and more"
 
-    @property
-    def command(self) -> str:
+    @override
+    def command_line(self, words: Sequence[str]) -> str:
         """The shell command, run with the task's folder as current directory."""
         return f"{self.program} -i {INPUT} -log {LOG}"
 
+    @override
     def write_configuration(self, frame: Frame, type_map: Sequence[str], path: Path) -> None:
         """Write a starting configuration as ``read_data`` reads it."""
         write_conf(frame, type_map, path)
 
+    @override
     def read_configuration(self, path: Path, type_map: Sequence[str]) -> Frame:
         """Return a starting configuration that :meth:`write_configuration` wrote."""
         return read_conf(path, type_map)
 
+    @override
     def write_inputs(self, run: MdRun, directory: Path) -> list[str]:
         """Write ``in.lammps`` for the configuration that is in ``directory``; return its name.
 
@@ -117,6 +124,7 @@ class LammpsExplorer:
         (directory / INPUT).write_text(input_text(run, periodic=periodic))
         return [INPUT]
 
+    @override
     def finish(self, directory: Path, exit_code: int | None) -> Ending:
         """Return how a run ended: early if the exit code, an ERROR in the log, or a missing row or frame says so.
 
@@ -138,14 +146,17 @@ class LammpsExplorer:
             reason = f"{joined.alone} frames are missing in {TRAJECTORY} or in {DEVIATIONS}"
         return Ending(reason is not None, halted, int(joined.steps[-1]), reason, len(joined.steps))
 
+    @override
     def deviations(self, directory: Path) -> Deviations:
         """Return the deviation of every frame; NaN for a row without its frame and a frame without its row."""
         return join(directory).deviations
 
+    @override
     def frames(self, directory: Path, md_steps: Sequence[int], type_map: Sequence[str]) -> list[Frame | None]:
         """Return the frames of these MD steps; ``None`` where there is no whole one with valid numbers."""
         return read_frames(directory / TRAJECTORY, md_steps, type_map, lambda: rows_of_steps(directory))
 
+    @override
     def predictions(self, directory: Path, md_steps: Sequence[int], type_map: Sequence[str]) -> list[Labels | None]:
         """Return what the driving model predicted for these frames; ``None`` where the run did not keep it."""
         return read_predictions(directory, md_steps, type_map)

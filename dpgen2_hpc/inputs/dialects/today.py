@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import dargs
+from typing_extensions import override
 
 from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import InputError
@@ -110,6 +111,7 @@ class Choice(dargs.Argument):
         super().__init__(name, dict, alias=kinds.ALIASES.get(kind, {}).get(name, []))
         self._kind = kind
 
+    @override
     @property
     def sub_fields(self) -> dict[str, dargs.Argument]:
         """The keys, by name; none of a type of another package that cannot be used."""
