@@ -18,6 +18,7 @@ from typing import Any
 from dpgen2_hpc.dispatch.directives import clusters_of
 from dpgen2_hpc.dispatch.flags import head_lines
 from dpgen2_hpc.dispatch.header import header
+from dpgen2_hpc.dispatch.loads import load_faults
 from dpgen2_hpc.dispatch.resources import bound, resource_faults, resource_notices
 from dpgen2_hpc.dispatch.schedulers import SCHEDULERS, Scheduler, canonical, scheduler
 from dpgen2_hpc.kinds import Key
@@ -59,7 +60,7 @@ class StepMachine:
         found = scheduler(self.machine["batch_type"])
         if found is None:
             raise KeyError(self.machine["batch_type"])
-        return found.configured(head_lines(self.resources))
+        return found.configured(head_lines(self.resources), self.resources.get("queue_name") or "")
 
     @property
     def names_clusters(self) -> bool:
@@ -127,6 +128,7 @@ def faults(machine: Mapping[str, Any], resources: Mapping[str, Any]) -> list[tup
         )
     else:
         found += resource_faults(known, batch_type, resources)
+    found += [(("resources", *place), text) for place, text in load_faults(resources, _written)]
     if machine.get("local_root") not in (None, ".", "./"):
         text = "is this program's to say: the work directory (-C). Leave the key out, or write './'"
         found.append((("machine", "local_root"), text))
@@ -139,6 +141,14 @@ def faults(machine: Mapping[str, Any], resources: Mapping[str, Any]) -> list[tup
         text = "has no meaning here; use continue_on_success_ratio"
         found.append((("resources", "strategy", "ratio_unfinished"), text))
     return found
+
+
+def _written(key: str, entry: str) -> str:
+    """Return dpdispatcher's line for an entry of ``source_list``, ``module_list`` ...; ``ValueError`` if it refuses."""
+    theirs = library().machine  # what writes the script must be what is asked, public or not
+    if key == "source_list":
+        return str(theirs._format_source_command(entry))  # noqa: SLF001
+    return str(theirs._format_module_command("load", entry))  # noqa: SLF001
 
 
 def _not_yet(name: str, known: Iterable[str], theirs: Iterable[str]) -> str:

@@ -53,32 +53,28 @@ LAUNCHERS = {
 }
 """What starts the program whose name comes later in the line."""
 
-VALUED = {
-    "-u",
-    "-x",
-    "--bind-to",
-    "--map-by",
-    "--rank-by",
-    "--host",
-    "-host",
-    "--hostfile",
-    "-hostfile",
-    "-machinefile",
-}
-"""Options of launchers that take the next word; a number is not a program anyway."""
+_VALUED = """
+-u -x -p -C -f -ppn -bind-to -map-by --bind-to --map-by --rank-by --host -host --hosts -hosts --hostfile -hostfile
+-machinefile --machinefile -f --cpu-bind --mem-bind --gpu-bind --mpi --distribution --hint --export --env --depth --pmi
+"""
+VALUED = {**dict.fromkeys(_VALUED.split(), 1), **dict.fromkeys(("--mca", "-mca", "-genv", "-env"), 2)}
+"""Options of launchers that take the next word, or the next two; a number is not a program anyway."""
 
 Finding = tuple[Fault, bool]
 """A message with its place in the inputs, and whether it is a fault (else a notice)."""
 
 
-def machine_findings(plan: Plan) -> Iterator[Finding]:
-    """Yield everything; sections of ``machine.json`` may share a place, and say the same twice."""
-    yield from _program_findings(plan)
+def machine_findings(plan: Plan, *, submits: bool) -> Iterator[Finding]:
+    """Yield everything; sections of ``machine.json`` may share a place, and say the same twice.
+
+    Unless the run ``submits`` jobs, it is no fault that this host cannot.
+    """
+    yield from _program_findings(plan, submits=submits)
     yield from _head_findings(plan)
     yield from _cluster_findings(plan)
 
 
-def _program_findings(plan: Plan) -> Iterator[Finding]:
+def _program_findings(plan: Plan, *, submits: bool) -> Iterator[Finding]:
     """Yield the programs that this host does not have, those of the scheduler and those of the tasks."""
     settings = plan.param.settings
     commands = {
@@ -87,10 +83,9 @@ def _program_findings(plan: Plan) -> Iterator[Finding]:
         "fp": settings.labeler.command,
     }
     for step, machine in plan.machines.items():
-        for program in _scheduler_programs(machine):
-            if shutil.which(program) is None:
-                text = f"there is no program '{program}' on this host: jobs cannot be submitted from here"
-                yield replace(plan.places[step](("machine", "batch_type")), message=text), True
+        if missing := [program for program in _scheduler_programs(machine) if shutil.which(program) is None]:
+            text = f"not on this host: {', '.join(missing)}; jobs cannot be submitted from here"
+            yield replace(plan.places[step](("machine", "batch_type")), message=text), submits
         for program, sure in sorted(set(programs(commands[step]))):
             if shutil.which(program) is None:
                 text, is_fault = _missing(program, machine, sure=sure)
@@ -176,6 +171,12 @@ def _parts(command: str) -> Iterator[list[str]]:
 
 def _launched(words: Sequence[str]) -> list[str]:
     """Return the word that a launcher starts, if one can be told."""
-    pairs = zip(["", *words], words, strict=False)
-    plain = [word for before, word in pairs if before not in VALUED and not re.match(r"-|\d|\w+=", word)]
-    return plain[:1]
+    taken = 0
+    for word in words:
+        if taken:
+            taken -= 1
+        elif re.match(r"-|\d|\w+=|[$`]", word):
+            taken = VALUED.get(word, 0)
+        else:
+            return [word]
+    return []
