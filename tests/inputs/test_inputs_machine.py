@@ -362,6 +362,19 @@ BROKEN = {
             "fp.template_config.envs.1A: is no name of a variable: letters, digits and _, and no digit first",
         ],
     ),
+    "a variable that would lose itself": (
+        machine(fp={"resources": {"envs": {"PATH": "/x:$PATH"}}, "template_config": {"envs": {"LD": "${LD}:/x"}}}),
+        [
+            (
+                "fp.resources.envs.PATH: '$PATH' is not expanded here: remove it, and add 'export PATH=...' to "
+                "resources.prepend_script"
+            ),
+            (
+                "fp.template_config.envs.LD: '$LD' is not expanded here: remove it, and add 'export LD=...' to "
+                "resources.prepend_script"
+            ),
+        ],
+    ),
     "two numbers of retries": (
         machine(fp={"retry_count": 2, "template_config": {"retry_on_transient_error": True}}),
         [
