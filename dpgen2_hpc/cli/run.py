@@ -31,7 +31,7 @@ NOTIFY_SECONDS = 60.0
 def run(arguments: argparse.Namespace) -> int:
     """Run the verb and return its exit code."""
     if arguments.dry_run:
-        plan, workdir, notices = _given(arguments)
+        plan, workdir, notices = _given(arguments, submits=False)
         print("\n".join([*notices, describe_next(workdir, plan)]))
         return DONE
     return drive(arguments, lambda: None)
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def drive(arguments: argparse.Namespace, begun: Callable[[], None]) -> int:
     """Be the driver; call ``begun`` once the inputs are good, the lock is taken and the run is begun or taken up."""
-    plan, workdir, notices = _given(arguments)
+    plan, workdir, notices = _given(arguments, submits=True)
     workdir.root.mkdir(parents=True, exist_ok=True)
     lock = Lock.acquire(workdir.lock, take_over=arguments.take_over)
     try:
@@ -59,7 +59,7 @@ def drive(arguments: argparse.Namespace, begun: Callable[[], None]) -> int:
         lock.release()
 
 
-def _given(arguments: argparse.Namespace) -> tuple[Plan, WorkDir, list[str]]:
+def _given(arguments: argparse.Namespace, *, submits: bool) -> tuple[Plan, WorkDir, list[str]]:
     """Return what the command line names, and the notices of a run that is about to begin.
 
     Raises
@@ -72,7 +72,7 @@ def _given(arguments: argparse.Namespace) -> tuple[Plan, WorkDir, list[str]]:
     plan = load_plan(arguments.param, arguments.machine, old_compatible=compatible, kept=kept)
     if workdir.record.exists():
         return plan, workdir, []
-    found = survey(plan)
+    found = survey(plan, submits=submits)
     if found.faults:
         raise InputError(found.faults)
     return plan, workdir, list(found.notices)

@@ -20,6 +20,9 @@ Finding = tuple[tuple[str, ...], str]
 _ANY = re.compile(r"#(SBATCH|PBS|BSUB)|(?i:#\s*(SBATCH|PBS|BSUB)\s*-)")
 """A directive of any batch system, or what is meant to be one; ``# PBS nodes are slow`` is a comment."""
 
+_MEANT = re.compile(r"#[A-Za-z$@]+\s+--?[A-Za-z]")
+"""A comment that looks like a directive: misspelt, or of a batch system that we do not have (``#MSUB -l ...``)."""
+
 
 def user_lines(resources: Mapping[str, Any]) -> dict[tuple[str, ...], list[str]]:
     """Return the user's lines in the head of a script, in the order in which they stand there, by place."""
@@ -100,10 +103,18 @@ def flag_notices(scheduler: Scheduler, resources: Mapping[str, Any]) -> Iterator
             end = fate(options, given)
             if end and not end.refused and end.text:
                 yield place, f"{_shown(lines, given)} is not used: {end.text}"
-        yield from ((place, text) for text in _unread(options, lines))
+        yield from ((place, text) for text in [*_unread(options, lines), *_comments(options, lines)])
     for place in SCRIPTS:
         inside = ["true", *_split(resources.get(place[0]))]  # behind the commands of the guard
         yield from ((place, text) for text in _unread(options, inside))
+
+
+def _comments(options: Options, lines: Sequence[str]) -> Iterator[str]:
+    """Yield the comments that are meant to be directives."""
+    for line in lines:
+        if _MEANT.match(line.strip()) and not re.match(options.begin, line):
+            own = options.directive
+            yield f"'{line.strip()}' is a comment to {options.command} and has no effect: begin it with '{own} '"
 
 
 def _unread(options: Options, lines: Sequence[str]) -> Iterator[str]:

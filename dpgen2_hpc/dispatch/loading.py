@@ -10,6 +10,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dpgen2_hpc.data.variables import variable_fault
+
 COMMANDS = {"module_unload_list": "module unload", "module_list": "module load", "source_list": "source"}
 
 _STATIC = re.compile(r"""(?:[^\s'"\\$`;&|<>()*?\[\]{}~#]|\\.|'[^']*'|"(?:\\.|[^"\\$`])*"|[^\S\n\r])*""")
@@ -17,9 +19,6 @@ _STATIC = re.compile(r"""(?:[^\s'"\\$`;&|<>()*?\[\]{}~#]|\\.|'[^']*'|"(?:\\.|[^"
 
 _BARE = re.compile(r"(?:(?<!\S)~(?=/)|\$\w+|\$\{\w+\}|[\w./:@%+=,-]|[ \t])+")
 """Words with variables and the home folder, and nothing else."""
-
-_EXPANDED = re.compile(r"\$[A-Za-z_{(]|`|^~/")
-"""What a shell would replace in the value of a variable."""
 
 _TOKEN = "DPGEN2_HPC_BARE_{}"  # noqa: S105  (a mark in a script)
 
@@ -33,17 +32,17 @@ def loading_faults(resources: Mapping[str, Any]) -> Iterator[Problem]:
             if text := _problem(entry, command):
                 yield (key,), f"{entry!r} {text}"
     for name, value in (resources.get("envs") or {}).items():
-        for text in map(str, value if isinstance(value, list) else [value]):
-            if _EXPANDED.search(text):
-                line = (
-                    f"export {name}={text}" if re.fullmatch(r"[\w$/:.{}~+=,@%-]*", text) else f'export {name}="{text}"'
-                )
-                yield (
-                    ("envs", name),
-                    f"{text!r} is set as it is, nothing in it is replaced: write {line!r} into prepend_script",
-                )
-            if "\0" in text:
-                yield ("envs", name), "has a NUL character: remove it"
+        if text := variable_fault(name, value):
+            yield ("envs", name), text
+
+
+def loading_notices(resources: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what comes too late for the modules: ``prepend_script`` stands behind them in the script."""
+    lines = [part for line in resources.get("prepend_script") or [] for part in line.splitlines()]
+    late = next((line for line in lines if re.match(r"\s*module\s+(-\S+\s+)*use\b", line)), None)
+    if late and resources.get("module_list"):
+        text = f"'{late.strip()}' comes after the modules of module_list are loaded: to load modules after it, add"
+        yield ("prepend_script",), f"{text} 'module load ...' lines here, and remove them from module_list"
 
 
 def _problem(entry: str, command: str) -> str | None:

@@ -70,7 +70,7 @@ class StepMachine:
         found = scheduler(self.machine["batch_type"])
         if found is None:
             raise KeyError(self.machine["batch_type"])
-        return found.configured(head_lines(self.resources))
+        return found.configured(head_lines(self.resources), self.resources.get("queue_name") or "")
 
     @property
     def names_clusters(self) -> bool:

@@ -9,10 +9,10 @@ import dargs
 
 from dpgen2_hpc.dispatch.environment import environment_notices
 from dpgen2_hpc.dispatch.flags import flag_faults, flag_notices
-from dpgen2_hpc.dispatch.header import size_notices
-from dpgen2_hpc.dispatch.loading import loading_faults
+from dpgen2_hpc.dispatch.loading import loading_faults, loading_notices
 from dpgen2_hpc.dispatch.schedulers import Scheduler
 from dpgen2_hpc.dispatch.schedulers.options import Options, Style
+from dpgen2_hpc.dispatch.sizes import size_notices
 from dpgen2_hpc.kinds import Key
 
 LEAST = {"number_node": 1, "cpu_per_node": 1, "gpu_per_node": 0, "group_size": 0, "para_deg": 1, "wait_time": 0}
@@ -25,7 +25,6 @@ VALUE = str | int | float
 VARIABLES = dict[str, VALUE | list[VALUE]]
 
 _QUEUE = re.compile(r"[^\s'\"`$;&|<>()\\#]*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 Problem = tuple[tuple[str, ...], str]
 
@@ -88,9 +87,6 @@ def _faults(scheduler: Scheduler, batch_type: str, resources: Mapping[str, Any])
     if not _QUEUE.fullmatch(queue):
         yield ("queue_name",), f"{queue!r} cannot be a queue: a name has no spaces, quotes or shell characters"
     yield from flag_faults(scheduler, batch_type, resources)
-    for name in resources.get("envs") or {}:
-        if not _VARIABLE.fullmatch(name):
-            yield ("envs", name), "is no name of a variable: letters, digits and _, and no digit first"
     yield from loading_faults(resources)
     if resources.get("strategy", {}).get("if_cuda_multi_devices"):
         place = ("strategy", "if_cuda_multi_devices")
@@ -107,6 +103,7 @@ def resource_notices(
     found = [
         *flag_notices(scheduler, resources),
         *size_notices(scheduler.options, resources),
+        *loading_notices(resources),
         *environment_notices(scheduler, batch_type, resources, environ),
     ]
     return [(("resources", *place), text) for place, text in found]

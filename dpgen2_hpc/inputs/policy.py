@@ -1,7 +1,6 @@
 """The words of both files on failures and on the queue: their arguments, and which of them hold for a step."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import dargs
 from typing_extensions import override
 
+from dpgen2_hpc.data.variables import variable_fault
 from dpgen2_hpc.errors import Fault, spelled
 from dpgen2_hpc.inputs.read import Document, KeyPath
 from dpgen2_hpc.inputs.tree import normalize
@@ -195,15 +195,14 @@ def words(section: Any, place: Place) -> tuple[dict[str, Said], list[Fault]]:
         if name in said and said[name].value != word.value:
             faults.append(_disagreement(word, said[name]))
         said.setdefault(name, word)
-    return said, [*faults, *contradictions(said), *_unusable_names(said, place)]
+    return said, [*faults, *contradictions(said), *_unusable_variables(said, place)]
 
 
-def _unusable_names(said: Mapping[str, Said], place: Place) -> Iterator[Fault]:
-    """Yield each environment variable that no shell could export."""
-    for name in said.get("envs", _SILENT).value or {}:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            here = place(("template_config", "envs", name))
-            yield replace(here, message="is no name of a variable: letters, digits and _, and no digit first")
+def _unusable_variables(said: Mapping[str, Said], place: Place) -> Iterator[Fault]:
+    """Yield each environment variable that no shell could export, or that would not come out as it is meant."""
+    for name, value in (said.get("envs", _SILENT).value or {}).items():
+        if problem := variable_fault(name, value):
+            yield replace(place(("template_config", "envs", name)), message=problem)
 
 
 def meaningless(section: Any, place: Place, paths: Sequence[KeyPath] = MEANINGLESS) -> list[str]:

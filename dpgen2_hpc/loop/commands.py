@@ -9,7 +9,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 KEYWORDS = frozenset({"if", "then", "else", "elif", "fi", "do", "done", "while", "for", "!", "{", "}", "time", "exec"})
@@ -34,11 +33,13 @@ WRAPPERS = frozenset({
 })  # fmt: skip
 """Launchers with an image, an environment or a host before the program: their options may look like those of ours."""
 
-VALUED = frozenset({
-    "-u", "-x", "--bind-to", "--map-by", "--rank-by", "--host", "-host", "--hostfile", "-hostfile", "-machinefile",
-    "-p", "--partition", "-c", "-C", "-w", "-i", "-o", "-e",
-})  # fmt: skip
-"""Options of launchers that take the next word; a number is not a program anyway."""
+_VALUED = """
+-u -x -p -c -C -w -i -o -e -f -ppn -bind-to -map-by --bind-to --map-by --rank-by --host -host --hosts -hosts --hostfile
+-hostfile -machinefile --machinefile --partition --cpu-bind --mem-bind --gpu-bind --mpi --distribution --hint --export
+--env --depth --pmi
+"""
+VALUED = {**dict.fromkeys(_VALUED.split(), 1), **dict.fromkeys(("--mca", "-mca", "-genv", "-env"), 2)}
+"""Options of launchers that take the next word, or the next two; a number is not a program anyway."""
 
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh"})
 
@@ -136,15 +137,15 @@ def _plain(word: str) -> str:
 
 def _launched(words: Sequence[str]) -> int:
     """Return the place of the word that a launcher starts, 0 if it cannot be told."""
-    pairs = list(pairwise(words))
-    return next(
-        (
-            place
-            for place, (before, word) in enumerate(pairs, 1)
-            if before not in VALUED and not re.match(r"-|\d|\w+=|[$`*]", word)
-        ),
-        0,
-    )
+    taken = 0
+    for place, word in enumerate(words[1:], 1):
+        if taken:
+            taken -= 1
+        elif re.match(r"-|\d|\w+=|[$`*]", word):
+            taken = VALUED.get(word, 0)
+        else:
+            return place
+    return 0
 
 
 # ---- where our arguments go

@@ -19,22 +19,24 @@ Finding = tuple[Fault, bool]
 """A message with its place in the inputs, and whether it is a fault (else a notice)."""
 
 
-def machine_findings(plan: Plan) -> Iterator[Finding]:
-    """Yield everything; sections of ``machine.json`` may share a place, and say the same twice."""
+def machine_findings(plan: Plan, *, submits: bool) -> Iterator[Finding]:
+    """Yield everything; sections of ``machine.json`` may share a place, and say the same twice.
+
+    Unless the run ``submits`` jobs, it is no fault that this host cannot.
+    """
     yield from ((notice, False) for notice in plan.notices)
-    yield from _program_findings(plan)
+    yield from _program_findings(plan, submits=submits)
     yield from _head_findings(plan)
     yield from _cluster_findings(plan)
 
 
-def _program_findings(plan: Plan) -> Iterator[Finding]:
+def _program_findings(plan: Plan, *, submits: bool) -> Iterator[Finding]:
     """Yield the programs that this host does not have, those of the scheduler and those of the tasks."""
     commands = plan.commands()
     for step, machine in plan.machines.items():
-        for program in _scheduler_programs(machine):
-            if shutil.which(program) is None:
-                text = f"there is no program '{program}' on this host: jobs cannot be submitted from here"
-                yield replace(plan.places[step](("machine", "batch_type")), message=text), True
+        if missing := [program for program in _scheduler_programs(machine) if shutil.which(program) is None]:
+            text = f"not on this host: {', '.join(missing)}; jobs cannot be submitted from here"
+            yield replace(plan.places[step](("machine", "batch_type")), message=text), submits
         for program, sure in sorted(set(programs(commands[step]))):
             if shutil.which(program) is None:
                 text, is_fault = _missing(program, machine, sure=sure)

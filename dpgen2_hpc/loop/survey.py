@@ -27,8 +27,11 @@ class Survey:
     faults: Sequence[Fault]
 
 
-def survey(plan: Plan, workdir: WorkDir | None = None) -> Survey:
-    """Look at everything that the inputs name; the run in ``workdir``, if there is one, may have the only copies."""
+def survey(plan: Plan, workdir: WorkDir | None = None, *, submits: bool = True) -> Survey:
+    """Look at everything that the inputs name; the run in ``workdir``, if there is one, may have the only copies.
+
+    A rehearsal, which ``submits`` nothing, needs no batch system.
+    """
     settings = plan.param.settings
     pools = [pool_of(plan, entry, workdir) for entry in range(len(settings.configurations))]
     learned = list(_learned_volumes(plan.param.patterns))
@@ -55,7 +58,7 @@ def survey(plan: Plan, workdir: WorkDir | None = None) -> Survey:
                 notices.append(f"{there}: {text}")
     notices += [_told(notice, plan.param.document.file) for notice in plan.param.notices]
     notices += _oversampled(plan, pools)
-    for fault, is_fault in dict.fromkeys(machine_findings(plan)):
+    for fault, is_fault in dict.fromkeys(machine_findings(plan, submits=submits)):
         if is_fault:
             faults.append(fault)
         else:

@@ -28,7 +28,8 @@ def faults_of(batch_type, *flags, **resources):
 
 
 def notices_of(batch_type, *flags, environ=NO_VENV, **resources):
-    given = {**RESOURCES, "custom_flags": list(flags), **resources}
+    asked = {"kwargs": {"gpu_usage": True}} if batch_type == "LSF" else {}
+    given = {**RESOURCES, **asked, "custom_flags": list(flags), **resources}
     return [text for _, text in resource_notices(scheduler(batch_type), batch_type, given, environ)]
 
 
@@ -265,7 +266,7 @@ REAL = [
             "#SBATCH --mem=30GB\n#SBATCH -J test\n#SBATCH -o slurm_%j.out\n#SBATCH -e slurm_%j.err"
         ),
         "--time=144:00:00 --ntasks=1 --nodes=1 --ntasks-per-node=16 --mem=30GB",
-        ["-J test", "-o slurm_%j.out", "-e slurm_%j.err"],
+        ["-J test", "-o slurm_%j.out", "-e slurm_%j.err", "'--ntasks=1'"],
     ),
     (
         "Slurm",  # github.com/xuzhiping/multiscale_winterschool_2021, .../graphene/lda/pri-lattice/isif3/2d-job.sh
@@ -275,7 +276,7 @@ REAL = [
             "#SBATCH -o stdout.%j\n#SBATCH -e stderr.%j\n#SBATCH --no-requeue"
         ),
         "-p course -N 1 -n 12",
-        ["-o stdout.%j", "-e stderr.%j"],
+        ["-o stdout.%j", "-e stderr.%j", "#BATCH -J vasp", "'-n 12'"],
     ),
     (
         "Slurm",  # github.com/mstapelberg/structure_maker, Archived_Vasp_Jobs/VCrTiWZr_PostMCMC/job_23/job.slurm
@@ -303,7 +304,7 @@ REAL = [
             "#SBATCH -t 1000:00:00  \n#SBATCH -J JHY\n"
         ),
         "-N 1 -n 64 -w compute-0-12 -p CLUSTER -t 1000:00:00",
-        ["-J JHY"],
+        ["-J JHY", "'-n 64'"],
     ),
     (
         "PBS",  # github.com/hariharan-devarajan/jobspec-database, data/ssmabuza/palmetto-examples/LAMMPS/job.sh
@@ -396,13 +397,13 @@ REAL = [
             '#BSUB -R "ipathavail==0"  # uncomment when multi-nodes'
         ),
         "-a mvapich -n 2 -q test -R 'span[ptile=48]' -R \"ipathavail==0\"",
-        ["-J vasp", "-o %J.out", "-e %J.err"],
+        ["-J vasp", "-o %J.out", "-e %J.err", "'-n 2'"],
     ),
     (
         "LSF",  # github.com/psn417/nep_maker, example_Na/input/job/job_vasp.sh
         "#!/bin/bash\n#BSUB -J vasp\n#BSUB -n 4\n#BSUB -q 6230r\n#BSUB -e err.txt\n#BSUB -o out.txt",
         "-n 4 -q 6230r",
-        ["-J vasp", "-e err.txt", "-o out.txt"],
+        ["-J vasp", "-e err.txt", "-o out.txt", "'-n 4'"],
     ),
     (
         "LSF",  # github.com/choderalab/gimlet, tonic/scripts/lipo_gru.sh
@@ -415,7 +416,7 @@ REAL = [
             '-q gpuqueue -m "ld-gpu ls-gpu lt-gpu lp-gpu lg-gpu lv-gpu lu-gpu" -q gpuqueue -n 12 -gpu '
             '"num=4:j_exclusive=yes" -R "rusage[mem=4] span[hosts=1]" -W 24:00'
         ),
-        ["-J lipo_gru", "-o %J.stdout", "-eo %J.stderr"],
+        ["-J lipo_gru", "-o %J.stdout", "-eo %J.stderr", "'-n 12'"],
     ),
     (
         "LSF",  # github.com/StanfordLegion/psana-legion, simtbx/summitdev/bsub_test.sh
@@ -424,7 +425,7 @@ REAL = [
             "#BSUB -e lsf-%J.err\n#BSUB -N"
         ),
         "-P CSC103SUMMITDEV -W 0:30 -nnodes 1",
-        ["-o lsf-%J.out", "-e lsf-%J.err", "-N"],
+        ["-o lsf-%J.out", "-e lsf-%J.err", "-N", "'-nnodes 1'"],
     ),
     (
         "LSF",  # github.com/philipnickel/02613_HPC_project, Bjobs/gpu_job.sh
@@ -433,7 +434,7 @@ REAL = [
             '#BSUB -gpu "num=1:mode=exclusive_process"\n#BSUB -W 01:00\n#BSUB -o batch_output/gpujob_%J.out'
         ),
         '-q c02613 -n 4 -R "span[hosts=1]" -R "rusage[mem=1GB]" -gpu "num=1:mode=exclusive_process" -W 01:00',
-        ["-J gpujob", "-o batch_output/gpujob_%J.out"],
+        ["-J gpujob", "-o batch_output/gpujob_%J.out", "'-n 4'"],
     ),
 ]
 
@@ -448,7 +449,8 @@ def test_headers_of_real_users_are_understood(batch_type, header, left, told):
     found = notices_of(batch_type, *lines)
     assert len(found) == len(told)
     for text, words in zip(found, told, strict=True):
-        assert f"{words}:" in text if words.startswith("'-l") else f": {words} is not used: " in text
+        own = f"has its own {words}: " in text or f"'{words}" in text and "is a comment" in text
+        assert own or f": {words} is not used: " in text
 
 
 # ---- the head of the whole script
@@ -488,7 +490,15 @@ def test_without_flags_a_head_has_dpdispatchers_lines_and_no_output_of_its_own(t
     ("batch_type", "flags", "expected"),
     [
         ("Slurm", ["#SBATCH --mem=4G -J x"], [*OWN["Slurm"], "#SBATCH --mem=4G"]),
+        ("Slurm", ["#SBATCH -n 12"], [OWN["Slurm"][0], *OWN["Slurm"][2:], "#SBATCH -n 12"]),
+        ("Slurm", ["#SBATCH -G 2"], [*OWN["Slurm"][:2], OWN["Slurm"][3], "#SBATCH -G 2"]),
+        ("Slurm", ["#SBATCH --gres=gpu:a:1"], [*OWN["Slurm"][:2], OWN["Slurm"][3], "#SBATCH --gres=gpu:a:1"]),
         ("LSF", ["#BSUB -W 1:00", "#BSUB -o x"], [*OWN["LSF"], "#BSUB -W 1:00"]),
+        ("LSF", ["#BSUB -n 4"], [OWN["LSF"][2], "#BSUB -n 4"]),
+        ("LSF", ["#BSUB -nnodes 1"], [OWN["LSF"][2], "#BSUB -nnodes 1"]),
+        ("LSF", ["#BSUB -R 'rusage[mem=1]'"], [*OWN["LSF"], "#BSUB -R 'rusage[mem=1]'"]),
+        ("LSF", ["#BSUB -R 'a span[hosts=1]'"], [OWN["LSF"][0], OWN["LSF"][2], "#BSUB -R 'a span[hosts=1]'"]),
+        ("LSF", ["#BSUB -R '2*{a}+{b}'"], [OWN["LSF"][0], OWN["LSF"][2], "#BSUB -R '2*{a}+{b}'"]),
         ("PBS", ["#PBS -l walltime=1:00:00"], ["#PBS -l walltime=1:00:00", *OWN["PBS"]]),
         (
             "PBS",
@@ -505,7 +515,10 @@ def test_without_flags_a_head_has_dpdispatchers_lines_and_no_output_of_its_own(t
     ],
 )
 def test_the_users_lines_hold_in_the_whole_head(tmp_path, batch_type, flags, expected):
-    """OpenPBS keeps the first ``-l`` of a resource, and refuses others beside a select; Torque keeps the last."""
+    """OpenPBS keeps the first ``-l`` of a resource, and refuses others beside a select; Torque keeps the last.
+
+    Slurm refuses tasks by node that contradict ``--ntasks``; two spans of LSF contradict each other.
+    """
     assert head(tmp_path, batch_type, *flags) == ["#!/bin/bash -l", *expected]
 
 
@@ -559,6 +572,7 @@ VENV = {"VIRTUAL_ENV": "/home/me/ve nv"}
         ("Torque", "#PBS -hV", True),
         ("LSF", "", True),
         ("LSF", '#BSUB -env "none"', False),
+        ("LSF", '#BSUB -env "A=1, PATH_all"', False),
         ("LSF", '#BSUB -env "all, A=1"', True),
     ],
 )

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from dpgen2_hpc.dispatch.machine import StepMachine
 from dpgen2_hpc.dispatch.queue import PORTION, REPORT, Queue, portions
 from dpgen2_hpc.dispatch.schedulers import SCHEDULERS, Entry, scheduler
 from dpgen2_hpc.errors import QueueDown, UserError
@@ -144,6 +145,18 @@ def test_qstat_is_asked_about_a_thousand_jobs_at_a_time(tmp_path, programs):
     programs("qstat", f'echo "$(($# - 1))" >> {tmp_path}/calls')
     assert queue(tmp_path, "PBS").live(["dname"]) == []
     assert set((tmp_path / "calls").read_text().split()) == {"1000"}
+
+
+@pytest.mark.parametrize(
+    ("queue_name", "flags", "asked"),
+    [("long", [], ""), ("gpu@s2", [], "@s2"), ("", ["#PBS -q @s2"], "@s2"), ("a@s1", ["#PBS -q b@s2"], "@s2")],
+)
+def test_the_server_of_the_queue_is_asked_for_the_jobs(tmp_path, programs, queue_name, flags, asked):
+    programs("qselect", f'shift 2; echo "$*" > {tmp_path}/asked')
+    resources = {"queue_name": queue_name, "custom_flags": flags}
+    system = StepMachine({"batch_type": "PBS"}, resources).scheduler
+    assert Queue(system, tmp_path).live(["dname"]) == []
+    assert (tmp_path / "asked").read_text().strip() == f"-q {asked}" * bool(asked)
 
 
 def test_portions_have_every_row_once():

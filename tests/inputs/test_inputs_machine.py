@@ -233,7 +233,7 @@ BROKEN = {
         ["fp.resources.module_list: 'a\\nb' has a line break or a NUL character: write each line as an entry"],
     ),
     "variables that mean others": (
-        resources(envs={"PATH": "/opt/bin:$PATH", "LIST": ["~/x", "$(date) x"]}),
+        resources(envs={"PATH": "/opt/bin:$PATH", "LIST": ["~/x", "y"], "NOW": "$(date) x"}),
         [
             (
                 "fp.resources.envs.PATH: '/opt/bin:$PATH' is set as it is, nothing in it is replaced: write 'export "
@@ -244,8 +244,8 @@ BROKEN = {
                 "prepend_script"
             ),
             (
-                "fp.resources.envs.LIST: '$(date) x' is set as it is, nothing in it is replaced: write 'export "
-                'LIST="$(date) x"\' into prepend_script'
+                "fp.resources.envs.NOW: '$(date) x' is set as it is, nothing in it is replaced: write 'export "
+                'NOW="$(date) x"\' into prepend_script'
             ),
         ],
     ),
@@ -507,6 +507,13 @@ BROKEN = {
         [
             "fp.template_config.envs.A=1; rm: is no name of a variable: letters, digits and _, and no digit first",
             "fp.template_config.envs.1A: is no name of a variable: letters, digits and _, and no digit first",
+        ],
+    ),
+    "a variable that would lose itself": (
+        machine(fp={"resources": {"envs": {"PATH": "/x:$PATH"}}, "template_config": {"envs": {"LD": "${LD}:/x"}}}),
+        [
+            "fp.resources.envs.PATH: '/x:$PATH' is set as it is, nothing in it is replaced: write 'export PATH=/x:$PATH'",
+            "fp.template_config.envs.LD: '${LD}:/x' is set as it is, nothing in it is replaced: write 'export LD=${LD}:/x'",
         ],
     ),
     "two numbers of retries": (

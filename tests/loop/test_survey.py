@@ -84,6 +84,9 @@ def test_atoms_without_periodicity_have_no_images():
         ("if [ -f a ]; then dp train x --restart a; else dp train x; fi && dp freeze -o y", {"dp"}),
         ("source /opt/intel/setvars.sh && mpirun -n 16 vasp_std", {"mpirun", "vasp_std"}),
         ("OMP_NUM_THREADS=1 mpirun -np 4 --bind-to none /opt/cp2k.psmp -i in > out", {"mpirun", "/opt/cp2k.psmp"}),
+        ("srun --mpi pmix -n $SLURM_NTASKS dp train", {"srun", "dp"}),
+        ("mpirun --mca btl ^openib -x PATH -machinefile $PBS_NODEFILE lmp", {"mpirun", "lmp"}),
+        ("mpiexec -n 4 --ppn 4 --depth=8 --cpu-bind depth -genv A 1 vasp_std", {"mpiexec", "vasp_std"}),
         ("env -u A B=1 pw.x -in 'a;b' | tee log", {"env", "pw.x", "tee"}),
         ("$PROGRAM x", set()),
         ("echo 'never closed", set()),
@@ -135,9 +138,21 @@ def test_a_host_that_cannot_submit_is_told_once_for_each_command(look, project, 
         (tools / name).symlink_to(shutil.which("true"))
     monkeypatch.setenv("PATH", f"{FAKES}:{tools}")
     project.machine = {"default": SLURM, "fp": {"command": "label"}}
-    assert [str(fault).partition(": jobs")[0] for fault in look().faults] == [
-        "machine.json:4:4: default.machine.batch_type: there is no program 'scancel' on this host"
+    assert [str(fault) for fault in look().faults] == [
+        "machine.json:4:4: default.machine.batch_type: not on this host: scancel; jobs cannot be submitted from here"
     ]
+
+
+def test_a_rehearsal_needs_no_batch_system(project, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(FAKES))
+    project.machine = {"default": SLURM, "fp": {"command": "label"}}
+    project.write()
+    monkeypatch.chdir(project.folder)
+    plan = load_plan(Path("param.json"), Path("machine.json"))
+    assert any("not on this host: sbatch, scancel, squeue; jobs" in str(fault) for fault in survey(plan).faults)
+    found = survey(plan, submits=False)
+    assert found.faults == []
+    assert any("not on this host: sbatch, scancel, squeue; jobs" in notice for notice in found.notices)
 
 
 @pytest.fixture

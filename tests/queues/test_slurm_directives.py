@@ -10,6 +10,7 @@ import slurm_project
 from project import wait_for
 
 from dpgen2_hpc.dispatch.directives import fate, kept, read
+from dpgen2_hpc.dispatch.header import header
 from dpgen2_hpc.dispatch.schedulers.sbatch_options import SBATCH
 from dpgen2_hpc.dispatch.schedulers.slurm import SLURM
 
@@ -71,6 +72,16 @@ def ours(lines):
     if any(each.problem for each in given):
         return "refused"
     return next((MADE[each.name] for each in given if each.name in MADE), "one")
+
+
+@pytest.mark.parametrize("flags", [["#SBATCH -n 2"], ["#SBATCH --ntasks=1 --cpus-per-task=2"]])
+def test_tasks_of_the_users_own_are_not_contradicted_by_our_lines(queue, flags):
+    """Slurm refuses a job, unless it is held, whose tasks by node contradict its tasks."""
+    own = "#!/bin/bash\n#SBATCH --nodes 1\n#SBATCH --ntasks-per-node {}\n"
+    for tasks in (1, 8):
+        written = header(SBATCH, own.format(tasks), flags, is_template=False)
+        (queue.folder / "jobs/s.sub").write_text(f"{written}true\n")
+        assert queue.call(SLURM.submit("dname", "jobs/s.sub")).stderr == ""
 
 
 LINES = [

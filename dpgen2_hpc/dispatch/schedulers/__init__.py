@@ -72,8 +72,8 @@ class Scheduler(Protocol):
     variables: Mapping[str, str]
     """Variables that the commands get: limits of their own patience."""
 
-    def configured(self, lines: Sequence[str]) -> "Scheduler":
-        """Return the scheduler for jobs with these lines in their head: they may name the clusters to ask."""
+    def configured(self, lines: Sequence[str], queue: str) -> "Scheduler":
+        """Return the scheduler for jobs in ``queue`` with these lines in their head: they may say whom to ask."""
 
     def submit(self, name: str, script: str) -> str:
         """Return the command that submits ``script`` under ``name``, never to be requeued."""

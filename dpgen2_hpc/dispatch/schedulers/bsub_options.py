@@ -11,6 +11,7 @@ from dpgen2_hpc.dispatch.schedulers.options import (
     WAIT,
     Options,
     Style,
+    Yielding,
     refused,
     unused,
 )
@@ -22,6 +23,9 @@ outdir P p pack ptl Q q R rnc S s sla smt sp stage step_cgroup T t U u v W We w 
 """
 
 _PLAIN = "ar B datachk H hl h I IS ISp ISs IX Ip Is K N Ne r rcacct rn ti tty ul V x XF Zs"
+
+_SLOTS = {"n": "", "nnodes": ""}
+"""``-nnodes`` counts whole nodes, beside which no slots and no span are asked for."""
 
 _REPORT = "the report of a job goes to jobs/NAME.out in the folder of its step, where its end is recognized"
 
@@ -36,7 +40,12 @@ BSUB = Options(
     plain=frozenset(_PLAIN.split()),
     everywhere=True,
     one_list=True,
-    environment=(("env", r"(^|,)\s*none\b", False), ("env", r"(^|,)\s*all\b", True)),
+    environment=(("env", r"^(?!\s*all\b)", False), ("env", r"^\s*all\b", True)),
+    yielding=(
+        Yielding(r"#BSUB -n ", _SLOTS, "number_node and cpu_per_node are"),
+        Yielding(r"#BSUB -R 'span\[", {**_SLOTS, "R": r"\bspan\s*\[|\d\s*\*\s*\{"}),
+        Yielding(r"#BSUB (-gpu |-R \"select\[ngpus )", {"gpu": ""}),
+    ),
     fates={
         "J": (*refused(ARRAY, r"\["), *unused(NAME)),
         "pack": refused("makes bsub submit other jobs, those of a file: remove it"),

@@ -74,7 +74,7 @@ class Lsf:
         *BY_THE_GUARD,
     )
 
-    def configured(self, lines: Sequence[str]) -> "Lsf":
+    def configured(self, lines: Sequence[str], queue: str) -> "Lsf":
         """Return itself: there is one server to ask."""
         return self
 

@@ -27,6 +27,19 @@ class Fate:
 
 
 @dataclass(frozen=True)
+class Yielding:
+    """A line of dpdispatcher's that is left out where the user gives one of some options.
+
+    ``line`` is its pattern; ``options`` are names, each with a pattern of the value. ``keys`` are the keys of
+    ``resources`` that are not used then; empty where users need not hear of it.
+    """
+
+    line: str
+    options: Mapping[str, str]
+    keys: str = ""
+
+
+@dataclass(frozen=True)
 class Options:
     """How a submit command reads the directive lines of a script.
 
@@ -40,7 +53,7 @@ class Options:
 
     ``inherits``: a job gets the environment of the submit command; ``environment`` has the options that change this:
     name, pattern of the value, and what holds then. ``size_line`` matches dpdispatcher's line for the size of a job,
-    and ``sizes`` are the resources of ``-l`` that exclude it.
+    and ``sizes`` are the resources of ``-l`` that exclude it; ``yielding`` are others of its lines that may give way.
     """
 
     command: str
@@ -63,6 +76,7 @@ class Options:
     environment: tuple[tuple[str, str, bool], ...] = ()
     sizes: frozenset[str] = frozenset()
     size_line: str = ""
+    yielding: tuple[Yielding, ...] = ()
 
 
 ARRAY = "makes one job several: remove it (group_size says how many tasks run in one job)"

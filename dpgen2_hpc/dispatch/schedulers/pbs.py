@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from dpgen2_hpc.dispatch.directives import read
 from dpgen2_hpc.dispatch.schedulers import (
     BY_THE_GUARD,
     LONGER,
@@ -82,9 +83,13 @@ class Pbs:
     remembers: str = "-x "
     """OpenPBS: how ``qstat`` is asked for jobs that have ended."""
 
-    def configured(self, lines: Sequence[str]) -> "Pbs":
-        """Return itself: there is one server to ask."""
-        return self
+    server: str = ""
+    """The server whose jobs are listed; empty: the default one."""
+
+    def configured(self, lines: Sequence[str], queue: str) -> "Pbs":
+        """Return the scheduler that asks the server of the last ``-q queue@server``, else the default one."""
+        asked = [queue, *(given.value or "" for given in read(OPENPBS, lines) if given.name == "q")]
+        return replace(self, server=asked[-1].replace("{queue_name}", queue).partition("@")[2])
 
     def submit(self, name: str, script: str) -> str:
         """Return the command; what stands on the command line comes before the script's own lines."""
@@ -96,7 +101,8 @@ class Pbs:
 
     def list_live(self, names: Sequence[str]) -> str:
         """Return the command: the user's jobs, then all that is known of them; a call for each thousand jobs."""
-        return 'ids=$(qselect -u "$(id -un)") || exit; [ -z "$ids" ] || echo "$ids" | xargs -n 1000 qstat -f'
+        server = f" -q {quoted(f'@{self.server}')}" if self.server else ""
+        return f'ids=$(qselect -u "$(id -un)"{server}) || exit; [ -z "$ids" ] || echo "$ids" | xargs -n 1000 qstat -f'
 
     def live(self, reply: Reply, names: Sequence[str]) -> list[Entry]:
         """Return the entries of these names that are not over."""

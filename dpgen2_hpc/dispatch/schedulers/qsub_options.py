@@ -14,6 +14,7 @@ from dpgen2_hpc.dispatch.schedulers.options import (
     WAIT,
     Options,
     Style,
+    Yielding,
     refused,
     unused,
 )
@@ -40,6 +41,7 @@ OPENPBS = Options(
     environment=(("V", "", True), ("v", r"(^|,)\s*PATH\b", True)),
     sizes=frozenset(_CHUNK.split()),
     size_line=r"#PBS -l (select|nodes)=",
+    yielding=(Yielding("#PBS -q ", {"q": ""}),),
     fates={
         **dict.fromkeys("Jt", refused(ARRAY)),
         "W": (

@@ -10,6 +10,7 @@ from dpgen2_hpc.dispatch.schedulers.options import (
     WAIT,
     Options,
     Style,
+    Yielding,
     refused,
     unused,
 )
@@ -29,6 +30,8 @@ _PLAIN = """
 consolidate-segments contiguous help hold ignore-pbs no-requeue overcommit oversubscribe parsable quiet reboot requeue
 spread-job spread-segments stepmgr test-only usage use-min-nodes verbose version wait
 """
+
+_GPUS = "gres gpus gpus-per-node gpus-per-socket gpus-per-task"
 
 _OPTIONAL = "exclusive get-user-env nice no-kill oom-kill-step propagate resv-ports"
 
@@ -54,6 +57,11 @@ SBATCH = Options(
     strict=True,
     separators=frozenset({"hetjob", "packjob"}),
     environment=(("export", r"^(?!(.*,)?ALL(,|$))", False), ("export", r"^(.*,)?ALL(,|$)", True)),
+    yielding=(
+        # beside --ntasks-per-node 1, Slurm refuses --ntasks 12: "Requested node configuration is not available"
+        Yielding("#SBATCH --ntasks-per-node ", {"ntasks": ""}, "cpu_per_node is"),
+        Yielding(r"#SBATCH --gres=gpu:\d+$", dict.fromkeys(_GPUS.split(), "")),
+    ),
     fates={
         "array": refused(ARRAY),
         "wait": refused(WAIT),

@@ -30,7 +30,7 @@ class Shell:
     over: str = ""
     endings: tuple[tuple[str, str, str], ...] = BY_THE_GUARD
 
-    def configured(self, lines: Sequence[str]) -> "Shell":
+    def configured(self, lines: Sequence[str], queue: str) -> "Shell":
         """Return itself: there is one server to ask."""
         return self
 

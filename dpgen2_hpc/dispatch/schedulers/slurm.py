@@ -73,7 +73,7 @@ class Slurm:
         *BY_THE_GUARD,
     )
 
-    def configured(self, lines: Sequence[str]) -> "Slurm":
+    def configured(self, lines: Sequence[str], queue: str) -> "Slurm":
         """Return the scheduler that asks the clusters of the last ``--clusters`` in these lines."""
         return replace(self, clusters=clusters_of(lines) or "")
 
