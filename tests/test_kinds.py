@@ -3,28 +3,42 @@
 import logging
 import subprocess
 import sys
+from typing import ClassVar
 
+import conformance
 import pytest
 
 from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.inputs.describe import described
 from dpgen2_hpc.inputs.dialects import today
+from dpgen2_hpc.kinds import registry
 
 SOURCE = """
-from dataclasses import dataclass
 from dpgen2_hpc.fp.abacus import AbacusLabeler
+from dpgen2_hpc.kinds import Labeler
 
-class Labeler(AbacusLabeler):
+class Whole(AbacusLabeler):
     pass
 
-class Lacking:
-    command = "true"
-    def checks(self, context): return ()
+class Half(Labeler):
+    def command_line(self, words): return "true"
     def write_inputs(self, frame, directory): return []
-    def read_labels(self, directory): ...
+
+class Other(AbacusLabeler):
+    def write_inputs(self, frame): return []
+
+class Stranger:
+    pass
 
 function = len
+"""
+
+MISSPELT = """
+from dpgen2_hpc.fp.abacus import AbacusLabeler
+
+class Whole(AbacusLabeler):
+    text_file = ()
 """
 
 
@@ -32,7 +46,7 @@ function = len
 def plugin(tmp_path, monkeypatch):
     """Return a function that installs a package with a labeler of its own."""
 
-    def installed(place="plugged:Labeler", source=SOURCE):
+    def installed(place="plugged:Whole", source=SOURCE):
         (tmp_path / "plugged.py").write_text(source)
         info = tmp_path / "plugged-1.0.dist-info"
         info.mkdir()
@@ -40,10 +54,10 @@ def plugin(tmp_path, monkeypatch):
         (info / "entry_points.txt").write_text(f"[dpgen2_hpc.fp]\nmine = {place}\n")
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.delitem(sys.modules, "plugged", raising=False)
-        kinds._offered.cache_clear()
+        registry._offered.cache_clear()
 
     yield installed
-    kinds._offered.cache_clear()
+    registry._offered.cache_clear()
 
 
 def test_a_kind_that_another_package_offers_is_found_by_its_name(plugin):
@@ -56,13 +70,24 @@ def test_a_kind_that_another_package_offers_is_found_by_its_name(plugin):
 @pytest.mark.parametrize(
     ("place", "source", "told"),
     [
-        ("plugged:Lacking", SOURCE, r"\(plugged:Lacking\) has no shared, has_virial, arguments, from_settings\. See"),
-        ("plugged:function", SOURCE, r"\(plugged:function\) is no class"),
+        ("plugged:Half", SOURCE, r"\(plugged:Half\) has no arguments, from_settings, read_labels, shared\. See"),
+        (
+            "plugged:Other",
+            SOURCE,
+            r"\(plugged:Other\) takes other arguments in 'write_inputs': it is called as write_in",
+        ),
+        ("plugged:Stranger", SOURCE, r"\(plugged:Stranger\) does not inherit from dpgen2_hpc\.kinds\.Labeler"),
+        ("plugged:function", SOURCE, r"\(plugged:function\) is not a class"),
         ("plugged:Missing", SOURCE, "cannot be imported: AttributeError: module 'plugged' has no attribute 'Missing'"),
-        ("plugged:Labeler", "import no_such_package", "cannot be imported: ModuleNotFoundError: No module named"),
-        ("plugged:Labeler", "x = = 1", "cannot be imported: SyntaxError"),
+        (
+            "plugged:Whole",
+            MISSPELT,
+            r"cannot be imported: TypeError: Whole: Labeler has no 'text_file' \(is 'text_files'",
+        ),
+        ("plugged:Whole", "import no_such_package", "cannot be imported: ModuleNotFoundError: No module named"),
+        ("plugged:Whole", "x = = 1", "cannot be imported: SyntaxError"),
     ],
-    ids=["lacking", "no-class", "missing", "no-module", "no-python"],
+    ids=["half", "signature", "stranger", "no-class", "missing", "misspelt", "no-module", "no-python"],
 )
 def test_one_that_cannot_be_used_is_named_with_its_package_and_stops_nothing_else(plugin, place, source, told, caplog):
     plugin(place, source)
@@ -74,8 +99,27 @@ def test_one_that_cannot_be_used_is_named_with_its_package_and_stops_nothing_els
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, types in kinds.OWN.items() for name in types])
-def test_our_own_have_all_that_is_asked_of_a_foreign_one(kind, name):
-    assert kinds._lacking(kinds.load(kind, name), kinds.FAMILIES[kind]) == []
+def test_our_own_are_what_a_foreign_one_must_be_and_mypy_sees_it(kind, name):
+    found = kinds.load(kind, name)
+    assert registry._misfit(found, registry.FAMILIES[kind]) is None
+    assert any(found in types for types in vars(conformance).values() if isinstance(types, list))
+
+
+def test_settings_and_helpers_may_have_any_name_and_a_hook_with_a_slip_in_its_name_is_refused():
+    class Good(kinds.Configurations):
+        edge: float = 1.0
+        _helper = 2
+
+    with pytest.raises(TypeError, match=r"Bad: Configurations has no 'occuring' \(is 'occurring' meant\?\)"):
+
+        class Bad(Good):
+            def occuring(self):
+                pass
+
+    with pytest.raises(TypeError, match="Constant: Configurations has no 'most'; names of helpers begin with '_'"):
+
+        class Constant(Good):
+            most: ClassVar[int] = 1
 
 
 def test_a_name_that_nobody_offers_is_refused_with_those_that_there_are():

@@ -223,7 +223,9 @@ def test_lammps_ends_as_the_stand_in_does(finished, tmp_path):
             fix = f"variable late equal step>=30\nfix stop all halt 10 v_late != 0 error {halt}\ntimestep "
             (folder / "in.lammps").write_text(text.replace("timestep ", fix))
         env = {**os.environ, **THREADS, "PATH": need("lmp")}
-        done = subprocess.run(explorer.command, shell=True, cwd=folder, env=env, capture_output=True, timeout=120)
+        done = subprocess.run(
+            explorer.command_line(()), shell=True, cwd=folder, env=env, capture_output=True, timeout=120
+        )
         ending = explorer.finish(folder, done.returncode)
         assert (done.returncode, ending.early, ending.halted, ending.frames) == expected[:4], name
         assert explorer.finish(folder, 0).early == ending.early, name  # as behind a pipe

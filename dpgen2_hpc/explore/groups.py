@@ -96,26 +96,26 @@ class MdGroup(TaskGroup):
         yield from self._damping_problems()
 
     def _pressure_problems(self) -> Iterator[Problem]:
-        if self.constant_volume and len(self.press) > 1:
+        if self._constant_volume and len(self.press) > 1:
             text = f"pressures mean nothing at constant volume (ens is '{self.ens}'): remove them, or choose 'npt'"
             yield ("press",), f"has {len(self.press)} values, but {text}"
-        elif not self.constant_volume and not self.press:
+        elif not self._constant_volume and not self.press:
             yield ("press",), f"is missing: ens is '{self.ens}', which needs pressures in bar, for example [1.0]"
 
     @override
     def notices(self, _context: CheckContext) -> Iterator[Problem]:
         """Yield a pressure that is not used."""
-        if self.constant_volume and self.press:
+        if self._constant_volume and self.press:
             yield ("press",), f"is not used: a pressure means nothing at constant volume (ens is '{self.ens}')"
 
     def _damping_problems(self) -> Iterator[Problem]:
-        used = {"tau_t": self.ens != "nve", "tau_p": not self.constant_volume}
+        used = {"tau_t": self.ens != "nve", "tau_p": not self._constant_volume}
         for name, value in (("tau_t", self.tau_t), ("tau_p", self.tau_p)):
             if used[name] and value <= self.dt:
                 yield (name,), f"{value} ps is not longer than the timestep, {self.dt} ps"
 
     @property
-    def constant_volume(self) -> bool:
+    def _constant_volume(self) -> bool:
         """Whether the ensemble keeps the cell."""
         return self.ens in ("nve", "nvt")
 
@@ -128,7 +128,7 @@ class MdGroup(TaskGroup):
     @override
     def states(self) -> list[tuple[float, float | None]]:
         """Return temperature (K) and pressure (bar) of the runs from one configuration, in the written order."""
-        pressures: Sequence[float | None] = (None,) if self.constant_volume else self.press
+        pressures: Sequence[float | None] = (None,) if self._constant_volume else self.press
         return [(temperature, pressure) for temperature in self.temps for pressure in pressures]
 
     @override

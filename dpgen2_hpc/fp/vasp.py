@@ -184,7 +184,7 @@ class VaspLabeler(Labeler):
         """Write POSCAR and KPOINTS, and link INCAR and POTCAR; return what tells the contents apart, by name."""
         kinds = [symbol for symbol, _ in runs(frame.symbols)]
         lines, folder = incar.lists(self.incar_lists, frame.symbols), str(directory)
-        texts = {"POSCAR": poscar(frame), "KPOINTS": self.kpoints(frame)}
+        texts = {"POSCAR": poscar(frame), "KPOINTS": self._kpoints(frame)}
         for name, text in texts.items():
             put(f"{folder}/{name}", text)
         texts["INCAR"] = self.incar.rstrip() + "\n" + lines
@@ -194,7 +194,7 @@ class VaspLabeler(Labeler):
         told = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
         return {**told, "POTCAR": "+".join(kinds)}  # the step knows what each element's is
 
-    def kpoints(self, frame: Frame) -> str:
+    def _kpoints(self, frame: Frame) -> str:
         """Return KPOINTS for the frame's cell."""
         gamma = self.kgamma if self.kgamma is not None else true(tags(self.incar).get("KGAMMA", ".TRUE."))
         points = " ".join(map(str, mesh(frame.cell, self._gaps())))

@@ -230,19 +230,19 @@ def folder(tmp_path):
 
 def test_matches_are_taken_by_name_and_each_once(folder):
     source = files(folder, "c.poscar", "*.poscar")
-    assert [path.rsplit("/", 1)[1] for path in source.found()] == ["c.poscar", "a.poscar", "b.poscar"]
+    assert [path.rsplit("/", 1)[1] for path in source.files_read()] == ["c.poscar", "a.poscar", "b.poscar"]
     assert len(source.generate(TYPE_MAP, rng())) == 3
 
 
 def test_a_name_with_brackets_is_found_as_it_is_written(folder):
     (folder / "a[1].poscar").write_text(POSCAR)
-    assert files(folder, "a[1].poscar").found() == [f"{folder}/a[1].poscar"]
+    assert files(folder, "a[1].poscar").files_read() == [f"{folder}/a[1].poscar"]
 
 
 def test_files_are_relative_to_the_prefix_and_that_to_the_folder(folder):
     settings = {"files": "*.poscar", "prefix": folder.name, "fmt": "vasp/poscar", "remove_pbc": False}
     resolved = Files.resolved(settings, folder.parent)
-    assert len(Files.from_settings(resolved).found()) == 3
+    assert len(Files.from_settings(resolved).files_read()) == 3
     absolute = {**settings, "prefix": str(folder)}
     assert Files.from_settings(absolute) == Files.from_settings(resolved)
 

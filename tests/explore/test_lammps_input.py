@@ -100,7 +100,7 @@ def test_the_explorer_is_found_by_its_type_and_has_dpgen2s_defaults():
     settings = dargs.Argument("explore", dict, kind.arguments()).normalize_value({})
     explorer: Explorer = kind.from_settings(settings)
     assert explorer == LammpsExplorer()
-    assert explorer.command == "lmp -i in.lammps -log log.lammps"
+    assert explorer.command_line(()) == "lmp -i in.lammps -log log.lammps"
     assert {key.name for key in kind.arguments()[0].sub_fields.values() if not key.available} == {
         "teacher_model_path", "head", "model_frozen_head", "use_ele_temp", "use_hdf5", "extra_output_files",
     }  # fmt: skip
@@ -226,7 +226,9 @@ def test_lammps_takes_every_ensemble_and_writes_what_we_read(tmp_path):
         explorer.write_inputs(md_run(ensemble, steps=20), folder)
         script += f"clear\nshell cd {folder}\n{without_model((folder / 'in.lammps').read_text())}"
     (tmp_path / "in.lammps").write_text(script)
-    done = subprocess.run(explorer.command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        explorer.command_line(()), shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-2000:]
     for name, (_, start) in starts.items():
         (tmp_path / name / "model_devi.out").write_text("# step max_devi_v max_devi_f\n0 1 2\n10 1 2\n20 1 2\n")

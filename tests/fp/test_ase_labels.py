@@ -69,7 +69,9 @@ def test_the_program_writes_what_ase_says(tmp_path):
 
     labeler = AseLabeler(EMT)
     labeler.write_inputs(FRAME, tmp_path)
-    done = subprocess.run(labeler.command_line(()), shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        labeler.command_line(()), shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     found = Gate().read(labeler, tmp_path, FRAME)
     atoms = Atoms(FRAME.symbols, FRAME.coords, cell=CELL, pbc=True, calculator=Calculator())

@@ -431,4 +431,4 @@ def test_a_damaged_input_is_refused_or_written_and_nothing_else_happens(kind, tm
         context = context_of(frame, " ".join(dict.fromkeys(frame.symbols)))
         if all("there is no file" in problem for _, problem in found.checks(context)):
             assert all(notice for _, notice in found.notices(context))
-            assert found.kpoints(frame) if kind == "incar" else found.write_inputs(frame, tmp_path)
+            assert found._kpoints(frame) if kind == "incar" else found.write_inputs(frame, tmp_path)

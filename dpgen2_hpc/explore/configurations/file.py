@@ -88,20 +88,20 @@ class Files(Configurations):
             for path in found:
                 yield from ((("files", index), problem) for problem in self._problems(path, context.type_map))
 
-    def found(self) -> list[str]:
+    def _found(self) -> list[str]:
         """Return the files that the patterns match now, each once."""
         return list(dict.fromkeys(path for pattern in self.files for path in matches(pattern)))
 
     @override
     def files_read(self) -> list[str]:
         """Return the files that the configurations come from."""
-        return self.found()
+        return self._found()
 
     @override
     def occurring(self, type_map: Sequence[str]) -> Occurring:
         """Return which atoms the frames of all files have; nothing of files that cannot be read."""
         try:
-            frames = [frame for path in self.found() for frame in self._read(path, type_map)]
+            frames = [frame for path in self._found() for frame in self._read(path, type_map)]
         except InputError:
             return Occurring(())  # a fault, or files that the run has taken up and does not need any more
         formulas = {frame.sorted(type_map).symbols for frame in frames}
@@ -120,7 +120,7 @@ class Files(Configurations):
         InputError
             There is no file, one cannot be read, or it has an element that is not in ``type_map``.
         """
-        paths = self.found()
+        paths = self._found()
         if not paths:
             raise InputError(f"no file matches {', '.join(repr(pattern) for pattern in self.files)}")
         return [frame for path in paths for frame in self._read(path, type_map)]

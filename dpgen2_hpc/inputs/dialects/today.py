@@ -111,7 +111,7 @@ class Choice(dargs.Argument):
         super().__init__(name, dict, alias=kinds.ALIASES.get(kind, {}).get(name, []))
         self._kind = kind
 
-    @override
+    @override  # type: ignore[explicit-override]  # mypy does not see it on a property with a setter
     @property
     def sub_fields(self) -> dict[str, dargs.Argument]:
         """The keys, by name; none of a type of another package that cannot be used."""
