@@ -16,8 +16,9 @@ from dpgen2_hpc.dispatch.verdicts import ENDERS, Judge, Worker, not_begun
 from dpgen2_hpc.errors import QueueDown, QueueFull, StateError, SubmissionRefused
 from dpgen2_hpc.state.clock import Moment
 from dpgen2_hpc.state.host import Host
-from dpgen2_hpc.state.ledger import ANSWERS, DOWN, FULL, LOST, REFUSED, Event, JobState, Ledger, TaskState
+from dpgen2_hpc.state.ledger import Event, JobState, Ledger, TaskState
 from dpgen2_hpc.state.lock import Lock
+from dpgen2_hpc.state.words import JobStatus, QueueStatus, Verdict
 
 LOOKS = 2
 """How often the queue must say that it does not know a job."""
@@ -74,7 +75,7 @@ class Batch:
         now, soon = self.clock.now(), self.grace - self.site.scheduler.minimum_wait
         missing = [job.missing for job in self.ledger.open_jobs() if job.missing is not None]
         trouble = self.ledger.trouble
-        rejected = trouble is not None and trouble.state == REFUSED
+        rejected = trouble is not None and trouble.state == QueueStatus.REFUSED
         return self.in_doubt or rejected or any(now.since(moment) >= soon for moment in missing)
 
     def open(self) -> None:
@@ -112,9 +113,9 @@ class Batch:
                 self.open()
                 self._submit()
         except QueueDown as error:
-            self._in_trouble(DOWN, str(error))
+            self._in_trouble(QueueStatus.DOWN, str(error))
             raise
-        if self.ledger.trouble is not None and self.ledger.trouble.state == DOWN and not self.in_doubt:
+        if self.ledger.trouble is not None and self.ledger.trouble.state == QueueStatus.DOWN and not self.in_doubt:
             self.ledger.append([_ANSWERS])
         return before != self._shape()
 
@@ -134,10 +135,10 @@ class Batch:
         for job in jobs:
             unjudged = [self.ledger.tasks[task] for task, attempt in job.tasks if self._is_open(task, attempt)]
             verdicts = [
-                {"event": "verdict", "task": task.index, "attempt": task.attempt, "state": LOST, "why": why}
+                {"event": "verdict", "task": task.index, "attempt": task.attempt, "state": Verdict.LOST, "why": why}
                 for task in unjudged
             ]
-            self.ledger.append([*verdicts, {"event": "state", "job": job.index, "state": "gone"}])
+            self.ledger.append([*verdicts, {"event": "state", "job": job.index, "state": JobStatus.GONE}])
         return [job.name for job in jobs]
 
     def _is_open(self, task: int, attempt: int) -> bool:
@@ -161,7 +162,7 @@ class Batch:
                     return
                 except QueueFull as error:
                     del self._doubts[job.index]
-                    self._in_trouble(FULL, str(error))
+                    self._in_trouble(QueueStatus.FULL, str(error))
                     return
                 free -= 1
 
@@ -178,7 +179,7 @@ class Batch:
             self.site.withdraw(job)
         if self.ledger.was_refused(str(error)):
             raise error
-        self.ledger.append([{"event": "queue", "state": REFUSED, "words": str(error)}])
+        self.ledger.append([{"event": "queue", "state": QueueStatus.REFUSED, "words": str(error)}])
 
     def _submit_one(self, job: JobState) -> None:
         tasks = [self.ledger.tasks[task] for task, _ in job.tasks]
@@ -236,7 +237,7 @@ class Batch:
         jobs = [job for job in self.ledger.open_jobs() if job.id is not None]
         claims = {job.index: self.site.claim(job.name) for job in jobs}
         self._judge(jobs, claims)
-        silent = [job for job in jobs if job.state != "gone" and not self._elsewhere(job)]
+        silent = [job for job in jobs if job.state != JobStatus.GONE and not self._elsewhere(job)]
         entries = {entry.name: entry for entry in self.site.queue.live([job.name for job in silent])}
         new = [job for job in silent if job.name not in entries and job.missing is None]
         self._ask_about([job for job in new if not self.site.queue.is_over(job)])
@@ -246,7 +247,7 @@ class Batch:
         for job in silent:
             if job.name in entries:
                 running = claims[job.index] is not None or entries[job.name].running
-                state = "running" if running else "submitted"
+                state = JobStatus.RUNNING if running else JobStatus.SUBMITTED
                 if job.state != state or job.missing is not None:
                     events.append({"event": "state", "job": job.index, "state": state})
             elif self.site.queue.is_over(job) or self._has_ended(job, claims[job.index]):
@@ -279,7 +280,7 @@ class Batch:
                 continue
             events += self._verdicts(job, claim)
             if self._has_ended(job, claim):
-                events.append({"event": "state", "job": job.index, "state": "gone"})
+                events.append({"event": "state", "job": job.index, "state": JobStatus.GONE})
         self.ledger.append(events)
 
     def _has_ended(self, job: JobState, claim: Claim | None) -> bool:
@@ -321,7 +322,7 @@ class Batch:
             if not self._attempt_ended(claim, number, attempt) and self._is_open(number, attempt):
                 began = self.site.began(task) or claim is None or not claim.ended
                 events.append(self.judge.verdict(job, task, None) if began else not_begun(task))
-        return [*events, {"event": "state", "job": job.index, "state": "gone"}]
+        return [*events, {"event": "state", "job": job.index, "state": JobStatus.GONE}]
 
     def _shape(self) -> tuple[object, ...]:
         """Return what a change would change."""
@@ -352,7 +353,7 @@ def cancel(site: Site, ledger: Ledger, why: str, *, waiting_only: bool = False) 
     return entries
 
 
-_ANSWERS: Event = {"event": "queue", "state": ANSWERS}
+_ANSWERS: Event = {"event": "queue", "state": QueueStatus.ANSWERS}
 
 
 def _id_event(job: JobState, identifier: str, host: Host) -> Event:
@@ -366,4 +367,4 @@ def _id_event(job: JobState, identifier: str, host: Host) -> Event:
 
 
 def _missing_event(job: JobState) -> Event:
-    return {"event": "state", "job": job.index, "state": "missing"}
+    return {"event": "state", "job": job.index, "state": JobStatus.MISSING}

@@ -10,7 +10,8 @@ from dpgen2_hpc.dispatch.attempts import read_attempt
 from dpgen2_hpc.dispatch.policy import Policy
 from dpgen2_hpc.dispatch.site import Ended, Site
 from dpgen2_hpc.errors import OutputError
-from dpgen2_hpc.state.ledger import BROKEN, DONE, FAILED, LOST, Event, JobState, TaskState
+from dpgen2_hpc.state.ledger import Event, JobState, TaskState
+from dpgen2_hpc.state.words import Verdict
 
 ENDERS = {128 + number for number in (SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU)}
 """Exit codes of programs that the scheduler, the system (out of memory) or the user has ended."""
@@ -58,19 +59,19 @@ class Judge:
         """Judge one attempt; one that the queue ended is tried again before what it left is looked at."""
         self.site.fetch([task])
         if job.cancelled is not None and (ended is None or ended.exit_code in ENDERS):
-            return {**_verdict_event(task, LOST, job.cancelled), "began": False}
+            return {**_verdict_event(task, Verdict.LOST, job.cancelled), "began": False}
         why, lost = self._foreign_end(job, ended)
         if lost and task.lost < self.policy.retry_count:
-            return _verdict_event(task, LOST, why)
+            return _verdict_event(task, Verdict.LOST, why)
         try:
             exit_code = None if lost or ended is None else ended.exit_code
             note = self._judged(task, exit_code)
         except OutputError as error:
             why = f"{why}; {error}" if why else str(error)
             if lost or task.failed >= self.policy.FAILURES:
-                return {**_verdict_event(task, BROKEN, why), "cause": LOST if lost else FAILED}
-            return _verdict_event(task, FAILED, why)
-        return _verdict_event(task, DONE, note)
+                return {**_verdict_event(task, Verdict.BROKEN, why), "cause": Verdict.LOST if lost else Verdict.FAILED}
+            return _verdict_event(task, Verdict.FAILED, why)
+        return _verdict_event(task, Verdict.DONE, note)
 
     def _judged(self, task: TaskState, exit_code: int | None) -> str | None:
         """Return the step's note on an attempt.
@@ -104,7 +105,7 @@ class Judge:
 def not_begun(task: TaskState) -> Event:
     """Return the verdict on a task whose turn in its job never came, while others' did: it costs no attempt."""
     why = "its job ended before its turn came"
-    return {**_verdict_event(task, LOST, why), "began": False}
+    return {**_verdict_event(task, Verdict.LOST, why), "began": False}
 
 
 def _verdict_event(task: TaskState, state: str, why: str | None) -> Event:

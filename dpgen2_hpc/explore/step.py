@@ -14,8 +14,9 @@ from dpgen2_hpc.runs import RunReader
 from dpgen2_hpc.state import results
 from dpgen2_hpc.state.files import read_json
 from dpgen2_hpc.state.identity import digest_file, digest_files, identity
-from dpgen2_hpc.state.ledger import DONE, Task, TaskState
+from dpgen2_hpc.state.ledger import Task, TaskState
 from dpgen2_hpc.state.results import ExploreResult, TrainResult
+from dpgen2_hpc.state.words import Verdict
 from dpgen2_hpc.state.workdir import Place, task_key
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ class ExploreStep:
         OutputError
             It has failed, or what it left is not usable any more.
         """
-        if task.verdict != DONE:
+        if task.verdict != Verdict.DONE:
             raise OutputError(task.why or "the task failed")
         folder = place.folder(self.name)
         ending = self._ending(place, task.index, start, folder.task(task.index), 1 if task.why else 0)

@@ -17,8 +17,9 @@ from dpgen2_hpc.kinds import Labeler, NoLabel
 from dpgen2_hpc.state import results
 from dpgen2_hpc.state.files import fresh_folder, publish_folder, write_json, write_lines
 from dpgen2_hpc.state.identity import digest_file, digest_files, identity
-from dpgen2_hpc.state.ledger import DONE, Task, TaskState
+from dpgen2_hpc.state.ledger import Task, TaskState
 from dpgen2_hpc.state.results import FpResult, SelectResult
+from dpgen2_hpc.state.words import Verdict
 from dpgen2_hpc.state.workdir import Place, task_key
 
 HANDED_ON = ("md_step", "digest", "deviation_f", "deviation_v", "predicted")
@@ -98,9 +99,9 @@ class FpStep:
         """Return the label of each task that has passed the gate, or why there is none."""
         folder = place.folder(self.name)
         found: dict[int, Labels | NoLabel] = {
-            task.index: OutputError(task.why or "the task is broken") for task in tasks if task.verdict != DONE
+            task.index: OutputError(task.why or "the task is broken") for task in tasks if task.verdict != Verdict.DONE
         }
-        done = [task.index for task in tasks if task.verdict == DONE]
+        done = [task.index for task in tasks if task.verdict == Verdict.DONE]
         where = f"{folder.path.parent.name}/{folder.path.name}"
         found.update(zip(done, read_all(self.labeler, [folder.task(index) for index in done], where), strict=True))
         read = [(index, labels) for index, labels in found.items() if isinstance(labels, Labels)]

@@ -13,10 +13,10 @@ from dpgen2_hpc import kinds
 from dpgen2_hpc.errors import spelled
 from dpgen2_hpc.inputs.options import EMPTY
 from dpgen2_hpc.inputs.read import KeyPath
+from dpgen2_hpc.kinds import Rule
 
 log = logging.getLogger(__name__)
 
-NOW, NEXT, APPEND, LABELS, REFUSED = "now", "next", "append", "labels", "refused"
 """The classes of a change, see :data:`dpgen2_hpc.kinds.CHANGES`."""
 
 
@@ -43,7 +43,7 @@ class Change:
     path: KeyPath
     old: Any
     new: Any
-    rule: str
+    rule: Rule
     details: tuple[str, ...] = ()
 
     @override
@@ -53,7 +53,7 @@ class Change:
 
 def changes(tree: dargs.Argument, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
     """Return what differs between two understood inputs; the class of each field stands in the tree."""
-    return list(_differences(tree, old, new, (), REFUSED))
+    return list(_differences(tree, old, new, (), Rule.REFUSED))
 
 
 def relaxed(found: Sequence[Change], old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
@@ -75,14 +75,14 @@ def relaxed(found: Sequence[Change], old: Mapping[str, Any], new: Mapping[str, A
 
 
 def _relaxed(change: Change, old: Mapping[str, Any], physics: Callable[[Mapping[str, Any]], Any]) -> Change:
-    if change.rule != LABELS or change.path[:2] != ("fp", "inputs_config"):
+    if change.rule != Rule.LABELS or change.path[:2] != ("fp", "inputs_config"):
         return change
     parts = _physics_of_both([change], old, physics)
     if parts is None:
         return change
     before, after = parts
     if before == after:
-        return replace(change, rule=NOW)
+        return replace(change, rule=Rule.NOW)
     is_text = isinstance(change.old, str) and isinstance(change.new, str) and "\n" in change.old + change.new
     return replace(change, details=tuple(_leaves(before, after))) if is_text else change
 
@@ -143,22 +143,22 @@ def _leaf(value: Any, name: str) -> str:
     return f"{name} = {text}" if name else text
 
 
-def rules(tree: dargs.Argument) -> Iterator[tuple[KeyPath, Any, str]]:
+def rules(tree: dargs.Argument) -> Iterator[tuple[KeyPath, Any, Rule]]:
     """Yield path, argument and class of every argument below ``tree``; a type's name stands in the path as ``[dp]``."""
-    yield from _rules(tree, (), REFUSED)
+    yield from _rules(tree, (), Rule.REFUSED)
 
 
-def _rules(argument: Any, path: KeyPath, rule: str) -> Iterator[tuple[KeyPath, Any, str]]:
+def _rules(argument: Any, path: KeyPath, rule: Rule) -> Iterator[tuple[KeyPath, Any, Rule]]:
     for member in argument.sub_fields.values():
         own = rule_of(member, rule)
         yield (*path, member.name), member, own
-        yield from _rules(member, (*path, member.name), REFUSED if own == APPEND else own)
+        yield from _rules(member, (*path, member.name), Rule.REFUSED if own == Rule.APPEND else own)
     for variant in argument.sub_variants.values():
         for choice in variant.choice_dict.values():
             yield from _rules(choice, (*path, f"[{choice.name}]"), rule)
 
 
-def rule_of(argument: Any, above: str) -> str:
+def rule_of(argument: Any, above: Rule) -> Rule:
     """Return the class of an argument: its own, or that of the key above it."""
     return getattr(argument, "change", None) or above
 
@@ -177,7 +177,7 @@ def held_back(value: Mapping[str, Any], held: Sequence[Change]) -> dict[str, Any
     return result
 
 
-def _differences(argument: Any, old: Any, new: Any, path: KeyPath, above: str) -> Iterator[Change]:
+def _differences(argument: Any, old: Any, new: Any, path: KeyPath, above: Rule) -> Iterator[Change]:
     rule = rule_of(argument, above)
     if old == new or (_says_nothing(old) and _says_nothing(new)) or (path and (path[-1], old, new) in WIDER):
         return
@@ -187,10 +187,10 @@ def _differences(argument: Any, old: Any, new: Any, path: KeyPath, above: str) -
             yield from _differences(
                 members.get(name), old.get(name, ABSENT), new.get(name, ABSENT), (*path, name), rule
             )
-    elif _is_structure(old) and _is_structure(new) and (rule == APPEND or len(old) == len(new)):
+    elif _is_structure(old) and _is_structure(new) and (rule == Rule.APPEND or len(old) == len(new)):
         yield from _list_differences(argument, old, new, path, rule)
     else:
-        yield Change(path, old, new, REFUSED if rule == APPEND else rule)
+        yield Change(path, old, new, Rule.REFUSED if rule == Rule.APPEND else rule)
 
 
 def _says_nothing(value: Any) -> bool:
@@ -198,15 +198,15 @@ def _says_nothing(value: Any) -> bool:
     return value is ABSENT or value in EMPTY
 
 
-def _list_differences(argument: Any, old: list[Any], new: list[Any], path: KeyPath, rule: str) -> Iterator[Change]:
+def _list_differences(argument: Any, old: list[Any], new: list[Any], path: KeyPath, rule: Rule) -> Iterator[Change]:
     """Yield what differs between the entries of two lists, and whether there are more of them or fewer."""
-    inside = REFUSED if rule == APPEND else rule
+    inside = Rule.REFUSED if rule == Rule.APPEND else rule
     for index, (before, after) in enumerate(zip(old, new, strict=False)):
         for change in _differences(argument, before, after, (*path, index), inside):
-            yield Change(change.path, change.old, change.new, inside if rule == APPEND else change.rule)
+            yield Change(change.path, change.old, change.new, inside if rule == Rule.APPEND else change.rule)
     if len(old) != len(new):
         counts = f"{len(old)} entries", f"{len(new)} entries"
-        yield Change(path, *counts, APPEND if len(new) > len(old) else REFUSED)
+        yield Change(path, *counts, Rule.APPEND if len(new) > len(old) else Rule.REFUSED)
 
 
 def _is_structure(value: Any) -> bool:

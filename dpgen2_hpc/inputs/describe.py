@@ -14,7 +14,7 @@ from dpgen2_hpc.inputs.changes import rules
 from dpgen2_hpc.inputs.faults import expected, unknown
 from dpgen2_hpc.inputs.options import NO_DEFAULT, options
 from dpgen2_hpc.inputs.tree import LIMITS, NOT_YET
-from dpgen2_hpc.kinds import CHANGES, Key
+from dpgen2_hpc.kinds import CHANGES, Key, Rule
 
 WIDTH = 110
 
@@ -25,7 +25,7 @@ class Entry:
 
     path: str
     argument: Any
-    change: str
+    change: Rule
 
     @property
     def plain(self) -> str:

@@ -17,7 +17,7 @@ Our own kinds stand in :data:`OWN` (loaded when named); a package of yours offer
 
 from dpgen2_hpc.kinds.base import Cause, CheckContext, Kind, Occurring, Problem
 from dpgen2_hpc.kinds.exploration import Configurations, Deviations, Ending, Explorer, MdRun, TaskGroup
-from dpgen2_hpc.kinds.key import CHANGES, Key
+from dpgen2_hpc.kinds.key import CHANGES, Key, Rule
 from dpgen2_hpc.kinds.labeling import Labeler, NoLabel
 from dpgen2_hpc.kinds.registry import ALIASES, LATER, OWN, load, names
 from dpgen2_hpc.kinds.selection import ACCURATE, CANDIDATE, FAILED, INVALID, Convergence
@@ -46,6 +46,7 @@ __all__ = [
     "NoLabel",
     "Occurring",
     "Problem",
+    "Rule",
     "TaskGroup",
     "Trainer",
     "TrainingInput",

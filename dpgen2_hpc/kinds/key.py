@@ -1,18 +1,30 @@
 """A key of an input file."""
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 import dargs
 
-CHANGES: Mapping[str, str] = {
-    "now": "followed at once",
-    "next": "followed from the next iteration on",
-    "append": "new entries at the end are followed at once, other changes refused",
-    "labels": "followed until fp has been given its first frame, then refused",
-    "refused": "refused: what has been computed would be falsified",
+
+class Rule(StrEnum):
+    """What a changed key of ``param.json`` does to a run that has begun."""
+
+    NOW = "now"
+    NEXT = "next"
+    APPEND = "append"
+    LABELS = "labels"
+    REFUSED = "refused"
+
+
+CHANGES: Mapping[Rule, str] = {
+    Rule.NOW: "followed at once",
+    Rule.NEXT: "followed from the next iteration on",
+    Rule.APPEND: "new entries at the end are followed at once, other changes refused",
+    Rule.LABELS: "followed until fp has been given its first frame, then refused",
+    Rule.REFUSED: "refused: what has been computed would be falsified",
 }
-"""What a changed key of ``param.json`` does to a run that has begun."""
+"""The rules in words."""
 
 
 class Key(dargs.Argument):
@@ -56,4 +68,5 @@ class Key(dargs.Argument):
         super().__init__(name, dtype, doc=doc, **more)
         self.minimum, self.maximum, self.above, self.below = minimum, maximum, above, below
         self.choices, self.later = choices, later
-        self.change, self.available, self.hint = change, available, hint
+        self.change = None if change is None else Rule(change)
+        self.available, self.hint = available, hint

@@ -14,9 +14,10 @@ from dpgen2_hpc.dispatch.names import job_name
 from dpgen2_hpc.errors import InputError, LockHeld, StateError
 from dpgen2_hpc.loop.plan import site_of
 from dpgen2_hpc.state.files import read_json
-from dpgen2_hpc.state.ledger import DONE, Ledger, TaskState, read_ledger
+from dpgen2_hpc.state.ledger import Ledger, TaskState, read_ledger
 from dpgen2_hpc.state.lock import Holder, Lock, describe, holder_of
 from dpgen2_hpc.state.record import Home, Record, RecordFile, is_moved, read_record
+from dpgen2_hpc.state.words import Phase, Verdict
 from dpgen2_hpc.state.workdir import RUN_KEYS, WorkDir, iteration_name, task_key
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def cancel_jobs(workdir: WorkDir, lock: Lock | None) -> list[str]:
     """
     record = read_record(workdir.record)
     is_moved(record.home, Home.of(workdir.root))
-    if record.phase != "submitted":
+    if record.phase != Phase.SUBMITTED:
         return []
     section = read_json(workdir.machine)[record.step]
     site = site_of(StepMachine(section["machine"], section["resources"]), workdir, record)
@@ -134,7 +135,7 @@ def retry(workdir: WorkDir, file: RecordFile, keys: Sequence[str], *, dry_run: b
     if not dry_run:
         file.check(record)
         ledger.append([{"event": "round", "round": ledger.rounds + 1, "tasks": [place.index for place in places]}])
-        if record.phase == "finished":
+        if record.phase == Phase.FINISHED:
             file.commit(record.reopened())
         log.info("user requested a retry of %s", ", ".join(place.key for place in places))
     return [place.key for place in places]
@@ -151,7 +152,7 @@ def skip(workdir: WorkDir, file: RecordFile, keys: Sequence[str], *, dry_run: bo
     record = read_record(workdir.record)
     places, ledger = _ended(workdir, record, keys, file.lock)
     for place in places:
-        if ledger.tasks[place.index].verdict == DONE and not is_refused(place.step, ledger.tasks[place.index]):
+        if ledger.tasks[place.index].verdict == Verdict.DONE and not is_refused(place.step, ledger.tasks[place.index]):
             raise InputError(f"'{place.key}' is done, so there is nothing to skip")
     if record.step == "train":
         raise InputError(f"'{places[0].key}' cannot be skipped: every member of the ensemble is needed")
@@ -183,7 +184,7 @@ def _refuse_other_step(record: Record, place: TaskPlace) -> None:
     now = f"{iteration_name(record.iteration)}, {record.step}, which is {record.phase}"
     if (place.iteration, place.step) != (record.iteration, record.step):
         raise InputError(f"'{place.key}' is not a task of the present step ({now}): its results are in use")
-    if record.phase not in ("submitted", "finished"):
+    if record.phase not in (Phase.SUBMITTED, Phase.FINISHED):
         raise InputError(f"'{place.key}' cannot be changed now: the run is at {now}")
 
 
@@ -197,4 +198,4 @@ def _refuse_unsettled(ledger: Ledger, place: TaskPlace) -> None:
 
 def is_refused(step: str, task: TaskState) -> bool:
     """Whether a task has ended well with a label that the gate refused."""
-    return step == "fp" and task.verdict == DONE and task.why is not None
+    return step == "fp" and task.verdict == Verdict.DONE and task.why is not None

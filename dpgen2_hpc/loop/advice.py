@@ -10,8 +10,9 @@ from dpgen2_hpc.loop.logs import logs
 from dpgen2_hpc.loop.schedule import Decision
 from dpgen2_hpc.state import results, stops
 from dpgen2_hpc.state.files import read_json
-from dpgen2_hpc.state.ledger import BROKEN, Ledger, TaskState
+from dpgen2_hpc.state.ledger import Ledger, TaskState
 from dpgen2_hpc.state.results import ExploreResult, Run, SelectResult
+from dpgen2_hpc.state.words import Verdict
 from dpgen2_hpc.state.workdir import Place, task_key
 
 SHOWN = 3
@@ -57,7 +58,7 @@ def first(names: Sequence[str]) -> str:
 
 def too_few(place: Place, step: str, ledger: Ledger, usable: int, wanted: int) -> Advice:
     """Return what to say when a step has fewer usable tasks than the policy wants."""
-    failed = [task for task in ledger.tasks if task.verdict == BROKEN and not task.skipped]
+    failed = [task for task in ledger.tasks if task.verdict == Verdict.BROKEN and not task.skipped]
     folder = place.folder(step)
     where = f"{folder.path.parent.name}/{folder.path.name}"
     reason = f"{where}: {usable} of {len(ledger.tasks)} tasks are usable, {wanted} are needed"

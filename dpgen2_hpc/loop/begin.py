@@ -15,8 +15,9 @@ from dpgen2_hpc.loop.plan import Plan, remote_name, site_of
 from dpgen2_hpc.state import stops
 from dpgen2_hpc.state.files import read_json
 from dpgen2_hpc.state.identity import digest_file
-from dpgen2_hpc.state.ledger import LOST, JobState, Ledger
+from dpgen2_hpc.state.ledger import JobState, Ledger
 from dpgen2_hpc.state.record import Home, Record, RecordFile, is_moved, read_record, refuse_contradictions
+from dpgen2_hpc.state.words import JobStatus, Phase, Verdict
 from dpgen2_hpc.state.workdir import WorkDir
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def open_run(
         follow.follow_machine(workdir, plan)
         if requeue_waiting:
             _cancel_waiting(workdir, plan, record, file, "it waited, and is submitted again (--requeue-waiting)")
-    elif (record.iteration, record.step, record.phase) == (0, "train", "pending"):
+    elif (record.iteration, record.step, record.phase) == (0, "train", Phase.PENDING):
         follow.write_inputs(workdir, plan)
     else:
         raise StateError(f"'{workdir.inputs}' is missing: it says what this run follows.", workdir.inputs)
@@ -114,7 +115,7 @@ def _refuse_other_place(workdir: WorkDir, plan: Plan, record: Record) -> None:
     InputError
         ``machine.json`` names another place for a step that has jobs.
     """
-    if record.phase != "submitted" or record.step not in plan.machines:
+    if record.phase != Phase.SUBMITTED or record.step not in plan.machines:
         return
     if not _has_jobs(workdir, record):
         return
@@ -178,7 +179,7 @@ def _cancel_waiting(workdir: WorkDir, plan: Plan, record: Record, file: RecordFi
     UserError
         The queue does not answer.
     """
-    if record.phase == "submitted":
+    if record.phase == Phase.SUBMITTED:
         ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger, file.lock)
         with _answered():
             cancelled = cancel(plan.site(workdir, record), ledger, why, waiting_only=True)
@@ -195,7 +196,7 @@ def _refuse_live_jobs(workdir: WorkDir, plan: Plan, record: Record, file: Record
     UserError
         There are such jobs, or the queue does not answer.
     """
-    if record.phase != "submitted":
+    if record.phase != Phase.SUBMITTED:
         return
     _cancel_waiting(workdir, plan, record, file, "its directory was moved while it waited")
     jobs = Ledger.read(workdir.step(record.iteration, record.step).ledger).open_jobs()
@@ -211,21 +212,27 @@ def _refuse_live_jobs(workdir: WorkDir, plan: Plan, record: Record, file: Record
 
 def _forget_jobs(workdir: WorkDir, record: Record, file: RecordFile) -> None:
     """Take the open jobs of a copied run for lost: they are the original's."""
-    if record.phase == "submitted":
+    if record.phase == Phase.SUBMITTED:
         ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger, file.lock)
         for job in ledger.open_jobs():
             if job.id is None:
-                ledger.append([{"event": "state", "job": job.index, "state": "gone"}])
+                ledger.append([{"event": "state", "job": job.index, "state": JobStatus.GONE}])
                 continue
             unjudged = [ledger.tasks[task] for task, attempt in job.tasks if ledger.tasks[task].attempt == attempt]
             why = "its job belongs to the directory that this one was copied from"
             ledger.append(
                 [
                     *(
-                        {"event": "verdict", "task": task.index, "attempt": task.attempt, "state": LOST, "why": why}
+                        {
+                            "event": "verdict",
+                            "task": task.index,
+                            "attempt": task.attempt,
+                            "state": Verdict.LOST,
+                            "why": why,
+                        }
                         for task in unjudged
                         if task.verdict is None
                     ),
-                    {"event": "state", "job": job.index, "state": "gone"},
+                    {"event": "state", "job": job.index, "state": JobStatus.GONE},
                 ]
             )

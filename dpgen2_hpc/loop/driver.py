@@ -18,14 +18,15 @@ from dpgen2_hpc.loop.follow import follow
 from dpgen2_hpc.loop.patience import Patience
 from dpgen2_hpc.loop.plan import Plan
 from dpgen2_hpc.loop.prepare import StepWorker, prepare
-from dpgen2_hpc.loop.schedule import COMPLETE, GO_ON, Decision, decide
+from dpgen2_hpc.loop.schedule import Action, Decision, decide
 from dpgen2_hpc.loop.signals import Signals
 from dpgen2_hpc.loop.step import Step
 from dpgen2_hpc.state import results, stops
 from dpgen2_hpc.state.files import sync_folder
-from dpgen2_hpc.state.ledger import BROKEN, DOWN, TROUBLES, Ledger, read_ledger
+from dpgen2_hpc.state.ledger import TROUBLES, Ledger, read_ledger
 from dpgen2_hpc.state.record import Record, RecordFile, utc_now
 from dpgen2_hpc.state.results import TrainResult
+from dpgen2_hpc.state.words import Phase, QueueStatus, Verdict
 from dpgen2_hpc.state.workdir import Place, StepFolder, WorkDir
 
 log = logging.getLogger(__name__)
@@ -63,11 +64,11 @@ class Driver:
         self.signals, self.once, self.take_over, self.upcoming = signals, once, take_over, upcoming or plan
         self.steps = plan.steps()
         self.moves: dict[str, Callable[[], int | None]] = {
-            "pending": self._prepare,
-            "prepared": self._open,
-            "submitted": self._advance,
-            "finished": self._harvest,
-            "harvested": self._next,
+            Phase.PENDING: self._prepare,
+            Phase.PREPARED: self._open,
+            Phase.SUBMITTED: self._advance,
+            Phase.FINISHED: self._harvest,
+            Phase.HARVESTED: self._next,
         }
 
     def run(self) -> int:
@@ -207,13 +208,13 @@ class Driver:
             self._commit(self.record.advanced())
             return None
         decision = decide(self.upcoming.limits, self.record.iterations)
-        if decision.action == GO_ON:
+        if decision.action == Action.GO_ON:
             log.info("%s", decision.reason)
             self._commit(self.record.next_iteration(decision.stage, decision.index_in_stage))
             self.plan = follow(self.workdir, self.upcoming, self.record)
             self.steps = self.plan.steps()
             return None
-        if decision.action == COMPLETE:
+        if decision.action == Action.COMPLETE:
             return self._complete(decision)
         return self._block(advice.for_decision(self.place, decision, self.record.iterations[-1]))
 
@@ -281,7 +282,7 @@ class Driver:
         if not batch.in_doubt:
             outage.over()
         trouble = batch.ledger.trouble
-        if trouble is not None and trouble != known and trouble.state != DOWN:
+        if trouble is not None and trouble != known and trouble.state != QueueStatus.DOWN:
             log.warning("%s: %s: %s", self.where, TROUBLES[trouble.state], trouble.words)
         return changed
 
@@ -308,13 +309,13 @@ class Driver:
         Blocked
             With ``once``, which never starts a new round.
         """
-        if self.record.phase == "pending":
+        if self.record.phase == Phase.PENDING:
             return
         ledger = self._ledger()
-        failed = [task.index for task in ledger.tasks if task.verdict == BROKEN and not task.skipped]
+        failed = [task.index for task in ledger.tasks if task.verdict == Verdict.BROKEN and not task.skipped]
         if self.once and failed:
             raise Blocked("\n".join(advice.blocked_lines(self.record.blocked or {})))
-        if self.record.phase == "finished" and failed:
+        if self.record.phase == Phase.FINISHED and failed:
             log.info("%s: retrying %d failed tasks", self.where, len(failed))
             ledger.append([{"event": "round", "round": ledger.rounds + 1, "tasks": failed}])
             self._commit(self.record.reopened())

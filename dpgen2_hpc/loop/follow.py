@@ -12,8 +12,9 @@ import numpy as np
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.reading import read_frames
 from dpgen2_hpc.errors import InputError
-from dpgen2_hpc.inputs.changes import APPEND, LABELS, NEXT, NOW, Change, changes, held_back, relaxed
+from dpgen2_hpc.inputs.changes import Change, changes, held_back, relaxed
 from dpgen2_hpc.inputs.param import Settings, root
+from dpgen2_hpc.kinds import Rule
 from dpgen2_hpc.loop.contents import digest_system, trimmed_digest
 from dpgen2_hpc.loop.paths import kept_machine, kept_param
 from dpgen2_hpc.loop.plan import Plan
@@ -29,6 +30,7 @@ from dpgen2_hpc.state.files import (
 from dpgen2_hpc.state.identity import digest_file
 from dpgen2_hpc.state.record import Record
 from dpgen2_hpc.state.stops import advice
+from dpgen2_hpc.state.words import Phase
 from dpgen2_hpc.state.workdir import STEPS, WorkDir, located
 
 log = logging.getLogger(__name__)
@@ -74,7 +76,7 @@ def follow(workdir: WorkDir, plan: Plan, record: Record) -> Plan:
     if len(held) < len(found):
         old = len(read_json(workdir.param)["explore"]["configurations"])
         _write_configurations(workdir, plan.param.settings, old)
-        if any(change.rule == LABELS for change in found):  # before the first label: no task reads these files yet
+        if any(change.rule == Rule.LABELS for change in found):  # before the first label: no task reads these files yet
             _write_fp_files(workdir, plan.param.settings)
         write_lines(workdir.files, _named(workdir, plan.param.settings, read_lines(workdir.files)))
         write_json(workdir.param, kept_param(workdir, plan.param.value, plan.param.folder))
@@ -83,12 +85,14 @@ def follow(workdir: WorkDir, plan: Plan, record: Record) -> Plan:
 
 def is_allowed(change: Change, record: Record) -> bool:
     """Return whether a run that stands where ``record`` says may follow a change."""
-    return change.rule in (NOW, NEXT, APPEND) or (change.rule == LABELS and not _has_asked_fp(record))
+    return change.rule in (Rule.NOW, Rule.NEXT, Rule.APPEND) or (
+        change.rule == Rule.LABELS and not _has_asked_fp(record)
+    )
 
 
 def is_for_later(change: Change, record: Record) -> bool:
     """Return whether a change has to wait for the next iteration: a step of this one has used the value."""
-    return change.rule == NEXT and not (record.phase == "pending" and record.step in _before_use(change))
+    return change.rule == Rule.NEXT and not (record.phase == Phase.PENDING and record.step in _before_use(change))
 
 
 def _before_use(change: Change) -> tuple[str, ...]:
@@ -99,7 +103,7 @@ def _before_use(change: Change) -> tuple[str, ...]:
 
 def _has_asked_fp(record: Record) -> bool:
     """Return whether a frame has been written down for fp."""
-    before = STEPS.index(record.step) < STEPS.index("fp") or (record.step, record.phase) == ("fp", "pending")
+    before = STEPS.index(record.step) < STEPS.index("fp") or (record.step, record.phase) == ("fp", Phase.PENDING)
     return record.iteration > 0 or not before
 
 

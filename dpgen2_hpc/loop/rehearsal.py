@@ -13,6 +13,7 @@ from dpgen2_hpc.loop.prepare import prepare
 from dpgen2_hpc.loop.step import Step
 from dpgen2_hpc.state.ledger import JobState, Ledger
 from dpgen2_hpc.state.record import Record, read_record
+from dpgen2_hpc.state.words import Phase
 from dpgen2_hpc.state.workdir import Place, WorkDir, iteration_name
 
 
@@ -28,7 +29,7 @@ def describe_next(workdir: WorkDir, plan: Plan) -> str:
     if workdir.inputs.exists():
         refuse_other_contents(workdir, note=False)
     changed = list(_changes(workdir, plan, record))
-    if record.phase == "pending":
+    if record.phase == Phase.PENDING:
         with _mirror(workdir, record) as aside:
             return "\n".join([*changed, _next_step(aside, plan, record)])
     ledger = Ledger.read(workdir.step(record.iteration, record.step).ledger)

@@ -11,6 +11,7 @@ from dpgen2_hpc.loop.driver import link_models
 from dpgen2_hpc.loop.plan import site_of
 from dpgen2_hpc.state.files import read_json, sync_folder
 from dpgen2_hpc.state.record import Home, Record, RecordFile, is_moved, read_record
+from dpgen2_hpc.state.words import Phase
 from dpgen2_hpc.state.workdir import STEPS, Place, WorkDir
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def _refuse_live_jobs(workdir: WorkDir, record: Record) -> None:
     UserError
         One does, or the queue does not answer.
     """
-    if record.phase not in ("prepared", "submitted", "finished") or not workdir.machine.exists():
+    if record.phase not in (Phase.PREPARED, Phase.SUBMITTED, Phase.FINISHED) or not workdir.machine.exists():
         return
     section = read_json(workdir.machine).get(record.step)
     if section is None:

@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
-GO_ON, COMPLETE, BLOCKED = "go on", "complete", "blocked"
+
+class Action(StrEnum):
+    """What comes after an iteration."""
+
+    GO_ON = "go on"
+    COMPLETE = "complete"
+    BLOCKED = "blocked"
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,7 @@ class Limits:
 class Decision:
     """What comes next: with *go on*, the stage and the index in it of the next iteration."""
 
-    action: str
+    action: Action
     reason: str
     stage: int = 0
     index_in_stage: int = 0
@@ -37,15 +44,17 @@ def decide(limits: Limits, reports: Sequence[Mapping[str, Any]]) -> Decision:
     stage, done = int(last["stage"]), int(last["index_in_stage"]) + 1
     early = f" ({last['ended_early']} of {last['runs']} MD runs ended early)" if last.get("ended_early") else ""
     if last["explored"] == last["invalid"]:
-        return Decision(BLOCKED, f"no valid frame was explored: every run failed, or every deviation is NaN{early}")
+        return Decision(
+            Action.BLOCKED, f"no valid frame was explored: every run failed, or every deviation is NaN{early}"
+        )
     if last["converged"]:
         return _after_stage(limits, stage, f"stage {stage} has converged")
     if last["selected"] == 0 and not _has_other_levels(limits, last):
-        return Decision(BLOCKED, f"stage {stage} has not converged, and no frame could be selected{early}")
+        return Decision(Action.BLOCKED, f"stage {stage} has not converged, and no frame could be selected{early}")
     if done >= limits.max_numb_iter:
         reason = f"stage {stage} has not converged in max_numb_iter = {limits.max_numb_iter} iterations{early}"
-        return Decision(BLOCKED, reason) if limits.fatal_at_max else _after_stage(limits, stage, reason)
-    return Decision(GO_ON, f"stage {stage} has not converged yet", stage, done)
+        return Decision(Action.BLOCKED, reason) if limits.fatal_at_max else _after_stage(limits, stage, reason)
+    return Decision(Action.GO_ON, f"stage {stage} has not converged yet", stage, done)
 
 
 def _has_other_levels(limits: Limits, last: Mapping[str, Any]) -> bool:
@@ -55,5 +64,5 @@ def _has_other_levels(limits: Limits, last: Mapping[str, Any]) -> bool:
 
 def _after_stage(limits: Limits, stage: int, reason: str) -> Decision:
     if stage + 1 < limits.stages:
-        return Decision(GO_ON, reason, stage + 1, 0)
-    return Decision(COMPLETE, reason)
+        return Decision(Action.GO_ON, reason, stage + 1, 0)
+    return Decision(Action.COMPLETE, reason)

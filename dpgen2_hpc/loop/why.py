@@ -9,8 +9,9 @@ from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.loop.acts import TaskPlace, is_refused, place_of
 from dpgen2_hpc.loop.logs import causes, logs
 from dpgen2_hpc.state.files import read_json
-from dpgen2_hpc.state.ledger import BROKEN, DONE, TROUBLES, Event, JobState, Ledger, TaskState, events
+from dpgen2_hpc.state.ledger import TROUBLES, Event, JobState, Ledger, TaskState, events
 from dpgen2_hpc.state.record import Record, read_record
+from dpgen2_hpc.state.words import JobStatus, Phase, Verdict
 from dpgen2_hpc.state.workdir import STEPS, StepFolder, WorkDir
 
 SHOWN = 20
@@ -40,7 +41,7 @@ def of_task(workdir: WorkDir, key: str) -> str:
 
 def _is_prepared(record: Record, place: TaskPlace) -> bool:
     here, now = (place.iteration, STEPS.index(place.step)), (record.iteration, STEPS.index(record.step))
-    return here < now or (here == now and record.phase != "pending")
+    return here < now or (here == now and record.phase != Phase.PENDING)
 
 
 def _card(workdir: WorkDir, record: Record, place: TaskPlace, ledger: Ledger) -> Iterator[str]:
@@ -70,13 +71,13 @@ def _state(place: TaskPlace, task: TaskState, jobs: Sequence[JobState]) -> str:
     tried = f"attempt {task.attempt}"
     if task.skipped:
         return f"skipped by the user after {tried}"
-    if task.verdict == BROKEN:
+    if task.verdict == Verdict.BROKEN:
         return f"failed; {tried} was the last"
     if is_refused(place.step, task):
         return f"done, but its label was rejected; {tried}"
-    if task.verdict == DONE:
+    if task.verdict == Verdict.DONE:
         return f"done; {tried}"
-    running = bool(jobs) and jobs[-1].state == "running" and task.verdict is None
+    running = bool(jobs) and jobs[-1].state == JobStatus.RUNNING and task.verdict is None
     return f"running; {tried}" if running else f"waiting; {_times(task.attempt)} so far"
 
 
@@ -91,7 +92,7 @@ def _cause(workdir: WorkDir, place: TaskPlace, task: TaskState, text: str) -> tu
     """Return what the queue's words, the gate's or the program's say, with the remedy."""
     endings = _endings(workdir, place.step)
     by_queue = next(((said, helps) for _, said, helps in endings if said in (task.why or "")), None)
-    usable = task.verdict == DONE and task.why is None  # an MD run that ended early is usable, and has a cause
+    usable = task.verdict == Verdict.DONE and task.why is None  # an MD run that ended early is usable, and has a cause
     return by_queue or (None if usable else ending_of(causes(workdir, place.step), text))
 
 
@@ -103,8 +104,8 @@ def _endings(workdir: WorkDir, step: str) -> Sequence[tuple[str, str, str]]:
 def _remedies(record: Record, place: TaskPlace, task: TaskState, found: tuple[str, str] | None) -> Iterator[str]:
     if found is not None:
         yield found[1]
-    here = (place.iteration, place.step) == (record.iteration, record.step) and record.phase != "harvested"
-    if here and (task.verdict == BROKEN or is_refused(place.step, task)):
+    here = (place.iteration, place.step) == (record.iteration, record.step) and record.phase != Phase.HARVESTED
+    if here and (task.verdict == Verdict.BROKEN or is_refused(place.step, task)):
         yield (
             f"correct the cause (you may edit the inputs in this task's folder; a link is shared by all tasks: replace "
             "it with a copy first), then run the same `run` again; for a "

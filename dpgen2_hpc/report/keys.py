@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from dpgen2_hpc.state.ledger import DONE, Ledger
+from dpgen2_hpc.state.ledger import Ledger
 from dpgen2_hpc.state.record import Record
+from dpgen2_hpc.state.words import Phase, Verdict
 from dpgen2_hpc.state.workdir import STEPS, WorkDir, iteration_name, task_key
 
 PREPARED_KEYS = {"train": "prep-train", "explore": "prep-lmp", "fp": "prep-fp"}
@@ -46,11 +47,15 @@ def listing(groups: list[list[str]]) -> str:
 def _step_keys(workdir: WorkDir, record: Record, iteration: int, step: str) -> list[list[str]]:
     name, here = iteration_name(iteration), (iteration, STEPS.index(step))
     now = (record.iteration, STEPS.index(record.step))
-    prepared = here < now or (here == now and record.phase != "pending")
-    harvested = here < now or (here == now and record.phase == "harvested")
+    prepared = here < now or (here == now and record.phase != Phase.PENDING)
+    harvested = here < now or (here == now and record.phase == Phase.HARVESTED)
     groups: list[list[str]] = []
     if prepared and step in PREPARED_KEYS:
-        done = [task.index for task in Ledger.read(workdir.step(iteration, step).ledger).tasks if task.verdict == DONE]
+        done = [
+            task.index
+            for task in Ledger.read(workdir.step(iteration, step).ledger).tasks
+            if task.verdict == Verdict.DONE
+        ]
         groups.append([f"{name}--{PREPARED_KEYS[step]}"])
         groups += [[task_key(iteration, step, task) for task in run] for run in _neighbours(done)]
     if harvested:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dpgen2_hpc.state.files import read_json
-from dpgen2_hpc.state.ledger import BROKEN, TROUBLES, JobState, Ledger, Trouble, read_ledger
+from dpgen2_hpc.state.ledger import TROUBLES, JobState, Ledger, Trouble, read_ledger
 from dpgen2_hpc.state.lock import Holder, describe, holder_of
 from dpgen2_hpc.state.record import Record, read_record
 from dpgen2_hpc.state.results import endings_in_words
+from dpgen2_hpc.state.words import JobStatus, Phase, RunStatus, Verdict
 from dpgen2_hpc.state.workdir import FOLDERS, WorkDir, iteration_name, task_key
 
 NO_TASKS = {"total": 0, "waiting": 0, "running": 0, "done": 0, "failed": 0}
@@ -18,11 +19,11 @@ LISTED = 10
 """Failed tasks that ``status`` and ``why`` name; the others are counted."""
 
 STATES: Mapping[str, str] = {
-    "running": "a driver lives",
-    "waiting": "no driver lives; jobs are in the queue, as far as the last driver knew",
-    "stopped": "no driver lives, no job is in the queue, and work remains",
-    "blocked": "user action is needed",
-    "complete": "nothing is left to do",
+    RunStatus.RUNNING: "a driver lives",
+    RunStatus.WAITING: "no driver lives; jobs are in the queue, as far as the last driver knew",
+    RunStatus.STOPPED: "no driver lives, no job is in the queue, and work remains",
+    RunStatus.BLOCKED: "user action is needed",
+    RunStatus.COMPLETE: "nothing is left to do",
 }
 """The five states of a run."""
 
@@ -76,9 +77,11 @@ class Status:
 
     def advice(self) -> Sequence[str]:
         """Return what to do next, if anything."""
-        if self.status == "blocked" and self.record.blocked is not None:
+        if self.status == RunStatus.BLOCKED and self.record.blocked is not None:
             return (self.record.blocked["advice"],)
-        return ("To go on: dpgen2-hpc run PARAM MACHINE",) if self.status in ("waiting", "stopped") else ()
+        return (
+            ("To go on: dpgen2-hpc run PARAM MACHINE",) if self.status in (RunStatus.WAITING, RunStatus.STOPPED) else ()
+        )
 
     def _table(self) -> list[str]:
         lines = ["#  stage  id_stg.  iter.      accu.      cand.      fail."]
@@ -135,9 +138,9 @@ class Status:
     def _now(self) -> list[str]:
         record = self.record
         lines = [f"{self.status}: {self.reason}" if self.reason else self.status]
-        if self.status == "complete" and record.complete is not None:
+        if self.status == RunStatus.COMPLETE and record.complete is not None:
             return [*lines, f"models: {', '.join(record.complete['models'])}", record.complete["note"]]
-        blocked = record.blocked if self.status == "blocked" and record.blocked is not None else {}
+        blocked = record.blocked if self.status == RunStatus.BLOCKED and record.blocked is not None else {}
         details = blocked.get("details") or self._failed_lines()  # the details of a block name the failed tasks too
         return [*lines, *self._step_lines(), *details, *self.advice()]
 
@@ -173,11 +176,11 @@ def read_status(workdir: WorkDir) -> Status:
     """
     record = read_record(workdir.record)
     folder = workdir.step(record.iteration, record.step)
-    ledger = read_ledger(folder, record.tasks) if record.phase != "pending" else Ledger(folder.ledger)
+    ledger = read_ledger(folder, record.tasks) if record.phase != Phase.PENDING else Ledger(folder.ledger)
     jobs = [job for job in ledger.open_jobs() if job.id is not None and job.cancelled is None]
     holder = holder_of(workdir.lock)
     state, reason = _state(record, holder, jobs)
-    if state in ("running", "waiting") and ledger.trouble is not None:
+    if state in (RunStatus.RUNNING, RunStatus.WAITING) and ledger.trouble is not None:
         reason = _in_words(ledger.trouble)
     return Status(
         workdir=workdir,
@@ -189,21 +192,21 @@ def read_status(workdir: WorkDir) -> Status:
         failed=[
             (task_key(record.iteration, record.step, task.index), task.why)
             for task in ledger.tasks
-            if task.verdict == BROKEN
+            if task.verdict == Verdict.BROKEN
         ],
         holder=holder,
         jobs=jobs,
     )
 
 
-def _state(record: Record, holder: Holder | None, jobs: Sequence[JobState]) -> tuple[str, str | None]:
+def _state(record: Record, holder: Holder | None, jobs: Sequence[JobState]) -> tuple[RunStatus, str | None]:
     if record.complete is not None:
-        return "complete", record.complete["reason"]
+        return RunStatus.COMPLETE, record.complete["reason"]
     if holder is not None:  # a driver that has taken up a blocked run is at work on it
-        return "running", None
+        return RunStatus.RUNNING, None
     if record.blocked is not None:
-        return "blocked", record.blocked["reason"]
-    return ("waiting" if jobs else "stopped"), None
+        return RunStatus.BLOCKED, record.blocked["reason"]
+    return (RunStatus.WAITING if jobs else RunStatus.STOPPED), None
 
 
 def _name(workdir: WorkDir) -> str:
@@ -217,7 +220,7 @@ def _driver(holder: Holder | None) -> dict[str, Any] | None:
 
 
 def _job_state(job: JobState) -> str:
-    return "missing" if job.missing is not None else job.state
+    return JobStatus.MISSING if job.missing is not None else job.state
 
 
 def _counted(row: Mapping[str, Any]) -> dict[str, Any]:

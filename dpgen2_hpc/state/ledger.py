@@ -21,14 +21,12 @@ from dpgen2_hpc.state.clock import Moment
 from dpgen2_hpc.state.files import append_durable, write_lines
 from dpgen2_hpc.state.host import Host
 from dpgen2_hpc.state.lock import Holder, Lock
+from dpgen2_hpc.state.words import JobStatus, QueueStatus, Verdict
 from dpgen2_hpc.state.workdir import StepFolder
 
 Event = dict[str, Any]
 
-VERDICTS = DONE, LOST, FAILED, BROKEN = "done", "lost", "failed", "broken"
-"""Verdicts on an attempt: usable; ended by the queue; ended by its own program; the last of all attempts failed."""
-
-SEEN = ("submitted", "running", "gone")
+SEEN = (JobStatus.SUBMITTED, JobStatus.RUNNING, JobStatus.GONE)
 """What a look may find a job to be; beside these it may be missing."""
 
 TOKEN = 8
@@ -37,11 +35,10 @@ TOKEN = 8
 DIGITS = 16
 """Digits of an input's digest that a ledger keeps: enough to see that somebody has edited the file."""
 
-QUEUE = DOWN, FULL, REFUSED, ANSWERS = "down", "full", "refused", "answers"
 TROUBLES = {
-    DOWN: "degraded, the queue does not answer",
-    FULL: "the queue takes no more jobs for now",
-    REFUSED: "the scheduler rejects a job, which is submitted once more",
+    QueueStatus.DOWN: "degraded, the queue does not answer",
+    QueueStatus.FULL: "the queue takes no more jobs for now",
+    QueueStatus.REFUSED: "the scheduler rejects a job, which is submitted once more",
 }
 """What a batch may notice of its queue: it does not answer; it takes no more jobs for now; all is well again."""
 
@@ -70,13 +67,13 @@ class TaskState:
     attempt: int = 0
     first: int = 1
     """The attempt that started over: the first one, or the newest that follows an error of the task's own program."""
-    verdict: str | None = None
+    verdict: Verdict | None = None
     why: str | None = None
-    before: str | None = None
+    before: Verdict | None = None
     """The verdict on the attempt before the newest."""
     command: str | None = None
     """The command, where an older version fixed it with the task; now each job has that of its attempts."""
-    cause: str | None = None
+    cause: Verdict | None = None
     """What the last of all attempts of a broken task ended with: *lost* or *failed*."""
     lost: int = 0
     failed: int = 0
@@ -86,7 +83,7 @@ class TaskState:
     @property
     def settled(self) -> bool:
         """Whether the task is final unless the user acts (done or failed)."""
-        return self.verdict in (DONE, BROKEN)
+        return self.verdict in (Verdict.DONE, Verdict.BROKEN)
 
     def inputs_of(self, attempt: int) -> Mapping[str, str | None]:
         """Return the digests of the inputs that were written for an attempt, by name."""
@@ -109,7 +106,7 @@ class JobState:
     command: str | None = None
     id: str | None = None
     host: Host | None = None
-    state: str = "intended"
+    state: JobStatus = JobStatus.INTENDED
     missing: Moment | None = None
     cancelled: str | None = None
     history: str | None = None
@@ -120,7 +117,7 @@ class JobState:
 class Trouble:
     """A queue that does not answer (*down*), takes no more jobs (*full*) or rejects one (*refused*), and its reply."""
 
-    state: str
+    state: QueueStatus
     since: float
     words: str
 
@@ -216,7 +213,7 @@ class Ledger:
 
     def _row(self, event: Event, now: Moment, token: str) -> Event:
         """Return an event as it is written: with its time, that of a missing job by two clocks, and its driver."""
-        twice = {"boot": now.boot, "uptime": round(now.uptime, 3)} if event.get("state") == "missing" else {}
+        twice = {"boot": now.boot, "uptime": round(now.uptime, 3)} if event.get("state") == JobStatus.MISSING else {}
         return {**event, **twice, "at": round(now.at, 3), "by": token}
 
     def apply(self, event: Event) -> None:
@@ -253,13 +250,13 @@ class Ledger:
 
     def open_jobs(self) -> list[JobState]:
         """Return the jobs that are not gone, in the order of their intents."""
-        return [job for job in self.jobs if job.state != "gone"]
+        return [job for job in self.jobs if job.state != JobStatus.GONE]
 
     def counts(self) -> dict[str, int]:
         """Return how many tasks are waiting, running, done and failed, and their total."""
-        running = {attempt for job in self.jobs if job.state == "running" for attempt in job.tasks}
-        done = sum(task.verdict == DONE for task in self.tasks)
-        failed = sum(task.verdict == BROKEN for task in self.tasks)
+        running = {attempt for job in self.jobs if job.state == JobStatus.RUNNING for attempt in job.tasks}
+        done = sum(task.verdict == Verdict.DONE for task in self.tasks)
+        failed = sum(task.verdict == Verdict.BROKEN for task in self.tasks)
         live = sum(task.verdict is None and (task.index, task.attempt) in running for task in self.tasks)
         total = len(self.tasks)
         return {
@@ -296,7 +293,7 @@ class Ledger:
         for task, attempt in tasks:
             state = self.tasks[_index(task)]
             state.before, state.attempt, state.verdict = state.verdict, attempt, None
-            state.first = attempt if state.before == FAILED else state.first
+            state.first = attempt if state.before == Verdict.FAILED else state.first
         job = JobState(event["job"], event["name"], tasks, event.get("command"), attempts=dict(tasks))
         self.jobs.append(job)
 
@@ -309,34 +306,36 @@ class Ledger:
         self.refusals.clear()
         known = self.machine if self.machine is not None and "boot" not in event else None
         job.host = known or Host(event["host"], *(event.get(name, "") for name in ("boot", "namespace", "hardware")))
-        job.state = "submitted" if job.state == "intended" else job.state
+        job.state = JobStatus.SUBMITTED if job.state == JobStatus.INTENDED else job.state
 
     def _state(self, event: Event) -> None:
         job = self._job(event)
-        if event["state"] == "missing":
+        if event["state"] == JobStatus.MISSING:
             job.missing = Moment(float(event["at"]), event.get("boot", ""), float(event.get("uptime", 0.0)))
         elif event["state"] in SEEN:
-            job.state, job.missing = event["state"], None
+            job.state, job.missing = JobStatus(event["state"]), None
         else:
             raise ValueError(f"unknown state {event['state']!r}")
 
     def _verdict(self, event: Event) -> None:
         task = self.tasks[_index(event["task"])]
-        if event["state"] not in VERDICTS:
+        if event["state"] not in tuple(Verdict):
             raise ValueError(f"unknown verdict {event['state']!r}")
         if event["attempt"] > task.attempt:
             raise ValueError(f"task {task.index} had no attempt {event['attempt']}")
         if event["attempt"] < task.attempt:
             return  # by a driver that was slower than its successor: the newer attempt's verdict is what counts
-        task.verdict, task.why, task.cause = event["state"], event["why"], event.get("cause")
-        task.lost += task.verdict == LOST and event.get("began", True)
-        task.failed += task.verdict == FAILED
+        cause = event.get("cause")
+        task.verdict, task.why = Verdict(event["state"]), event["why"]
+        task.cause = None if cause is None else Verdict(cause)
+        task.lost += task.verdict == Verdict.LOST and event.get("began", True)
+        task.failed += task.verdict == Verdict.FAILED
 
     def _round(self, event: Event) -> None:
         self.rounds = event["round"]
         for number in event["tasks"]:
             task = self.tasks[_index(number)]
-            task.verdict, task.lost, task.failed, task.skipped = task.cause or FAILED, 0, 0, False
+            task.verdict, task.lost, task.failed, task.skipped = task.cause or Verdict.FAILED, 0, 0, False
 
     def _skip(self, event: Event) -> None:
         for number in event["tasks"]:
@@ -349,11 +348,11 @@ class Ledger:
         self._job(event).history = str(event["words"])
 
     def _queue(self, event: Event) -> None:
-        if event["state"] not in QUEUE:
+        if event["state"] not in tuple(QueueStatus):
             raise ValueError(f"unknown state of the queue {event['state']!r}")
-        over = event["state"] == ANSWERS
-        self.trouble = None if over else Trouble(event["state"], float(event["at"]), str(event["words"]))
-        if event["state"] == REFUSED:
+        over = event["state"] == QueueStatus.ANSWERS
+        self.trouble = None if over else Trouble(QueueStatus(event["state"]), float(event["at"]), str(event["words"]))
+        if event["state"] == QueueStatus.REFUSED:
             self.refusals.add(_without_numbers(str(event["words"])))
 
     def was_refused(self, words: str) -> bool:

@@ -13,12 +13,13 @@ from typing import Any
 from dpgen2_hpc.errors import StateError
 from dpgen2_hpc.state.files import read_json, write_atomic
 from dpgen2_hpc.state.lock import Lock
+from dpgen2_hpc.state.words import Phase
 from dpgen2_hpc.state.workdir import STEPS
 
 SCHEMA = 2
 """What is written; 1 is read too. Since 2: ``tasks``, ``lists``, ``rewinds``, ``began``, and more in ``blocked``."""
 
-PHASES = ("pending", "prepared", "submitted", "finished", "harvested")
+PHASES = tuple(Phase)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Record:
     index_in_stage: int = 0
     iteration: int = 0
     step: str = STEPS[0]
-    phase: str = PHASES[0]
+    phase: Phase = Phase.PENDING
     blocked: Mapping[str, Any] | None = None
     complete: Mapping[str, Any] | None = None
     tasks: int | None = None
@@ -89,13 +90,13 @@ class Record:
         step = STEPS.index(self.step)
         if step + 1 == len(STEPS):
             raise StateError(f"iteration {self.iteration}: '{self.step}' is already harvested.")
-        return replace(self, step=STEPS[step + 1], phase=PHASES[0], blocked=None, tasks=None, **changed)
+        return replace(self, step=STEPS[step + 1], phase=Phase.PENDING, blocked=None, tasks=None, **changed)
 
     def reopened(self) -> "Record":
         """Return the record of a finished step whose failed tasks are retried."""
-        if self.phase != "finished":
+        if self.phase != Phase.FINISHED:
             raise StateError(f"iteration {self.iteration}: '{self.step}' is {self.phase}, only 'finished' reopens.")
-        return replace(self, phase="submitted", blocked=None)
+        return replace(self, phase=Phase.SUBMITTED, blocked=None)
 
     def next_iteration(self, stage: int, index_in_stage: int) -> "Record":
         """Return the record at the start of the next iteration, in the stage that the schedule names."""
@@ -105,7 +106,7 @@ class Record:
             stage=stage,
             index_in_stage=index_in_stage,
             step=STEPS[0],
-            phase=PHASES[0],
+            phase=Phase.PENDING,
             blocked=None,
             complete=None,
             tasks=None,
@@ -119,7 +120,7 @@ class Record:
         return replace(
             self,
             step=step,
-            phase=PHASES[0],
+            phase=Phase.PENDING,
             blocked=None,
             complete=None,
             tasks=None,
@@ -204,6 +205,7 @@ def _record(path: Path, value: Any) -> Record:
     _check_fields(path, value)
     home = Home(**value["home"])
     rest = {name: value[name] for name in _FIELDS if name not in {"home", "iterations"}}
+    rest["phase"] = Phase(rest["phase"])
     return Record(home=home, iterations=tuple(value["iterations"]), **rest)
 
 
@@ -324,7 +326,7 @@ def _check_fields(path: Path, value: Mapping[str, Any]) -> None:
     for number, row in enumerate(value["iterations"]):
         _check_report(f"'{path}': iterations[{number}]", row)
     done = len(value["iterations"])
-    last = value["iteration"] + (value["step"] == STEPS[-1] and value["phase"] == PHASES[-1])
+    last = value["iteration"] + (value["step"] == STEPS[-1] and value["phase"] == Phase.HARVESTED)
     if done != last:
         here = value["iteration"]
         raise StateError(f"'{path}': {done} iterations are reported, but the run stands in iteration {here}.")

@@ -13,8 +13,9 @@ from dpgen2_hpc.plugins import call_plugin
 from dpgen2_hpc.state import results
 from dpgen2_hpc.state.files import read_lines
 from dpgen2_hpc.state.identity import digest_files, identity
-from dpgen2_hpc.state.ledger import DONE, LOST, Task, TaskState
+from dpgen2_hpc.state.ledger import Task, TaskState
 from dpgen2_hpc.state.results import TrainResult
+from dpgen2_hpc.state.words import Verdict
 from dpgen2_hpc.state.workdir import Place, located, task_key
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class TrainStep:
 
     def carry_over(self, place: Place, task: TaskState, old: Path, new: Path) -> None:
         """Go on from the checkpoint of a killed training, if it left one that can be read."""
-        if task.before != LOST:
+        if task.before != Verdict.LOST:
             return
         where = task_key(place.iteration, self.name, task.index)
         try:
@@ -66,7 +67,7 @@ class TrainStep:
         folder = place.folder(self.name)
         models = []
         for task in tasks:
-            if task.verdict != DONE:
+            if task.verdict != Verdict.DONE:
                 continue
             where = task_key(place.iteration, self.name, task.index)
             try:

@@ -18,8 +18,9 @@ from dpgen2_hpc.state import host
 from dpgen2_hpc.state.clock import Moment
 from dpgen2_hpc.state.host import Host
 from dpgen2_hpc.state.identity import digest_file
-from dpgen2_hpc.state.ledger import DOWN, REFUSED, Ledger, Task, events
+from dpgen2_hpc.state.ledger import Ledger, Task, events
 from dpgen2_hpc.state.lock import Lock
+from dpgen2_hpc.state.words import QueueStatus
 from dpgen2_hpc.state.workdir import StepFolder
 
 HERE, LOGIN2 = Host(socket.gethostname()), Host("login2", "another boot", "pid:[1]")
@@ -852,7 +853,7 @@ def test_a_rejection_that_passes_costs_nothing(bench, monkeypatch):
     batch = bench.open(1)
     replies(bench, monkeypatch, SubmissionRefused("invalid account"))
     batch.advance()
-    assert batch.ledger.trouble.state == REFUSED
+    assert batch.ledger.trouble.state == QueueStatus.REFUSED
     batch.advance()
     assert (bench.queue.submissions, batch.ledger.trouble, batch.ledger.refusals) == (["dname0"], None, set())
 
@@ -928,9 +929,9 @@ def test_a_queue_that_lists_but_does_not_accept_is_not_said_to_answer_again(benc
         with pytest.raises(QueueDown):
             batch.advance()
         batch.advance()
-        assert batch.ledger.trouble.state == DOWN
+        assert batch.ledger.trouble.state == QueueStatus.DOWN
     states = [event["state"] for event in events(bench.folder.ledger) if event["event"] == "queue"]
-    assert states == [DOWN]
+    assert states == [QueueStatus.DOWN]
 
 
 # ---- how jobs have ended

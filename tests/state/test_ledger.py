@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from dpgen2_hpc.errors import LockHeld, StateError
 from dpgen2_hpc.state.files import append_durable
-from dpgen2_hpc.state.ledger import BROKEN, DONE, FAILED, LOST, Ledger, Task
+from dpgen2_hpc.state.ledger import Ledger, Task
 from dpgen2_hpc.state.lock import Lock
+from dpgen2_hpc.state.words import Verdict
 
 # ---- words for events: one line of the file each
 
@@ -129,15 +130,15 @@ def test_a_job_that_was_missing_and_is_seen_again_is_missing_no_longer(ledger_of
 def test_a_task_of_an_open_job_does_not_wait_and_one_whose_attempt_failed_does(ledger_of):
     ledger = ledger_of(task(0), task(1), intent(0, (0, 1), (1, 1)), submitted(0), state(0, "running"))
     assert waiting(ledger) == []
-    ledger.append([verdict(0, 1, FAILED, "no output")])
+    ledger.append([verdict(0, 1, Verdict.FAILED, "no output")])
     assert waiting(ledger) == [0]  # its job still runs the other one
     ledger.append([intent(1, (0, 2))])
     assert waiting(ledger) == []
-    assert (ledger.tasks[0].before, ledger.tasks[0].attempt, ledger.tasks[0].failed) == (FAILED, 2, 1)
+    assert (ledger.tasks[0].before, ledger.tasks[0].attempt, ledger.tasks[0].failed) == (Verdict.FAILED, 2, 1)
 
 
 def test_a_lost_attempt_waits_again_and_is_counted_as_lost(ledger_of):
-    ledger = ledger_of(task(0), intent(0, (0, 1)), submitted(0), verdict(0, 1, LOST, "gone"), state(0, "gone"))
+    ledger = ledger_of(task(0), intent(0, (0, 1)), submitted(0), verdict(0, 1, Verdict.LOST, "gone"), state(0, "gone"))
     assert waiting(ledger) == [0]
     assert (ledger.tasks[0].lost, ledger.tasks[0].failed) == (1, 0)
     assert ledger.counts() == {"total": 1, "waiting": 1, "running": 0, "done": 0, "failed": 0}
@@ -146,8 +147,8 @@ def test_a_lost_attempt_waits_again_and_is_counted_as_lost(ledger_of):
 def test_a_failed_task_waits_for_the_user_and_a_round_gives_it_its_attempts_again(ledger_of):
     ledger = ledger_of(
         task(0), task(1), intent(0, (0, 1), (1, 1)), submitted(0),
-        verdict(0, 1, LOST), verdict(1, 1, DONE), state(0, "gone"), intent(1, (0, 2)), submitted(1),
-        verdict(0, 2, BROKEN, "no model"), state(1, "gone"),
+        verdict(0, 1, Verdict.LOST), verdict(1, 1, Verdict.DONE), state(0, "gone"), intent(1, (0, 2)), submitted(1),
+        verdict(0, 2, Verdict.BROKEN, "no model"), state(1, "gone"),
     )  # fmt: skip
     assert waiting(ledger) == []
     assert ledger.counts() == {"total": 2, "waiting": 0, "running": 0, "done": 1, "failed": 1}
@@ -163,7 +164,7 @@ def test_a_job_that_is_gone_without_a_verdict_leaves_its_tasks_waiting(ledger_of
 
 def test_a_task_whose_next_attempt_has_no_job_yet_is_waiting_though_its_old_job_still_runs(ledger_of):
     ledger = ledger_of(
-        task(0), task(1), intent(0, (0, 1), (1, 1)), submitted(0), state(0, "running"), verdict(0, 1, FAILED)
+        task(0), task(1), intent(0, (0, 1), (1, 1)), submitted(0), state(0, "running"), verdict(0, 1, Verdict.FAILED)
     )
     assert ledger.counts() == {"total": 2, "waiting": 1, "running": 1, "done": 0, "failed": 0}
     ledger.append([intent(1, (0, 2))])
@@ -174,15 +175,15 @@ def test_a_task_whose_next_attempt_has_no_job_yet_is_waiting_though_its_old_job_
 
 
 def test_a_torn_last_line_does_not_count_and_the_next_append_cuts_it_off(ledger_of):
-    torn = json.dumps(verdict(0, 1, DONE))[:-3]
+    torn = json.dumps(verdict(0, 1, Verdict.DONE))[:-3]
     ledger = ledger_of(task(0), intent(0, (0, 1)), submitted(0), tail=torn)
     assert ledger.tasks[0].verdict is None
-    ledger.append([verdict(0, 1, FAILED, "no output")])
+    ledger.append([verdict(0, 1, Verdict.FAILED, "no output")])
     *kept, driver, last = ledger.path.read_text().splitlines()
     assert "".join(f"{line}\n" for line in kept) == text(task(0), intent(0, (0, 1)), submitted(0))
     assert json.loads(driver)["event"] == "driver"
     assert {name: entry for name, entry in json.loads(last).items() if name not in ("at", "by")} == verdict(
-        0, 1, FAILED, "no output"
+        0, 1, Verdict.FAILED, "no output"
     )
 
 
@@ -198,7 +199,7 @@ def test_a_torn_last_line_does_not_count_and_the_next_append_cuts_it_off(ledger_
         json.dumps(intent(3, (0, 1))),
         json.dumps(intent(0, (5, 1))),
         json.dumps(submitted(4)),
-        json.dumps(verdict(0, 9, DONE)),
+        json.dumps(verdict(0, 9, Verdict.DONE)),
         json.dumps({"event": "verdict", "task": 0}),
         "",
     ],
@@ -208,7 +209,9 @@ def test_a_broken_line_stops_the_program_with_file_and_line(ledger_of, line):
         ledger_of(task(0), tail=f"{line}\n" + text(intent(0, (0, 1))))
 
 
-@pytest.mark.parametrize("event", [verdict(-1, 1, DONE), verdict(0, 1, "dome"), submitted(-1), state(0, "asleep")])
+@pytest.mark.parametrize(
+    "event", [verdict(-1, 1, Verdict.DONE), verdict(0, 1, "dome"), submitted(-1), state(0, "asleep")]
+)
 def test_a_line_that_says_what_cannot_be_is_refused(ledger_of, event):
     with pytest.raises(StateError, match="line 3"):
         ledger_of(task(0), intent(0, (0, 1)), event)
@@ -248,18 +251,18 @@ def test_what_a_stopped_driver_adds_behind_its_successors_lines_has_no_effect(le
     old = ledger_of(task(0), task(1))
     old.append([intent(0, (0, 1)), submitted(0)])
     stopped = [old._row(event, lock.clock.now(), lock.holder.token[:8]) for event in (
-        verdict(0, 1, FAILED, "stale"), state(0, "gone"), intent(1, (0, 2)), verdict(0, 2, DONE),
+        verdict(0, 1, Verdict.FAILED, "stale"), state(0, "gone"), intent(1, (0, 2)), verdict(0, 2, Verdict.DONE),
     )]  # fmt: skip
     new = Ledger.read(old.path, take_over(lock))
-    new.append([verdict(0, 1, LOST, "gone"), state(0, "gone"), intent(1, (0, 2), (1, 1)), submitted(1)])
+    new.append([verdict(0, 1, Verdict.LOST, "gone"), state(0, "gone"), intent(1, (0, 2), (1, 1)), submitted(1)])
     with old.path.open("a") as file:
         file.write(text(*stopped))
-    new.append([verdict(0, 2, DONE), verdict(1, 1, DONE), state(1, "gone")])
+    new.append([verdict(0, 2, Verdict.DONE), verdict(1, 1, Verdict.DONE), state(1, "gone")])
     read = Ledger.read(old.path)
     assert read == new
     assert [job.tasks for job in read.jobs] == [((0, 1),), ((0, 2), (1, 1))]
     assert [(entry.verdict, entry.attempt, entry.lost, entry.failed) for entry in read.tasks] == [
-        (DONE, 2, 1, 0), (DONE, 1, 0, 0),
+        (Verdict.DONE, 2, 1, 0), (Verdict.DONE, 1, 0, 0),
     ]  # fmt: skip
 
 
@@ -288,9 +291,9 @@ def test_lines_that_a_stopped_driver_adds_before_its_successors_first_line_ruin_
         new.append([{**intent(1, (1, 1)), "name": "another"}])
     assert jobs_of(old.path) == [("dname0", ((0, 1),)), ("dname1", ((1, 1),))]
     again = Ledger.read(old.path, take_over(successor))
-    again.append([submitted(0), submitted(1), verdict(0, 1, DONE)])
+    again.append([submitted(0), submitted(1), verdict(0, 1, Verdict.DONE)])
     assert Ledger.read(old.path) == again
-    assert [entry.verdict for entry in again.tasks] == [DONE, None]
+    assert [entry.verdict for entry in again.tasks] == [Verdict.DONE, None]
 
 
 def test_a_stopped_driver_whose_first_lines_come_late_does_not_depose_its_successor(ledger_of, lock):
@@ -300,7 +303,7 @@ def test_a_stopped_driver_whose_first_lines_come_late_does_not_depose_its_succes
     new = Ledger.read(old.path, take_over(lock))
     new.append([intent(0, (0, 1), (1, 1)), submitted(0)])
     wake()
-    new.append([verdict(0, 1, DONE), verdict(1, 1, DONE), state(0, "gone")])
+    new.append([verdict(0, 1, Verdict.DONE), verdict(1, 1, Verdict.DONE), state(0, "gone")])
     assert Ledger.read(old.path) == new
     assert jobs_of(old.path) == [("dname0", ((0, 1), (1, 1)))]
     assert new.counts()["done"] == 2
@@ -323,10 +326,10 @@ def test_a_driver_whose_first_lines_came_too_late_is_told_that_it_lost_the_lock(
 def test_a_ledger_that_has_lost_lines_still_believes_the_drivers_behind_them(ledger_of, lock):
     first = ledger_of(task(0))
     first.append([intent(0, (0, 1)), submitted(0), state(0, "running")])
-    Ledger.read(first.path, take_over(lock)).append([verdict(0, 1, DONE)])
+    Ledger.read(first.path, take_over(lock)).append([verdict(0, 1, Verdict.DONE)])
     lines = first.path.read_text().splitlines(keepends=True)
     first.path.write_text("".join(line for line in lines if '"running"' not in line))
-    assert Ledger.read(first.path).tasks[0].verdict == DONE
+    assert Ledger.read(first.path).tasks[0].verdict == Verdict.DONE
 
 
 def test_drivers_of_the_version_that_counted_no_lines_are_believed(ledger_of, lock):
@@ -340,7 +343,11 @@ def test_drivers_of_the_version_that_counted_no_lines_are_believed(ledger_of, lo
 
 def test_a_verdict_on_an_older_attempt_has_no_effect(ledger_of):
     ledger = ledger_of(
-        task(0), intent(0, (0, 1)), verdict(0, 1, LOST), intent(1, (0, 2)), verdict(0, 1, BROKEN, "late")
+        task(0),
+        intent(0, (0, 1)),
+        verdict(0, 1, Verdict.LOST),
+        intent(1, (0, 2)),
+        verdict(0, 1, Verdict.BROKEN, "late"),
     )
     assert (ledger.tasks[0].verdict, ledger.tasks[0].attempt) == (None, 2)
 
@@ -360,7 +367,7 @@ def test_a_driver_says_who_it_is_once(ledger_of, lock):
 
 def test_the_inputs_of_an_attempt_are_the_last_that_were_written_before_it(ledger_of):
     written = {"event": "inputs", "task": 0, "attempt": 2, "inputs": {"POSCAR": "4567"}}
-    ledger = ledger_of(task(0), intent(0, (0, 1)), verdict(0, 1, FAILED), intent(1, (0, 2)), written)
+    ledger = ledger_of(task(0), intent(0, (0, 1)), verdict(0, 1, Verdict.FAILED), intent(1, (0, 2)), written)
     found = [ledger.tasks[0].inputs_of(attempt)["POSCAR"] for attempt in (0, 1, 2, 3)]
     assert found == ["0123", "0123", "4567", "4567"]
 
@@ -375,15 +382,15 @@ def test_what_inputs_replace_is_known_too(ledger_of):
 
 def test_a_task_starts_over_after_an_error_of_its_own_program_alone(ledger_of):
     ledger = ledger_of(
-        task(0), intent(0, (0, 1)), verdict(0, 1, LOST), intent(1, (0, 2)), verdict(0, 2, FAILED),
-        intent(2, (0, 3)), verdict(0, 3, LOST), intent(3, (0, 4)),
+        task(0), intent(0, (0, 1)), verdict(0, 1, Verdict.LOST), intent(1, (0, 2)), verdict(0, 2, Verdict.FAILED),
+        intent(2, (0, 3)), verdict(0, 3, Verdict.LOST), intent(3, (0, 4)),
     )  # fmt: skip
     assert ledger.tasks[0].first == 3
 
 
 def test_lines_of_the_version_before_are_read(ledger_of):
     old = {"event": "task", "task": 0, "identity": "sha", "command": "dp train", "inputs": ["input.json"]}
-    ledger = ledger_of(old, intent(0, (0, 1)), submitted(0), state(0, "missing", at=3.0), verdict(0, 1, DONE))
+    ledger = ledger_of(old, intent(0, (0, 1)), submitted(0), state(0, "missing", at=3.0), verdict(0, 1, Verdict.DONE))
     assert (ledger.tasks[0].command, ledger.tasks[0].inputs_of(1)) == ("dp train", {"input.json": None})
     assert (ledger.jobs[0].host.name, ledger.jobs[0].host.boot, ledger.jobs[0].missing.boot) == ("login1", "", "")
 
@@ -425,7 +432,7 @@ def test_the_work_of_counting_grows_with_the_tasks_of_a_job_and_not_with_their_s
     ledger.apply(intent(0, *((number, 1) for number in range(size))))
     ledger.apply(submitted(0))
     ledger.apply(state(0, "running"))
-    ledger.apply(verdict(7, 1, DONE))
+    ledger.apply(verdict(7, 1, Verdict.DONE))
     for entry in ledger.tasks:
         entry.index, entry.attempt = Counted(entry.index), Counted(entry.attempt)
     ledger.jobs[0].tasks = tuple((Counted(number), Counted(attempt)) for number, attempt in ledger.jobs[0].tasks)
@@ -461,10 +468,14 @@ def history(size, choices):
                 for number, attempt in job.tasks
                 if ledger.tasks[number].attempt == attempt and ledger.tasks[number].verdict is None
             ]
-            legal += [verdict(*pair, what) for pair in open_tasks for what in (DONE, LOST, FAILED, BROKEN)]
+            legal += [
+                verdict(*pair, what)
+                for pair in open_tasks
+                for what in (Verdict.DONE, Verdict.LOST, Verdict.FAILED, Verdict.BROKEN)
+            ]
             if not open_tasks:
                 legal.append(state(job.index, "gone"))
-        broken = [entry.index for entry in ledger.tasks if entry.verdict == BROKEN]
+        broken = [entry.index for entry in ledger.tasks if entry.verdict == Verdict.BROKEN]
         if broken:
             legal.append(new_round(ledger.rounds + 1, *broken))
         if not legal:
