@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
-DEFAULT_RATIO = {"train": 1.0, "explore": 0.5, "fp": 0.9}
+from dpgen2_hpc.state.steps import WITH_TASKS
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Policy:
     def from_settings(cls, step: str, settings: Mapping[str, Any]) -> Self:
         """Return the policy that the user's words stand for; those that are ``None`` were not given."""
         given = {name: value for name, value in settings.items() if value is not None}
-        policy = cls(success_ratio=DEFAULT_RATIO[step])
+        policy = cls(success_ratio=WITH_TASKS[step].success_ratio)
         known = {entry.name for entry in fields(cls)}
         policy = replace(policy, **{name: value for name, value in given.items() if name in known})
         if given.get("continue_on_failed"):

@@ -6,8 +6,9 @@ from typing import Any
 
 from dpgen2_hpc.errors import Fault
 from dpgen2_hpc.inputs.read import Document, KeyPath
+from dpgen2_hpc.state.steps import WITH_TASKS
 
-SECTIONS = ("train", "explore", "fp")
+SECTIONS = tuple(WITH_TASKS)
 DEFAULT = "default"
 IN_PARTS = ("machine", "resources", "template_config")
 """Objects of which a section may give a part and inherit the rest."""

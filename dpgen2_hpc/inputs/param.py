@@ -17,9 +17,7 @@ from dpgen2_hpc.inputs.read import Document, read_json
 from dpgen2_hpc.inputs.systems import Pattern
 from dpgen2_hpc.inputs.tree import in_order
 from dpgen2_hpc.kinds import Configurations, Convergence, Explorer, Labeler, TaskGroup, Trainer
-
-COMMANDS: Mapping[str, str] = {"train": "config", "explore": "config", "fp": "run_config"}
-"""Where each step's section has the key ``command``."""
+from dpgen2_hpc.state.steps import WITH_TASKS
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,8 @@ def root() -> dargs.Argument:
 def _with_commands(value: Mapping[str, Any], commands: Mapping[str, str | None]) -> dict[str, Any]:
     """Return the parameters with the machine's commands in the place of their own."""
     result = dict(value)
-    for step, key in COMMANDS.items():
+    for step, tasks in WITH_TASKS.items():
+        key = tasks.command_part
         if commands.get(step) and key in value.get(step, {}):
             result[step] = {**value[step], key: {**value[step][key], "command": commands[step]}}
     return result

@@ -11,8 +11,9 @@ from dpgen2_hpc.errors import Fault, InputError
 from dpgen2_hpc.inputs.policy import Place, Said, contradictions, entry_at, meaningless, nearest, shared, words
 from dpgen2_hpc.inputs.read import COMMENT, Document, KeyPath, read_json
 from dpgen2_hpc.kinds import Key
+from dpgen2_hpc.state.steps import WITH_TASKS
 
-RUN = {"train": "run_train_config", "explore": "run_explore_config", "fp": "run_fp_config"}
+RUN = {name: tasks.config for name, tasks in WITH_TASKS.items()}
 """The member of ``step_configs`` that speaks of a step with tasks."""
 
 IN_THE_DRIVER = (

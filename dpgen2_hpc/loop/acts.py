@@ -18,7 +18,8 @@ from dpgen2_hpc.state.ledger import Ledger, TaskState, read_ledger
 from dpgen2_hpc.state.lock import Holder, Lock, describe, holder_of
 from dpgen2_hpc.state.record import Home, Record, RecordFile, is_moved, read_record
 from dpgen2_hpc.state.words import Phase, Verdict
-from dpgen2_hpc.state.workdir import RUN_KEYS, WorkDir, iteration_name, task_key
+from dpgen2_hpc.state.steps import WITH_TASKS
+from dpgen2_hpc.state.workdir import WorkDir, iteration_name, task_key
 
 log = logging.getLogger(__name__)
 
@@ -115,9 +116,9 @@ def place_of(key: str) -> TaskPlace:
         It is not one.
     """
     match = _KEY.fullmatch(key)
-    step = next((step for step, word in RUN_KEYS.items() if match and word == match[3]), None)
+    step = next((step for step, tasks in WITH_TASKS.items() if match and tasks.run_key == match[3]), None)
     if match is None or step is None:
-        like = ", ".join(task_key(0, step, 0) for step in RUN_KEYS)
+        like = ", ".join(task_key(0, step, 0) for step in WITH_TASKS)
         raise InputError(f"'{key}' is not a task key. Task keys look like {like}; status and showkey list them.")
     return TaskPlace(task_key(int(match[2]), step, int(match[4])), int(match[2]), step, int(match[4]))
 
@@ -154,7 +155,7 @@ def skip(workdir: WorkDir, file: RecordFile, keys: Sequence[str], *, dry_run: bo
     for place in places:
         if ledger.tasks[place.index].verdict == Verdict.DONE and not is_refused(place.step, ledger.tasks[place.index]):
             raise InputError(f"'{place.key}' is done, so there is nothing to skip")
-    if record.step == "train":
+    if not WITH_TASKS[record.step].may_skip:
         raise InputError(f"'{places[0].key}' cannot be skipped: every member of the ensemble is needed")
     if not dry_run:
         file.check(record)

@@ -12,6 +12,7 @@ from dpgen2_hpc.state import results, stops
 from dpgen2_hpc.state.files import read_json
 from dpgen2_hpc.state.ledger import Ledger, TaskState
 from dpgen2_hpc.state.results import ExploreResult, Run, SelectResult
+from dpgen2_hpc.state.steps import WITH_TASKS
 from dpgen2_hpc.state.words import Verdict
 from dpgen2_hpc.state.workdir import Place, task_key
 
@@ -69,7 +70,7 @@ def too_few(place: Place, step: str, ledger: Ledger, usable: int, wanted: int) -
     if failed:
         keys = tuple(task_key(place.iteration, step, task.index) for task in failed)
         advice = stops.advice("tasks-failed", key=keys[0])
-        if step != "train":
+        if WITH_TASKS[step].may_skip:
             advice += f" To go on without a failed task: dpgen2-hpc skip {keys[0]}"
         return Advice("tasks-failed", reason, advice, tuple(details), keys)
     keys = tuple(row["key"] for row in _dropped(place, step)) or (task_key(place.iteration, step, 0),)

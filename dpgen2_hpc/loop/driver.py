@@ -26,6 +26,7 @@ from dpgen2_hpc.state.files import sync_folder
 from dpgen2_hpc.state.ledger import TROUBLES, Ledger, read_ledger
 from dpgen2_hpc.state.record import Record, RecordFile, utc_now
 from dpgen2_hpc.state.results import TrainResult
+from dpgen2_hpc.state.steps import COLLECT, TRAIN
 from dpgen2_hpc.state.words import Phase, QueueStatus, Verdict
 from dpgen2_hpc.state.workdir import Place, StepFolder, WorkDir
 
@@ -63,7 +64,7 @@ class Driver:
         self.workdir, self.plan, self.file, self.record = workdir, plan, file, record
         self.signals, self.once, self.take_over, self.upcoming = signals, once, take_over, upcoming or plan
         self.steps = plan.steps()
-        self.moves: dict[str, Callable[[], int | None]] = {
+        self.moves: dict[Phase, Callable[[], int | None]] = {
             Phase.PENDING: self._prepare,
             Phase.PREPARED: self._open,
             Phase.SUBMITTED: self._advance,
@@ -188,10 +189,10 @@ class Driver:
         wanted = self.plan.policies[self.step.name].wanted(asked) if asked else 0
         if result.usable < wanted:
             self._block(advice.too_few(self.place, self.step.name, ledger, result.usable, wanted))
-        if self.step.name == "train":
+        if self.step.name == TRAIN.name:
             link_models(self.place)
         record = self.record.advanced()
-        if self.step.name == "collect":
+        if self.step.name == COLLECT.name:
             row = results.report(self.workdir, record.iteration, record.stage, record.index_in_stage)
             row = {**row, "started": record.began, "ended": utc_now()}
             record = replace(record, iterations=(*record.iterations, row))
@@ -199,12 +200,12 @@ class Driver:
         elif result.usable < result.total:
             log.info("%s: %d of %d usable", self.where, result.usable, result.total)
         self._commit(record)
-        if self.step.name == "collect" and self.on_iteration is not None:
+        if self.step.name == COLLECT.name and self.on_iteration is not None:
             self.on_iteration()
 
     def _next(self) -> int | None:
         """Harvested: the next step; after the last one, what the schedule says."""
-        if self.step.name != "collect":
+        if self.step.name != COLLECT.name:
             self._commit(self.record.advanced())
             return None
         decision = decide(self.upcoming.limits, self.record.iterations)

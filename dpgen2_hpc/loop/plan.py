@@ -16,7 +16,7 @@ from dpgen2_hpc.explore.step import ExploreStep
 from dpgen2_hpc.fp.gate import Gate
 from dpgen2_hpc.fp.step import FpStep
 from dpgen2_hpc.inputs.machine import MachineFile, MachineTrees, load_machine
-from dpgen2_hpc.inputs.param import COMMANDS, Param, load_param
+from dpgen2_hpc.inputs.param import Param, load_param
 from dpgen2_hpc.inputs.policy import Place, Said, agreed, env_faults
 from dpgen2_hpc.inputs.step_configs import StepConfigs, read_step_configs
 from dpgen2_hpc.loop.commands import command_problem, without_ours
@@ -26,6 +26,7 @@ from dpgen2_hpc.select.step import SelectStep
 from dpgen2_hpc.state.identity import identity
 from dpgen2_hpc.state.ledger import DIGITS
 from dpgen2_hpc.state.record import Record
+from dpgen2_hpc.state.steps import WITH_TASKS
 from dpgen2_hpc.state.workdir import WorkDir
 from dpgen2_hpc.train.step import TrainStep
 
@@ -68,7 +69,7 @@ class Plan:
         """Return a fault where a step's command stands: that of ``machine.json`` comes first."""
         if self.machine_value[step]["command"] is not None:
             return replace(self.places[step](("command",)), message=text)
-        return self.param.document.fault((step, COMMANDS[step], "command"), text)
+        return self.param.document.fault((step, WITH_TASKS[step].command_part, "command"), text)
 
     def forward_files(self, step: str) -> Sequence[str]:
         """Return the paths of the user's own files that go with each task of a step."""
@@ -171,7 +172,7 @@ def _without_our_options(plan: Plan) -> Plan:
 def _given_command(plan: Plan, step: str) -> str | None:
     """Return the command that a step was given: the machine's, or else that of ``param.json``."""
     own: str | None = plan.param.commands.get(step)
-    return own or plan.param.value[step].get(COMMANDS[step], {}).get("command")
+    return own or plan.param.value[step].get(WITH_TASKS[step].command_part, {}).get("command")
 
 
 def _command_faults(plan: Plan) -> Iterator[Fault]:

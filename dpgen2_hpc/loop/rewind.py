@@ -12,6 +12,7 @@ from dpgen2_hpc.loop.plan import site_of
 from dpgen2_hpc.state.files import read_json, sync_folder
 from dpgen2_hpc.state.record import Home, Record, RecordFile, is_moved, read_record
 from dpgen2_hpc.state.words import Phase
+from dpgen2_hpc.state.steps import TRAIN
 from dpgen2_hpc.state.workdir import STEPS, Place, WorkDir
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def rewind(workdir: WorkDir, file: RecordFile, step: str, *, dry_run: bool = Fal
     if not dry_run:
         _rename(moves)
         file.commit(record.rewound(step))
-        if step == "train":
+        if step == TRAIN.name:
             _link_older_models(workdir, record)
         log.info("user rewinds iteration %d to %s", record.iteration, step)
     return [f"{old.relative_to(workdir.root)} -> {new.name}" for old, new in moves]

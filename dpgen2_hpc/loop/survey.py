@@ -10,10 +10,8 @@ from dpgen2_hpc.inputs.systems import Pattern
 from dpgen2_hpc.loop.machines import machine_findings
 from dpgen2_hpc.loop.plan import Plan
 from dpgen2_hpc.loop.starts import Kept, Look, pool_of
+from dpgen2_hpc.state.steps import WITH_TASKS
 from dpgen2_hpc.state.workdir import WorkDir
-
-FILES = {"train": 20, "explore": 9, "fp": 9}
-"""Files in the folder of a task, roughly."""
 
 FILES_OF_JOB = 3
 
@@ -122,7 +120,7 @@ def _numbers(plan: Plan, pools: Sequence[Sized]) -> Iterator[str]:
     for step, number in tasks.items():
         machine = plan.machines[step]
         jobs = -(-number // (machine.group_size or number)) if number else 0
-        files += number * FILES[step] + jobs * FILES_OF_JOB
+        files += number * WITH_TASKS[step].files + jobs * FILES_OF_JOB
         most = "at most " if step == "fp" else ""
         where = f"{machine.machine['batch_type']} ({machine.machine['context_type']})"
         yield f"{step}: {most}{counted(number, 'task')} in {most}{counted(jobs, 'job')} on {where}"

@@ -12,12 +12,11 @@ from dpgen2_hpc.inputs.machine import section_keys, top_keys
 from dpgen2_hpc.inputs.read import Document
 from dpgen2_hpc.kinds import Key
 from dpgen2_hpc.loop.plan import machine_trees
+from dpgen2_hpc.state.steps import WITH_TASKS
 
 SECTIONS = {
     "default": "What the three steps have in common; each of them may override any key.",
-    "train": "Where training runs.",
-    "explore": "Where exploration runs.",
-    "fp": "Where labels are computed.",
+    **{name: tasks.where for name, tasks in WITH_TASKS.items()},
 }
 
 

@@ -11,6 +11,7 @@ from dpgen2_hpc.loop.logs import causes, logs
 from dpgen2_hpc.state.files import read_json
 from dpgen2_hpc.state.ledger import TROUBLES, Event, JobState, Ledger, TaskState, events
 from dpgen2_hpc.state.record import Record, read_record
+from dpgen2_hpc.state.steps import WITH_TASKS
 from dpgen2_hpc.state.words import JobStatus, Phase, Verdict
 from dpgen2_hpc.state.workdir import STEPS, StepFolder, WorkDir
 
@@ -111,7 +112,7 @@ def _remedies(record: Record, place: TaskPlace, task: TaskState, found: tuple[st
             "it with a copy first), then run the same `run` again; for a "
             f"rejected label, or this task alone: dpgen2-hpc retry {place.key}, then `run`"
         )
-        if place.step != "train":
+        if WITH_TASKS[place.step].may_skip:
             yield f"to go on without it: dpgen2-hpc skip {place.key}, then the same `run` again"
 
 

@@ -4,17 +4,9 @@ from collections.abc import Iterator
 
 from dpgen2_hpc.state.ledger import Ledger
 from dpgen2_hpc.state.record import Record
+from dpgen2_hpc.state.steps import BY_NAME, WITH_TASKS
 from dpgen2_hpc.state.words import Phase, Verdict
 from dpgen2_hpc.state.workdir import STEPS, WorkDir, iteration_name, task_key
-
-PREPARED_KEYS = {"train": "prep-train", "explore": "prep-lmp", "fp": "prep-fp"}
-HARVESTED_KEYS = {
-    "train": "prep-run-train",
-    "explore": "prep-run-lmp",
-    "select": "select-confs",
-    "fp": "prep-run-fp",
-    "collect": "collect-data",
-}
 
 
 def finished_keys(workdir: WorkDir, record: Record) -> list[list[str]]:
@@ -50,16 +42,16 @@ def _step_keys(workdir: WorkDir, record: Record, iteration: int, step: str) -> l
     prepared = here < now or (here == now and record.phase != Phase.PENDING)
     harvested = here < now or (here == now and record.phase == Phase.HARVESTED)
     groups: list[list[str]] = []
-    if prepared and step in PREPARED_KEYS:
+    if prepared and step in WITH_TASKS:
         done = [
             task.index
             for task in Ledger.read(workdir.step(iteration, step).ledger).tasks
             if task.verdict == Verdict.DONE
         ]
-        groups.append([f"{name}--{PREPARED_KEYS[step]}"])
+        groups.append([f"{name}--{WITH_TASKS[step].prepare_key}"])
         groups += [[task_key(iteration, step, task) for task in run] for run in _neighbours(done)]
     if harvested:
-        groups.append([f"{name}--{HARVESTED_KEYS[step]}"])
+        groups.append([f"{name}--{BY_NAME[step].key}"])
     return groups
 
 

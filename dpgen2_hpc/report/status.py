@@ -10,8 +10,9 @@ from dpgen2_hpc.state.ledger import TROUBLES, JobState, Ledger, Trouble, read_le
 from dpgen2_hpc.state.lock import Holder, describe, holder_of
 from dpgen2_hpc.state.record import Record, read_record
 from dpgen2_hpc.state.results import endings_in_words
+from dpgen2_hpc.state.steps import BY_NAME, FP
 from dpgen2_hpc.state.words import JobStatus, Phase, RunStatus, Verdict
-from dpgen2_hpc.state.workdir import FOLDERS, WorkDir, iteration_name, task_key
+from dpgen2_hpc.state.workdir import WorkDir, iteration_name, task_key
 
 NO_TASKS = {"total": 0, "waiting": 0, "running": 0, "done": 0, "failed": 0}
 
@@ -108,7 +109,7 @@ class Status:
         if not self.record.iterations or not self.record.iterations[-1]["selected"]:
             return []
         row = self.record.iterations[-1]
-        where = f"{iteration_name(row['index'])}/{FOLDERS['fp']}/dropped.json"
+        where = f"{iteration_name(row['index'])}/{FP.folder}/dropped.json"
         dropped = f"; {row['dropped']} dropped, why: {where}" if row["dropped"] else ""
         lines = [f"iteration {row['index']}: {row['labelled']} of {row['selected']} selected frames labelled{dropped}"]
         if "error" in row:
@@ -147,7 +148,7 @@ class Status:
     def _step_lines(self) -> list[str]:
         """Return where the step stands, and who works on it."""
         record = self.record
-        where = f"{iteration_name(record.iteration)}/{FOLDERS[record.step]}"
+        where = f"{iteration_name(record.iteration)}/{BY_NAME[record.step].folder}"
         counts = ", ".join(f"{self.tasks[name]} {name}" for name in ("done", "running", "waiting", "failed"))
         queued = f"{len(self.jobs)} jobs were in the queue when a driver last looked" if self.jobs else "no jobs"
         return [

@@ -4,17 +4,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-STEPS = ("train", "explore", "select", "fp", "collect")
+from dpgen2_hpc.state.steps import BY_NAME, WITH_TASKS
 
-FOLDERS = {step: f"{number:02d}.{step}" for number, step in enumerate(STEPS)}
-
-RUN_KEYS = {"train": "run-train", "explore": "run-lmp", "fp": "run-fp"}
-"""The manual's words for a task of a step, in its keys."""
-
-
-def task_width(step: str) -> int:
-    """Return the number of digits in a task's number: models are few."""
-    return 4 if step == "train" else 6
+STEPS = tuple(BY_NAME)
+"""The names of the steps, in their order."""
 
 
 def iteration_name(iteration: int) -> str:
@@ -24,7 +17,7 @@ def iteration_name(iteration: int) -> str:
 
 def task_key(iteration: int, step: str, task: int) -> str:
     """Return the manual's key of a task: ``iter-000001--run-fp-000002``."""
-    return f"{iteration_name(iteration)}--{RUN_KEYS[step]}-{task:0{task_width(step)}d}"
+    return f"{iteration_name(iteration)}--{WITH_TASKS[step].run_key}-{task:0{WITH_TASKS[step].digits}d}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +54,7 @@ class StepFolder:
 
     def task_name(self, task: int) -> str:
         """Return the name of a task's folder."""
-        return f"task.{task:0{task_width(self.step)}d}"
+        return f"task.{task:0{WITH_TASKS[self.step].digits}d}"
 
     def task(self, task: int) -> Path:
         """Return the folder of a task's current attempt."""
@@ -184,7 +177,7 @@ class WorkDir:
 
     def step(self, iteration: int, step: str) -> StepFolder:
         """Return the folder of a step."""
-        return StepFolder(self.root / iteration_name(iteration) / FOLDERS[step], step)
+        return StepFolder(self.root / iteration_name(iteration) / BY_NAME[step].folder, step)
 
     def ours(self) -> list[str]:
         """Return those entries of the directory that bear one of our names, ``record.json`` and the log apart."""
