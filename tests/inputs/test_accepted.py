@@ -311,6 +311,10 @@ INCAR = {
     "parallel": ({"NCORE": "8", "NELMIN": "5", "NSW": "0", "ALGO": "Fast"},),
     "twice": ({"ENCUT": "410", "KSPACING": "0.24"},),
     "windows": ({"ENCUT": "330", "SIGMA": "0.2", "KSPACING": "0.28"},),
+    "relaxation": ({"NSW": "0", "IBRION": "-1", "ISIF": "3", "PSTRESS": "0", "ENCUT": "610", "KSPACING": "0.19"},
+        "NSW = 60 and IBRION = 2 are for moving atoms: labels are computed with NSW = 0 and IBRION = -1"),
+    "dynamics": ({"NSW": "0", "IBRION": "-1", "ISIF": None, "MDALGO": "2", "SIGMA": "0.12", "KGAMMA": ".FALSE."},
+        "NSW = 4000 is for moving"),
     "metagga": ({"METAGGA": "R2SCAN", "POMASS": [26.98, 63.55], "RWIGS": [1.4, 1.3]}, *["Al2 Cu2"] * 2),
 }  # fmt: skip
 """Values of tags as texts or lists of numbers (None: it is not there), notices."""
