@@ -33,7 +33,7 @@ def survey(plan: Plan, workdir: WorkDir | None = None) -> Survey:
     pools = [pool_of(plan, entry, workdir) for entry in range(len(settings.configurations))]
     learned = list(_learned_volumes(plan.param.patterns))
     faults: list[Fault] = []
-    notices = [f"{key} has no meaning here and is not followed" for key in plan.meaningless]
+    notices = [_not_followed(key) for key in plan.meaningless]
     name = plan.param.value["name"]
     lines = [
         *([f"name: {name}"] if name else []),
@@ -61,6 +61,13 @@ def survey(plan: Plan, workdir: WorkDir | None = None) -> Survey:
         else:
             notices.append(f"{spelled(fault.path)}: {fault.message}")
     return Survey([*lines, *_numbers(plan, pools)], notices, faults)
+
+
+def _not_followed(key: str) -> str:
+    """Return what is told of a key that has no meaning here."""
+    says_where = key.endswith("executor'")
+    instead = ": write its machine_dict and resources_dict into machine.json, as machine and resources of the step"
+    return f"{key} has no meaning here and is not followed{instead if says_where else ''}"
 
 
 def _elements(plan: Plan) -> str:
