@@ -117,7 +117,10 @@ def _virial(text: str, frame: Frame) -> NDArray[np.float64] | None:
     form = re.search(r"STRESS\|[^\n]*stress tensor \[(\w+)\]|STRESS TENSOR \[(\w+)\]", text, re.IGNORECASE)
     if form is None:
         return None
-    unit = {"gpa": GPA, "bar": GPA * 1e-4}[(form[1] or form[2]).lower()]
+    name = (form[1] or form[2]).lower()
+    unit = {"gpa": GPA, "bar": GPA * 1e-4}.get(name)
+    if unit is None:
+        raise damaged("the stress", f"its unit is '{name}', neither GPa nor bar")
     rows = re.findall(r"^ *(?:STRESS\|)? +([xXyYzZ]) +([-+*.\d].*)$", text[form.end() :], re.MULTILINE)[:3]
     if "".join(name for name, _ in rows).lower() != "xyz":
         raise damaged("the stress", "there are no three rows x, y, z")
