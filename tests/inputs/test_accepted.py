@@ -146,6 +146,31 @@ def test_an_input_of_cp2k_is_accepted_with_its_values(name, tmp_path):
     assert re.findall(r"[@$]\w+", text) == (["@XCTYPE"] if name == "xctype" else [])
 
 
+NAMED = "&FORCE_EVAL\n&DFT\n{} BASIS_MINE\n&END\n&END\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "brought", "says"),
+    [
+        (NAMED.format("BASIS_SET_FILE_NAME"), [], f'add "{HERE}/cp2k/BASIS_MINE" to inputs_config.files'),
+        (
+            NAMED.format("PARAMETER_FILE_NAME").replace(" B", " './parts/../B").replace("E\n&E", "E'\n&E", 1),
+            [],
+            f'add "{HERE}/cp2k/BASIS_MINE" to',
+        ),
+        (NAMED.format("BASIS_SET_FILE_NAME"), ["BASIS_MINE"], ""),
+        (NAMED.format("BASIS_SET_FILE_NAME").replace("_MINE", "_MOLOPT"), [], ""),
+        (NAMED.format("WFN_RESTART_FILE_NAME"), [], ""),
+    ],
+)
+def test_a_file_beside_an_input_that_tasks_would_not_find_is_told(text, brought, says):
+    if says:
+        with pytest.raises(ValueError, match=re.escape(says)):
+            Cp2kLabeler.whole_text(text, HERE / "cp2k" / "x.inp", {"files": brought})
+    else:
+        Cp2kLabeler.whole_text(text, HERE / "cp2k" / "x.inp", {"files": brought})
+
+
 def test_there_are_enough_of_each():
     assert (len(CP2K) >= 20, len(PW) >= 15, len(INCAR) >= 15) == (True, True, True)
     for folder, table in (("cp2k/*.inp", CP2K), ("pw/*.in", PW), ("incar/*", INCAR)):
