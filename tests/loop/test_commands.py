@@ -128,8 +128,7 @@ def test_but_it_must_end(command):
         ),
         (
             "cp ../big.pb . ; dp train input.json --finetune big.pb",
-            "has 'train', but 'train input.json ...' is added by this program: write 'cp ../big.pb . ; dp', and "
-            "'--finetune big.pb' into train.config.train_args",
+            "has 'train', but 'train input.json ...' is added by this program: write 'cp ../big.pb . ; dp', and '--fi",
         ),
         ("dp &", "ends with '&'"),
     ],
