@@ -48,7 +48,7 @@ def survey(plan: Plan, workdir: WorkDir | None = None) -> Survey:
             continue
         looks = Look.at(frames, dict(zip(settings.type_map, settings.masses, strict=True)))
         lines.append(f"{there}: {looks}")
-        for text, is_fault in looks.findings(learned):
+        for text, is_fault in looks.findings([] if _computes_molecules(plan, entry) else learned):
             if is_fault:
                 faults.append(plan.param.document.fault(path, text))
             else:
@@ -61,6 +61,13 @@ def survey(plan: Plan, workdir: WorkDir | None = None) -> Survey:
         else:
             notices.append(f"{spelled(fault.path)}: {fault.message}")
     return Survey([*lines, *_numbers(plan, pools)], notices, faults)
+
+
+def _computes_molecules(plan: Plan, entry: int) -> bool:
+    """Return whether a source of configurations is meant to have no periodicity."""
+    settings = plan.param.settings
+    asked = getattr(settings.configurations[entry], "remove_pbc", False)
+    return asked or True not in getattr(settings.labeler, "periodic", (True,))
 
 
 def _not_followed(key: str) -> str:
