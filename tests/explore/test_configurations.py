@@ -319,6 +319,7 @@ def test_a_lammps_file_that_names_other_elements_is_refused(tmp_path):
         ("1 2.014\n2 15.9994", ("H", "O"), ""),
         ("1 55.845\n2 55.8", ("Fe1", "Fe2"), ""),
         ("1 1\n2 1", ("O", "H"), ""),
+        ("1 59\n2 16", ("Ni", "O", "Co"), ""),
         ("1 26.98 # Al\n2 63.5 # Cu", ("Al", "Cu"), ""),
         ("1 26.98\n2 63.5", ("Al", "Zn", "Cu"), "its type 2 is Cu"),
     ],

@@ -26,6 +26,9 @@ MASS_LINE = re.compile(r"^\s*(\d+)\s+(\d+\.?\d*(?:[eE][+-]?\d+)?)\s*(?:#\s*([A-Z
 SAME_MASS = 0.05
 """What a mass may differ from an element's and still be taken for it, as a part of it."""
 
+ROUNDED = 0.5
+"""What a mass may differ (u) from that of the element that it should be: 59 is nickel, too."""
+
 LAMMPS_CELL = re.compile(r"^\s*\S+\s+\S+\s+xlo\s+xhi\b", re.MULTILINE)
 """The line of its header that every data file of LAMMPS has, and no other file."""
 
@@ -175,5 +178,11 @@ def _told(text: str, type_map: Sequence[str]) -> Iterator[tuple[int, str, str]]:
         near = min(usual, key=lambda one: abs(usual[one] - mass), default="")
         if name:
             yield number, name, ""
-        elif near and not alike and abs(usual[near] - mass) < SAME_MASS * mass:
+        elif near and not alike and abs(usual[near] - mass) < SAME_MASS * mass and not _may_be(number, mass, type_map):
             yield number, near, f" (its mass is {mass:g})"
+
+
+def _may_be(number: int, mass: float, type_map: Sequence[str]) -> bool:
+    """Return whether a type has about the mass of the element that it should be."""
+    element = element_of(type_map[number - 1]) if 0 < number <= len(type_map) else ""
+    return element in USUAL and abs(USUAL[element] - mass) <= ROUNDED
