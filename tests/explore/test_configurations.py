@@ -302,6 +302,18 @@ def test_a_file_that_cannot_be_read_is_told_without_words_of_python(tmp_path, na
         assert "NoneType" not in problem
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("1 2 0 0 0", "1 2.5 0 0 0", "'2.5' stands where a whole number"),
+        ("2 2 2", "2 x 2", "'x' stands where a number"),
+    ],
+)
+def test_a_word_that_is_no_number_is_told_in_plain_words(tmp_path, old, new, says):
+    (tmp_path / "a.lmp").write_text(LMP.format("").replace(old, new))
+    assert says in problems(files(tmp_path, "a.lmp"))["files.0"]
+
+
 def test_a_lammps_file_that_names_other_elements_is_refused(tmp_path):
     (tmp_path / "a.lmp").write_text(LMP.format("\nMasses\n\n1 63.546 # Cu\n2 26.98 # Al\n"))
     assert "its type 1 is Cu, while number 1 in type_map is Al" in problems(files(tmp_path, "a.lmp"))["files.0"]

@@ -38,6 +38,12 @@ HEADER = 10_000
 UNTOLD = (LookupError, TypeError, AttributeError, NameError, AssertionError)
 """What dpdata raises when it stumbles over a file of another format: their texts say nothing of the file."""
 
+NUMBERS = {
+    r"invalid literal for int\(\) with base 10: ('.*')": "a whole number",
+    r"could not convert string to float: ('.*')": "a number",
+}
+"""What Python says of a word that is no number, and what was expected."""
+
 LAMMPS_DUMP = "ITEM:"
 """How every dump of LAMMPS begins."""
 
@@ -83,6 +89,8 @@ def read(path: str, fmt: str, type_map: Sequence[str] | None = None, *, remove_p
 def _reason(problem: Exception) -> str:
     """Return why a file could not be read, in words that are about the file."""
     text = "" if isinstance(problem, UNTOLD) else str(problem).partition("\n")[0][:200]
+    for pattern, expected in NUMBERS.items():
+        text = re.sub(pattern, rf"\1 stands where {expected} is expected", text)
     return text or "it is of another format, or damaged"
 
 
