@@ -94,6 +94,9 @@ class MdGroup(TaskGroup):
             yield ("trj_freq",), f"{self.trj_freq} is more than nsteps, {self.nsteps}: only the start would be kept"
         yield from self._pressure_problems()
         yield from self._damping_problems()
+        if not self._constant_volume and self.press and False in context.occurring.periodic:
+            text = "a pressure, which configurations without periodicity have not: choose 'nvt', or give them a cell"
+            yield ("ens",), f"is '{self.ens}', which keeps {text}"
 
     def _pressure_problems(self) -> Iterator[Problem]:
         if self._constant_volume and len(self.press) > 1:

@@ -29,7 +29,11 @@ OURS = {
     "cal_force": "1",
     "cal_stress": "1",
 }
-"""Words of INPUT that a label needs; ``ntype``, too, is left to STRU."""
+"""Words of INPUT that a label needs."""
+OF_THE_FRAME = ("ntype", "latname")
+"""Words of INPUT that STRU has for each frame."""
+GROUND_STATE = ("scf", "relax", "cell-relax", "md")
+"""Values of calculation whose forces are those that scf gives for one geometry."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ class AbacusLabeler(Labeler):
         words = _words(self.template)
         if words.get("basis_type", "pw") != "pw" and not self.orb_files:
             yield ("inputs_config", "orb_files"), f"are missing; basis_type is {words['basis_type']}"
-        if words.get("calculation", "scf") != "scf":
+        if words.get("calculation", "scf") not in GROUND_STATE:
             yield ("inputs_config", "input_file"), f"calculation is {words['calculation']}; a label is one scf"
         if self.kpt is None and self.kspacing is None and not {"kspacing", "gamma_only"} & set(words):
             text = "is missing, and so is kpt_file; INPUT has neither kspacing nor gamma_only"
@@ -147,6 +151,18 @@ class AbacusLabeler(Labeler):
         if self.kspacing is not None and (self.kpt is not None or "kspacing" in words):
             yield ("inputs_config", "kspacing"), "is given, and so is kpt_file, or kspacing of INPUT: give one of them"
         yield from settings.kspacing_problems(self.kspacing)
+
+    @override
+    def notices(self, _context: CheckContext) -> Iterator[Problem]:
+        """Yield what INPUT says and labels do not follow, or follow in another way than it seems."""
+        words, place = _words(self.template), ("inputs_config", "input_file")
+        if words.get("calculation", "scf") != "scf":
+            yield place, f"calculation {words['calculation']}: labels are computed with scf"
+        if words.get("nspin", "1") != "1":
+            yield (
+                place,
+                f"nspin is {words['nspin']}, and STRU has no magnetic moments: ABACUS chooses those it begins with",
+            )
 
     # ---- inputs
 
@@ -163,7 +179,7 @@ class AbacusLabeler(Labeler):
     @override
     def write_inputs(self, frame: Frame, directory: Path) -> list[str]:
         """Write INPUT, STRU and, where it is not left to INPUT, KPT."""
-        words = {key: value for key, value in _words(self.template).items() if key != "ntype"}
+        words = {key: value for key, value in _words(self.template).items() if key not in OF_THE_FRAME}
         text = "".join(f"{key} {value}\n" for key, value in {**words, **OURS}.items())
         files = {"INPUT": f"INPUT_PARAMETERS\n{text}", "STRU": self._structure(frame)}
         if self.kspacing is not None:

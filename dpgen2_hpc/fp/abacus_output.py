@@ -15,7 +15,7 @@ from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.data.outputs import read_output_text
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp import foreign
-from dpgen2_hpc.fp.printed import damaged, number, numbers, volume
+from dpgen2_hpc.fp.printed import damaged, number, numbers, torn, volume
 
 BOHR = 0.529177210903
 """Å."""
@@ -45,7 +45,7 @@ def read_abacus(path: Path, asked: Path) -> Labels:
         _refuse_others(text, path.name)
         return _labels(text, _cell(text, read_output_text(asked)))
     except (ValueError, LookupError, AttributeError, OverflowError) as error:
-        raise OutputError(f"'{path.name}' is not whole: {error!r}") from error
+        raise torn(path.name, error) from error
 
 
 def _refuse_others(text: str, name: str) -> None:

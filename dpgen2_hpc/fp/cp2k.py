@@ -117,7 +117,7 @@ class Cp2kLabeler(Labeler):
         Raises
         ------
         ValueError
-            CP2K's preprocessor would not follow it.
+            CP2K's preprocessor would not follow it, or it names files beside it that tasks would not find.
         """
         named = [path.parent / name for name in inputs.get("files") or ()]
 
@@ -125,7 +125,13 @@ class Cp2kLabeler(Labeler):
             places = [path.parent / name, *(one for one in named if one.name == Path(name).name)]
             return next((place.resolve() for place in places if place.is_file()), None)
 
-        return preprocessor.expanded(text, find)
+        expanded = preprocessor.expanded(text, find)
+        brought = {one.name for one in named}
+        lost = [name for name in cp2k_input.files_named(expanded) if (path.parent / name).is_file()]
+        if missing := [name for name in lost if Path(name).name not in brought]:
+            words = ", ".join(f'"{(path.parent / name).resolve()}"' for name in missing)
+            raise ValueError(f"it names files that tasks would not find: add {words} to inputs_config.files")
+        return expanded
 
     # ---- checks
 

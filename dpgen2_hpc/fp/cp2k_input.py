@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dpgen2_hpc.data.frame import Frame
-from dpgen2_hpc.fp.sections import Section, kinds
+from dpgen2_hpc.fp.sections import Section, kinds, parse
 from dpgen2_hpc.fp.writing import table
 from dpgen2_hpc.kinds import CheckContext
 
@@ -90,6 +90,24 @@ def name_files(root: Section, brought: Sequence[str]) -> None:
             name = Path(value[0].strip("\"'")).name if value else ""
             if name in names and "FILE" in keyword.upper():
                 section.lines[place] = f"{keyword} ../shared/{name}"
+
+
+def files_named(text: str) -> list[str]:
+    """Return the relative paths of basis sets, potentials and tables that an input names; nothing of a torn one."""
+    try:
+        root = parse(text)
+    except ValueError:
+        return []  # said when it is checked
+    words = [line.split(None, 1) for section in _all(root) for line in section.lines]
+    names = [line[1].strip("\"'") for line in words if len(line) == 2 and _brings_data(line[0].upper())]
+    return [name for name in dict.fromkeys(names) if not Path(name).is_absolute()]
+
+
+def _brings_data(keyword: str) -> bool:
+    """Return whether a keyword names a file that is the same for all frames."""
+    return (
+        "FILE" in keyword and keyword not in OTHER_ATOMS and not any(word in keyword for word in ("RESTART", "FORMAT"))
+    )
 
 
 def ask_for_labels(root: Section, *, stress: bool) -> None:

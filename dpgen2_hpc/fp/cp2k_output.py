@@ -11,7 +11,7 @@ from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.data.outputs import read_output_text
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp import foreign
-from dpgen2_hpc.fp.printed import damaged, number, numbers, volume
+from dpgen2_hpc.fp.printed import damaged, number, numbers, torn, volume
 from dpgen2_hpc.fp.sections import Section, parse
 
 BOHR, HARTREE = 0.529177210903, 27.211386245988
@@ -43,7 +43,7 @@ def read_cp2k(path: Path, asked: Path) -> Labels:
         _refuse_other_units(text, path.name)
         return _labels(text, parse(read_output_text(asked)).at("FORCE_EVAL", "SUBSYS", "CELL"))
     except (ValueError, LookupError, AttributeError, OverflowError) as error:
-        raise OutputError(f"'{path.name}' is not whole: {error!r}") from error
+        raise torn(path.name, error) from error
 
 
 def _refuse_unconverged(text: str, name: str) -> None:
@@ -117,7 +117,10 @@ def _virial(text: str, frame: Frame) -> NDArray[np.float64] | None:
     form = re.search(r"STRESS\|[^\n]*stress tensor \[(\w+)\]|STRESS TENSOR \[(\w+)\]", text, re.IGNORECASE)
     if form is None:
         return None
-    unit = {"gpa": GPA, "bar": GPA * 1e-4}[(form[1] or form[2]).lower()]
+    name = (form[1] or form[2]).lower()
+    unit = {"gpa": GPA, "bar": GPA * 1e-4}.get(name)
+    if unit is None:
+        raise damaged("the stress", f"its unit is '{name}', neither GPa nor bar")
     rows = re.findall(r"^ *(?:STRESS\|)? +([xXyYzZ]) +([-+*.\d].*)$", text[form.end() :], re.MULTILINE)[:3]
     if "".join(name for name, _ in rows).lower() != "xyz":
         raise damaged("the stress", "there are no three rows x, y, z")

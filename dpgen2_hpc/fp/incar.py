@@ -13,6 +13,11 @@ BY_ATOM = ("MAGMOM", "M_CONSTR")
 WHOLE_STRESS = 2
 """From this ISIF on VASP calculates all of the stress."""
 
+STILL = {"NSW": "0", "IBRION": "-1"}
+"""Tags of INCAR for one step."""
+
+_STILL = " and ".join(f"{tag} = {value}" for tag, value in STILL.items())
+
 MANY_STEPS = (5, 6, 7, 8, 40, 44)
 """Values of IBRION for phonons, reaction paths and dimers."""
 
@@ -42,8 +47,6 @@ BY_SPECIES = (
 def problems(text: str, context: CheckContext) -> Iterator[str]:
     """Yield what an INCAR says that no label can follow."""
     found = tags(text)
-    if (number(found.get("NSW", "0")) or 0) > 0:
-        yield f"has NSW = {found['NSW']}: a label is one step; leave NSW out"
     yield from _stress_problems(found)
     if (number(found.get("IBRION", "-1")) or 0) in MANY_STEPS:
         yield f"has IBRION = {found['IBRION']}, which takes more than one step whatever NSW says: leave it out"
@@ -65,8 +68,24 @@ def problems(text: str, context: CheckContext) -> Iterator[str]:
             )
 
 
+def one_step(text: str) -> str:
+    """Return an INCAR that leaves the atoms where they are: VASP takes the first of a tag."""
+    lines = [f"{tag} = {value}\n" for tag, value in STILL.items()]
+    return f"{''.join(lines)}{text}" if moves(text) else text
+
+
+def moves(text: str) -> bool:
+    """Return whether an INCAR asks for MD or a relaxation, whose first step is what a label is."""
+    found = tags(text)
+    return (number(found.get("NSW", "0")) or 0) > 0 or (number(found.get("IBRION", "-1")) or 0) >= 0
+
+
 def notices(text: str, context: CheckContext) -> Iterator[str]:
-    """Yield in which order a plain list is taken: POSCAR has the elements in the order of ``type_map``."""
+    """Yield what of an INCAR labels do not follow, and that POSCAR has the elements in the order of ``type_map``."""
+    motion = " and ".join(f"{tag} = {tags(text)[tag]}" for tag in STILL if tag in tags(text))
+    if moves(text):
+        verb = "is" if " and " not in motion else "are"
+        yield f"{motion} {verb} for moving atoms: labels are computed with {_STILL}"
     for tag in (tag for tag in (*BY_ATOM, *BY_SPECIES) if tag in tags(text)):
         yield f"{tag} in the INCAR is taken in the order of type_map: {_formula(context.occurring.symbols or ())}"
 
@@ -100,14 +119,12 @@ def list_problems(values: Mapping[str, Mapping[str, Any]], text: str, context: C
 
 
 def _stress_problems(found: Mapping[str, str]) -> Iterator[str]:
-    """Yield why VASP would calculate no stress, or only its trace; for hybrids and MD it does not by default."""
+    """Yield why VASP would calculate no stress, or only its trace; for hybrids it does not by default."""
     isif = found.get("ISIF")
     if isif is not None and (number(isif) or 0) < WHOLE_STRESS:
         yield f"has ISIF = {isif}, which gives no whole stress: leave it out"
     if isif is None and true(found.get("LHFCALC", "F")):
         yield "has LHFCALC and no ISIF, which gives no stress: add ISIF = 2"
-    if isif is None and number(found.get("IBRION", "-1")) == 0:
-        yield "has IBRION = 0 and no ISIF, which gives no stress: leave IBRION out"
 
 
 def lists(values: Mapping[str, Mapping[str, Any]], symbols: tuple[str, ...]) -> str:

@@ -77,6 +77,13 @@ def damaged(what: str, how: str) -> OutputError:
     return OutputError(f"the output is damaged: {what}: {how}")
 
 
+def torn(name: str, error: Exception) -> OutputError:
+    """Return the error for an output that lacks a part; ``error`` is what was stumbled over."""
+    says_something = type(error) is ValueError and str(error) != "substring not found"
+    missing = "a part that the label is read from is missing; its last lines may show why"
+    return OutputError(f"'{name}' is not whole: {error if says_something else missing}")
+
+
 def _form(what: str, word: str) -> tuple[int, int] | None:
     if BEYOND.fullmatch(word):
         return None

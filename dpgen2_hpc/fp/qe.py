@@ -166,6 +166,8 @@ class QeLabeler(Labeler):
         calculation = _calculation(self._merged([]))
         if calculation != "scf":
             yield ("inputs_config", "control"), f"calculation '{calculation}': labels are computed with 'scf'"
+        for label, key in self._by_species().unused(context.type_map).items():
+            yield ("inputs_config", "template"), f"{key} of {label} is not used: inputs.type_map has no {label}"
         head, *points = namelists.parse(self.template)[1].get("K_POINTS", "K_POINTS automatic").splitlines()
         mode = head.partition("K_POINTS")[2].strip(" {}()").lower() or "tpiba"
         moved = any(word not in ("0", "0.0") for row in points[1:] for word in row.replace("d0", "").split()[:3])

@@ -14,7 +14,7 @@ from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.data.labels import Labels
 from dpgen2_hpc.errors import LabelRefused, OutputError
 from dpgen2_hpc.fp import foreign, namelists
-from dpgen2_hpc.fp.printed import damaged, number, numbers, volume
+from dpgen2_hpc.fp.printed import damaged, number, numbers, torn, volume
 
 BOHR = 0.529177210903
 """Å."""
@@ -43,7 +43,7 @@ def read_pw(path: Path) -> Labels:
         _refuse_unconverged(text, path.name)
         return _labels(text)
     except (ValueError, LookupError, AttributeError, OverflowError) as error:
-        raise OutputError(f"'{path.name}' is not whole: {error!r}") from error
+        raise torn(path.name, error) from error
 
 
 def _refuse_unconverged(text: str, name: str) -> None:
@@ -71,6 +71,8 @@ def _refuse_unconverged(text: str, name: str) -> None:
         raise LabelRefused(text)
     if FORCES not in text and "JOB DONE" in text:
         raise LabelRefused(f"'{name}' has no forces: set tprnfor to .true.")
+    if FORCES not in text:
+        raise OutputError(f"'{name}' ends before its forces: the run was cut")
 
 
 def _accuracies(text: str) -> list[str]:

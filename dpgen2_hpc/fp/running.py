@@ -24,7 +24,7 @@ def _says_how(tag: str, value: str) -> bool:
     word = value.split(maxsplit=1)[0].lower()
     if tag == "ALGO":
         return word != "no" and any(name.startswith(word) for name in keys.VASP_ALGO)
-    return tag in keys.VASP or word in keys.VASP_START.get(tag, ())
+    return tag in keys.VASP or tag in keys.VASP_MOTION or word in keys.VASP_START.get(tag, ())
 
 
 def pwscf(inputs: Mapping[str, Any]) -> Any:

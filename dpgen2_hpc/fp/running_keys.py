@@ -63,6 +63,9 @@ VASP = frozenset(
 )
 """Tags of INCAR: VASP Wiki, categories Electronic minimization, Density mixing, Parallelization, Output files."""
 
+VASP_MOTION = frozenset(["NSW", "IBRION", "POTIM", "EDIFFG", "TEBEG", "TEEND", "SMASS", "MDALGO", "NBLOCK", "KBLOCK"])
+"""Tags of INCAR for how atoms move, which they do not in a label (VASP Wiki: Ionic minimization, MD)."""
+
 VASP_ALGO = ("normal", "veryfast", "fast", "conjugate", "all", "damped")
 """Values of ALGO, or their beginnings, that are ways to one self-consistent solution (VASP Wiki: ALGO). None, Exact,
 Eigenval, Subrot, CHI, GW0 ... compute something else."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dpgen2_hpc.data.elements import element_of
+from dpgen2_hpc.data.masses import MASSES
 
 INDEX = {"hubbard_j": 1, "starting_ns_eigenvalue": 2}
 """Keys whose index of the species is not the first one."""
@@ -98,8 +99,25 @@ class BySpecies:
                         f"has {form.format('...')} with several values for {one} ({types}), and type_map has one type "
                         f"of it: list {types} in type_map, or give one value"
                     )
+        for label, key in self.unused(elements).items():
+            if element_of(label.capitalize()) not in MASSES:
+                yield f"has {key} for {label}, which is no element: write the element's name for it in ATOMIC_SPECIES"
         if self.pairs or any(line.split()[0].upper() == OF_PAIRS for line in self.hubbard[1:]):
             yield "has a Hubbard V, which names atoms by their numbers: those of a frame are others"
+
+    def unused(self, elements: Sequence[str]) -> dict[str, str]:
+        """Return the labels whose values no frame with these elements takes, each with a key that has one."""
+        lines = [line.split() for line in self.hubbard[1:]]
+        said = [(form.partition("(")[0], list(values)) for form, values in self.values.items()]
+        said.append(("a line of HUBBARD", [line[1].partition("-")[0] for line in lines]))
+        found: dict[str, str] = {}
+        for key, labels in said:
+            taken = {self.label(element, labels) for element in elements}
+            found |= {label: key for label in labels if label not in taken and not self._is_type_of(label, elements)}
+        return found
+
+    def _is_type_of(self, label: str, elements: Sequence[str]) -> bool:
+        return element_of(label.capitalize()) in elements
 
 
 def is_numbered(key: str) -> bool:

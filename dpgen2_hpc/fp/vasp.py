@@ -151,7 +151,7 @@ class VaspLabeler(Labeler):
 
     @override
     def notices(self, context: CheckContext) -> Iterator[Problem]:
-        """Yield how lists of the INCAR are taken."""
+        """Yield what of the INCAR labels do not follow, and how its lists are taken."""
         yield from ((("inputs_config", "incar"), text) for text in incar.notices(self.incar, context))
 
     def _spacing_problems(self) -> Iterator[str]:
@@ -187,7 +187,7 @@ class VaspLabeler(Labeler):
         texts = {"POSCAR": poscar(frame), "KPOINTS": self._kpoints(frame)}
         for name, text in texts.items():
             put(f"{folder}/{name}", text)
-        texts["INCAR"] = self.incar.rstrip() + "\n" + lines
+        texts["INCAR"] = incar.one_step(self.incar).rstrip() + "\n" + lines
         link_shared(folder, "INCAR", hashlib.sha256(texts["INCAR"].encode()).hexdigest()[:8], texts["INCAR"].encode)
         which = f"{'-'.join(kinds)}.{_potcar_digest(os.path.dirname(folder), tuple(kinds))}"  # noqa: PTH120
         link_shared(folder, "POTCAR", which, lambda: _potcar(os.path.dirname(folder), kinds), 0o600)  # noqa: PTH120

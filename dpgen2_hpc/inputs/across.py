@@ -1,6 +1,8 @@
 """What no key of ``param.json`` shows alone: what is wrong across keys, and what may not be meant."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from dpgen2_hpc.inputs import elements, systems
@@ -77,7 +79,8 @@ def _stages_problems(parts: Parts, context: CheckContext) -> Iterator[Problem]:
             if group is None:
                 continue
             path: KeyPath = ("explore", "stages", stage, number)
-            yield from _below(path, group.checks(context))
+            own = replace(context, find_occurring=partial(parts.occurring, context.type_map, group))
+            yield from _below(path, group.checks(own))
             if parts.configurations:
                 yield from _below(path, _range_problems(group, len(parts.configurations)))
 

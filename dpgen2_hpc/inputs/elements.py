@@ -9,6 +9,9 @@ from dpgen2_hpc.kinds import Problem
 SCATTER = 0.8, 1.25
 """How far a mass may be from the element's own, as a factor: isotopes, and rounded numbers."""
 
+MOST = 4
+"""How many strange masses are told one by one."""
+
 LIGHTEST = 0.01
 """Part of the element's own mass that nothing weighs: kg/mol are a thousandth of u."""
 
@@ -38,16 +41,21 @@ def problems(inputs: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def strange_masses(elements: Sequence[str], masses: Sequence[float]) -> Iterator[Problem]:
-    """Yield each mass that is that of no isotope, or rather another element's: the order may be another."""
+    """Yield each mass that is that of no isotope, or rather another element's; of many, the first and how many."""
+    found = list(_strange(elements, masses))
+    if len(found) > MOST:
+        more = f"and {len(found) - 1} more of {len(masses)} masses are not their elements'"
+        found = [(found[0][0], f"{found[0][1]}, {more}")]
+    yield from ((("inputs", "mass_map", index), f"{text}: are the masses in order?") for index, text in found)
+
+
+def _strange(elements: Sequence[str], masses: Sequence[float]) -> Iterator[tuple[int, str]]:
     for index, (element, mass) in enumerate(zip(elements, masses, strict=True)):
         usual = MASSES.get(element)
         if usual is None:
             continue
         nearest = min((name for name in elements if name in MASSES), key=lambda name: abs(MASSES[name] - mass))
         if nearest != element and mass != round(usual):  # rounded, nickel and cobalt are alike
-            text = f"{mass:g} u for {element} ({usual:g} u) is nearer to {nearest} ({MASSES[nearest]:g} u)"
+            yield index, f"{mass:g} u for {element} ({usual:g} u) is nearer to {nearest} ({MASSES[nearest]:g} u)"
         elif not SCATTER[0] <= mass / usual <= SCATTER[1]:
-            text = f"{mass:g} u for {element}, whose atoms weigh {usual:g} u"
-        else:
-            continue
-        yield ("inputs", "mass_map", index), f"{text}: are the masses in order?"
+            yield index, f"{mass:g} u for {element}, whose atoms weigh {usual:g} u"

@@ -92,7 +92,7 @@ def load_param(
     faults += [document.fault(*problem) for problem in across.problems(value, parts, context)]
     if faults:
         raise InputError(in_order(faults))
-    notices = tuple(document.fault(*notice) for notice in across.notices(parts, context))
+    notices = (*document.notices, *(document.fault(*notice) for notice in across.notices(parts, context)))
     own = {key: entry for key, entry in value.items() if key not in today.MEANINGLESS}
     return Param(own, _settings(parts), _meaningless(value, document), patterns, document, folder, commands, notices)
 

@@ -70,9 +70,12 @@ class Parts:
         models = self.value.get("train", {}).get("numb_models", 4)
         return CheckContext(elements, masses, models, kept, lambda: self.occurring(elements))
 
-    def occurring(self, elements: tuple[str, ...]) -> Occurring:
-        """Return which atoms the frames to be labelled may have: those of configurations that runs start from."""
-        groups = [group for row in self.stages or () for group in row]
+    def occurring(self, elements: tuple[str, ...], chosen: TaskGroup | None = None) -> Occurring:
+        """Return which atoms the frames to be labelled may have: those of configurations that runs start from.
+
+        ``chosen``: of the frames of one task group.
+        """
+        groups = [chosen] if chosen else [group for row in self.stages or () for group in row]
         explored = {index for group in groups if group for index in group.conf_idx}
         sources = [source for index, source in enumerate(self.configurations or ()) if index in explored]
         if not sources or None in sources or not all(group and group.fixes_composition for group in groups):

@@ -54,6 +54,7 @@ class Document:
     origins: tuple[Mapping[KeyPath, KeyPath], ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[KeyPath, "Document"] = field(default_factory=dict)
+    notices: tuple[Fault, ...] = ()
 
     def fault(self, path: KeyPath, message: str) -> Fault:
         """Return a fault at ``path`` as the user wrote it, or at the nearest thing above that some file has."""

@@ -17,8 +17,8 @@ from dpgen2_hpc.state.files import read_json
 from dpgen2_hpc.state.ledger import Ledger, TaskState, read_ledger
 from dpgen2_hpc.state.lock import Holder, Lock, describe, holder_of
 from dpgen2_hpc.state.record import Home, Record, RecordFile, is_moved, read_record
-from dpgen2_hpc.state.words import Phase, Verdict
 from dpgen2_hpc.state.steps import WITH_TASKS
+from dpgen2_hpc.state.words import Phase, Verdict
 from dpgen2_hpc.state.workdir import WorkDir, iteration_name, task_key
 
 log = logging.getLogger(__name__)

@@ -254,8 +254,15 @@ def _repeated(command: str, last: Part, added: Sequence[str]) -> str | None:
         if word in values or any(_is_same(word, option) for option in options):
             end = re.search(rf"\s+{re.escape(word)}(?!\S)", command)
             alone = command[: end.start()] if end else program
-            return f"has '{word}', but '{_shown(added)}' is added by this program: write '{alone}'"
+            more = _options_of_train(last.words[index + 1 :]) if word == "train" else ""
+            return f"has '{word}', but '{_shown(added)}' is added by this program: write '{alone}'{more}"
     return None
+
+
+def _options_of_train(words: Sequence[str]) -> str:
+    """Return where the options behind ``dp train`` belong; empty if there are none."""
+    first = next((place for place, word in enumerate(words) if word.startswith("-")), None)
+    return "" if first is None else f", and '{' '.join(words[first:])}' into train.config.train_args"
 
 
 def _shown(added: Sequence[str]) -> str:

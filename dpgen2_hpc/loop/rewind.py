@@ -11,8 +11,8 @@ from dpgen2_hpc.loop.driver import link_models
 from dpgen2_hpc.loop.plan import site_of
 from dpgen2_hpc.state.files import read_json, sync_folder
 from dpgen2_hpc.state.record import Home, Record, RecordFile, is_moved, read_record
-from dpgen2_hpc.state.words import Phase
 from dpgen2_hpc.state.steps import TRAIN
+from dpgen2_hpc.state.words import Phase
 from dpgen2_hpc.state.workdir import STEPS, Place, WorkDir
 
 log = logging.getLogger(__name__)

@@ -98,7 +98,7 @@ class Look:
         if self.densities:
             low, high = f"{min(self.densities):.3g}", f"{max(self.densities):.3g}"
             text += f", {low} g/cm³" if low == high else f", {low} to {high} g/cm³"
-        return text
+        return text if self.densities else f"{text}, without periodicity"
 
     def findings(self, learned: Sequence[tuple[float, float]]) -> Iterator[Finding]:
         """Yield what cannot be matter, or is unlike the initial data, whose volumes per atom are ``learned``."""
@@ -113,6 +113,12 @@ class Look:
             text = (
                 f"{found:.3g} g/cm³ is thin: these elements have {usual:.3g} g/cm³ when solid or liquid. Is the "
                 "lattice constant right, in Å? Vacuum in the cell would explain it."
+            )
+            yield text, False
+        if learned and not self.volumes:
+            text = (
+                "there is no cell: the atoms are explored with open boundaries, while the initial data are periodic. "
+                'Is that meant? In an XYZ file Lattice="..." gives the cell.'
             )
             yield text, False
         if learned and self.volumes and (unlike := self._unlike(learned)):

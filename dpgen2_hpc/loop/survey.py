@@ -34,7 +34,7 @@ def survey(plan: Plan, workdir: WorkDir | None = None, *, submits: bool = True) 
     pools = [pool_of(plan, entry, workdir) for entry in range(len(settings.configurations))]
     learned = list(_learned_volumes(plan.param.patterns))
     faults: list[Fault] = []
-    notices = [f"{key} has no meaning here and is not followed" for key in plan.meaningless]
+    notices = [_not_followed(key) for key in plan.meaningless]
     name = plan.param.value["name"]
     lines = [
         *([f"name: {name}"] if name else []),
@@ -49,7 +49,7 @@ def survey(plan: Plan, workdir: WorkDir | None = None, *, submits: bool = True) 
             continue
         looks = Look.at(frames, dict(zip(settings.type_map, settings.masses, strict=True)))
         lines.append(f"{there}: {looks}")
-        for text, is_fault in looks.findings(learned):
+        for text, is_fault in looks.findings([] if _computes_molecules(plan, entry) else learned):
             if is_fault:
                 faults.append(plan.param.document.fault(path, text))
             else:
@@ -62,6 +62,20 @@ def survey(plan: Plan, workdir: WorkDir | None = None, *, submits: bool = True) 
         else:
             notices.append(f"{spelled(fault.path)}: {fault.message}")
     return Survey([*lines, *_numbers(plan, pools)], notices, faults)
+
+
+def _computes_molecules(plan: Plan, entry: int) -> bool:
+    """Return whether a source of configurations is meant to have no periodicity."""
+    settings = plan.param.settings
+    asked = getattr(settings.configurations[entry], "remove_pbc", False)
+    return asked or True not in getattr(settings.labeler, "periodic", (True,))
+
+
+def _not_followed(key: str) -> str:
+    """Return what is told of a key that has no meaning here."""
+    says_where = key.endswith("executor'")
+    instead = ": write its machine_dict and resources_dict into machine.json, as machine and resources of the step"
+    return f"{key} has no meaning here and is not followed{instead if says_where else ''}"
 
 
 def _elements(plan: Plan) -> str:

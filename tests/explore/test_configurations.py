@@ -1,5 +1,6 @@
 """Starting configurations: alloys and files."""
 
+import ase.io
 import dpdata
 import numpy as np
 import pytest
@@ -301,10 +302,49 @@ def test_a_file_that_cannot_be_read_is_told_without_words_of_python(tmp_path, na
         assert "NoneType" not in problem
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("1 2 0 0 0", "1 2.5 0 0 0", "'2.5' stands where a whole number"),
+        ("2 2 2", "2 x 2", "'x' stands where a number"),
+    ],
+)
+def test_a_word_that_is_no_number_is_told_in_plain_words(tmp_path, old, new, says):
+    (tmp_path / "a.lmp").write_text(LMP.format("").replace(old, new))
+    assert says in problems(files(tmp_path, "a.lmp"))["files.0"]
+
+
 def test_a_lammps_file_that_names_other_elements_is_refused(tmp_path):
     (tmp_path / "a.lmp").write_text(LMP.format("\nMasses\n\n1 63.546 # Cu\n2 26.98 # Al\n"))
     assert "its type 1 is Cu, while number 1 in type_map is Al" in problems(files(tmp_path, "a.lmp"))["files.0"]
     assert len(files(tmp_path, "a.lmp").generate(("Cu", "Al"), rng())) == 1
+
+
+@pytest.mark.parametrize(
+    ("masses", "type_map", "says"),
+    [
+        ("1 63.546\n2 26.98", ("Al", "Cu"), "its type 1 is Cu (its mass is 63.546), while number 1 in type_map is Al"),
+        ("  1   6.355e1 # alpha\n  2 27", ("Al", "Cu"), "its type 1 is Cu"),
+        ("1 1.00794  # H\n2 15.9994  # O", ("O", "H"), "its type 1 is H, while"),
+        ("1 1.00794\n2 15.9994", ("O", "H"), "its type 1 is H (its mass is 1.00794)"),
+        ("1 1.00794\n2 15.9994", ("H", "O"), ""),
+        ("1 2.014\n2 15.9994", ("H", "O"), ""),
+        ("1 55.845\n2 55.8", ("Fe1", "Fe2"), ""),
+        ("1 1\n2 1", ("O", "H"), ""),
+        ("1 59\n2 16", ("Ni", "O", "Co"), ""),
+        ("1 26.98 # Al\n2 63.5 # Cu", ("Al", "Cu"), ""),
+        ("1 26.98\n2 63.5", ("Al", "Zn", "Cu"), "its type 2 is Cu"),
+    ],
+)
+def test_the_masses_of_a_lammps_file_say_which_element_a_type_is(tmp_path, masses, type_map, says):
+    (tmp_path / "a.lmp").write_text(LMP.format(f"\nMasses\n\n{masses}\n"))
+    source = files(tmp_path, "a.lmp")
+    if not says:
+        assert {*source.generate(type_map, rng())[0].symbols} == {*type_map[:2]}
+        return
+    with pytest.raises(InputError) as caught:
+        source.generate(type_map, rng())
+    assert says in str(caught.value)
 
 
 def test_a_lammps_file_with_more_types_than_the_type_map_is_refused(tmp_path):
@@ -357,7 +397,66 @@ def test_the_cell_of_an_extended_xyz_file_is_not_lost(tmp_path):
     assert not molecule.periodic
 
 
-def test_an_extended_xyz_file_that_dpdata_cannot_read_is_not_taken_for_a_molecule(tmp_path):
-    (tmp_path / "a.xyz").write_text(EXTENDED.format("", ""))
-    with pytest.raises(InputError, match="No energy field"):
-        files(tmp_path, "a.xyz").generate(TYPE_MAP, rng())
+XYZ = {
+    "plain": "3\nwater, from a paper\nO 0 0 0.1\nH 0 0.76 -0.48\nH 0.0 -0.76 -4.8d-1\n",
+    "an empty comment": "2\n\nAl 0 0 0\nCu 2 0 0\n",
+    "no labels": EXTENDED.format("", ""),
+    "labels": EXTENDED.format(":forces:R:3 energy=-1.0", " 0 0 0"),
+    "several frames": EXTENDED.format("", "") * 2 + "1\nno cell\nCu 1 2 3\n\n",
+    "a skewed cell": EXTENDED.format("", "").replace("0 4 0 0", "1 4 0 0.5"),
+    "columns in another order": EXTENDED.format("", "")
+    .replace("species:S:1:pos:R:3", "id:I:1:pos:R:3:species:S:1")
+    .replace("Al 0 0 0", "7 0.5 0 1.5 Al"),
+    "open boundaries": EXTENDED.format("", "").replace("T T T", "F F F"),
+    "a slab": EXTENDED.format("", "").replace("T T T", "T T F"),
+    "without pbc": EXTENDED.format("", "").replace('pbc="T T T"', "config_type=bulk"),
+}
+
+
+@pytest.mark.parametrize("name", XYZ)
+@pytest.mark.parametrize("fmt", ["auto", "xyz", "extxyz"])
+def test_xyz_is_read_as_ase_reads_it_with_labels_or_without(tmp_path, name, fmt):
+    (tmp_path / "a.xyz").write_text(XYZ[name])
+    found = files(tmp_path, "a.xyz", fmt=fmt).generate(("Al", "Cu", "O", "H"), rng())
+    (tmp_path / "a.xyz").write_text(XYZ[name].replace("d-1", "e-1"))
+    wanted = ase.io.read(tmp_path / "a.xyz", index=":", format="extxyz")
+    assert len(found) == len(wanted)
+    for frame, atoms in zip(found, wanted, strict=True):
+        assert (frame.symbols, frame.periodic) == (tuple(atoms.get_chemical_symbols()), bool(atoms.pbc.any()))
+        own = ase.Atoms(frame.symbols, frame.coords, cell=frame.cell, pbc=frame.periodic)
+        np.testing.assert_allclose(own.get_all_distances(mic=True), atoms.get_all_distances(mic=True), atol=1e-9)
+        if frame.periodic:
+            np.testing.assert_allclose(own.cell.cellpar(), atoms.cell.cellpar())
+            np.testing.assert_allclose(own.get_scaled_positions(), atoms.get_scaled_positions(), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("Al 0 0 0\n", "line 1 must have the number of atoms, found 'Al 0 0 0'"),
+        ("3\nx\nAl 0 0 0\n", "line 1 says 3 atoms, and the file ends before"),
+        ("1\nx\nAl 0 0 zero\n", "line 3 must have 3 numbers, found '0 0 zero'"),
+        (EXTENDED.format("", "").replace("4 0 0 0 4", "4 0 0 4"), "line 2: Lattice must have 9 numbers"),
+        (EXTENDED.format("", "").replace("0 0 4", "0 0 0"), "line 2: Lattice has no volume"),
+        (EXTENDED.format("", "").replace("pos:", "place:"), "no positions"),
+    ],
+)
+def test_a_torn_xyz_file_is_told_with_its_line(tmp_path, text, says):
+    (tmp_path / "a.xyz").write_text(text)
+    assert says in problems(files(tmp_path, "a.xyz", fmt="auto"))["files.0"]
+
+
+@pytest.mark.parametrize("name", ["a.dump", "a.lammpstrj", "traj"])
+def test_a_dump_of_lammps_is_recognized(tmp_path, name):
+    rows = "ITEM: ATOMS id type x y z\n1 2 0 0 0\n2 1 2 2 2\n"
+    box = "ITEM: BOX BOUNDS pp pp pp\n0 4\n0 4\n0 4\n"
+    (tmp_path / name).write_text(f"ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n2\n{box}{rows}")
+    (frame,) = files(tmp_path, name, fmt="auto").generate(TYPE_MAP, rng())
+    assert frame.symbols == ("Cu", "Al")
+
+
+def test_a_cif_is_refused_with_a_way_out(tmp_path):
+    (tmp_path / "a.cif").write_text("data_x\n")
+    assert (
+        f"ase convert {tmp_path}/a.cif {tmp_path}/a.vasp" in problems(files(tmp_path, "a.cif", fmt="auto"))["files.0"]
+    )

@@ -219,16 +219,43 @@ def test_what_is_no_label_is_none(task, text, error, says):
         ({"kspacing": [1, 1]}, "kspacing", "2 numbers"),
         ({"pp_files": {"Al": "Al.upf"}}, "pp_files", "no file for Cu"),
         ({"orb_files": {"Al": "Al.orb"}}, "orb_files", "no file for Cu"),
-        ({"input_file": "relax"}, "input_file", "relax"),
+        ({"input_file": "bands"}, "input_file", "calculation is nscf"),
         ({"input_file": "lcao"}, "orb_files", "lcao"),
     ],
 )
 def test_what_is_wrong_is_found_before_anything_is_submitted(tmp_path, more, key, says):
-    (tmp_path / "relax").write_text("INPUT_PARAMETERS\ncalculation relax\n")
+    (tmp_path / "bands").write_text("INPUT_PARAMETERS\ncalculation nscf\n")
     (tmp_path / "lcao").write_text("INPUT_PARAMETERS\nbasis_type lcao\n")
     [(path, text)] = made("abacus", settings(tmp_path, **more), tmp_path).checks(context("Al", "Cu"))
     assert path == ("inputs_config", key)
     assert says in text
+
+
+STYLES = {
+    "relaxation": (
+        "calculation\tcell-relax\nntype 1\nsuffix Al2Cu # mine\nlatname fcc",
+        ["calculation cell-relax: labels"],
+    ),
+    "dynamics": ("calculation md\nmd_nstep 10\nmd_tfirst 300\n", ["calculation md: labels are computed with scf"]),
+    "magnetic": ("#Parameters (1.General)\n# ntype 1 # number of element\nnspin  2   #  1/2/4", ["nspin is 2"]),
+    "plain": ("stru_file ./STRU-001\npseudo_type\tupf201\necutwfc  80 ###to be tested\n// nspin 2\n", []),
+}
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_an_input_is_accepted_in_the_styles_that_people_write(tmp_path, name):
+    text, notices = STYLES[name]
+    (tmp_path / "mine").write_text(f"INPUT_PARAMETERS\n{text}\nscf_thr 1e-8\n")
+    labeler = made("abacus", settings(tmp_path, input_file="mine"), tmp_path)
+    assert list(labeler.checks(context("Al", "Cu"))) == []
+    told = [text for _, text in labeler.notices(context("Al", "Cu"))]
+    assert [one for one, part in zip(told, notices, strict=True) if part not in one] == []
+    lines = (prepared(labeler, ALLOY, tmp_path / "s" / "t") / "INPUT").read_text().splitlines()[1:]
+    words = dict(line.split(None, 1) for line in lines)
+    assert {key: words.get(key) for key in ("calculation", "suffix", "stru_file", "scf_thr", "ntype", "latname")} == {
+        "calculation": "scf", "suffix": "ABACUS", "stru_file": "STRU", "scf_thr": "1e-8", "ntype": None, "latname": None
+    }  # fmt: skip
+    assert words.get("ecutwfc", "80") == "80"
 
 
 def test_a_pseudopotential_that_says_it_is_another_elements_is_refused(tmp_path):

@@ -304,6 +304,14 @@ def test_exact_exchange_that_is_no_label_is_refused(tmp_path, old, new, says):
         read(with_exchange().replace(old, new), tmp_path)
 
 
+def test_wherever_an_output_was_cut_that_is_said_without_words_of_python(tmp_path):
+    lines = PRINTED.splitlines(keepends=True)
+    forces = next(number for number, line in enumerate(lines) if "Forces acting" in line)
+    for end in range(forces + 1):
+        with pytest.raises((OutputError, LabelRefused), match="the run was cut|not converged"):
+            read("".join(lines[:end]), tmp_path)
+
+
 def test_exact_exchange_that_was_cut_is_none(tmp_path):
     text = with_exchange()
     with pytest.raises(OutputError):

@@ -98,7 +98,7 @@ def test_another_cutoff_is_still_refused_and_the_message_says_how_to_go_on(vasp)
     ("file", "content", "says"),
     [
         ("INCAR", None, "fp.inputs_config.incar: 'vasp/INCAR' cannot be read: No such file"),
-        ("INCAR", "NSW = 5\n", "fp.inputs_config.incar: the INCAR has NSW = 5"),
+        ("INCAR", "ICHARG = 11\n", "fp.inputs_config.incar: the INCAR has ICHARG = 11"),
         ("POTCAR.Cu", None, "fp.inputs_config.pp_files.Cu: there is no file"),
     ],
 )

@@ -63,6 +63,7 @@ def ase(**kwargs):
         (vasp(INCAR), vasp(INCAR + "NELM = 200\nALGO = All\nAMIX = 0.1\nNCORE = 4\nKPAR=2\nLWAVE = .FALSE.\n")),
         (vasp(INCAR + "ALGO = Normal\n"), vasp(INCAR + "ALGO = A ! all bands\nIALGO=58\nISTART = 0\nLMAXMIX = 4\n")),
         (vasp(INCAR), vasp(INCAR.replace(" ! tight", "") + "\n\n# a comment\nICHARG = 1\n")),
+        (vasp(INCAR), vasp(INCAR + "NSW = 50\nIBRION = 2\nEDIFFG = -0.01\nPOTIM = 0.5\n")),
         (vasp(INCAR), vasp("SIGMA = 0.1\nkspacing = 0.2\nEDIFF = 1E-6\nENCUT  =  400\nISMEAR = 0")),
         (pw(PW), pw(PW.replace("mixing_beta = 0.7", "electron_maxstep = 300\n mixing_mode='local-TF'"))),
         (pw(PW), pw(PW.replace("pseudo_dir='x'", "pseudo_dir='x', disk_io='none', max_seconds=3600"))),

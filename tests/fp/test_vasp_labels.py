@@ -233,12 +233,10 @@ def problems(folder, type_map=("Al", "Cu"), **more):
 @pytest.mark.parametrize(
     ("incar", "says"),
     [
-        ("NSW = 10", "NSW = 10"),
         ("ISIF=0", "ISIF = 0"),
         ("ISIF = 0 only forces", "ISIF = 0"),
         ("ISIF = 1", "ISIF = 1"),
         ("LHFCALC = .TRUE.; AEXX = 0.25", "add ISIF = 2"),
-        ("IBRION = 0", "no ISIF"),
         ("IBRION = 6; NSW = 0", "IBRION = 6"),
         ("ICHARG = 11", "ICHARG = 11"),
         ("ML_LMLFF = .TRUE.", "force field"),
@@ -254,6 +252,7 @@ def test_what_a_label_cannot_follow_is_refused_before_anything_is_submitted(tmp_
 
 def test_comments_and_harmless_tags_are_no_problem(tmp_path):
     assert problems(tmp_path, incar="! NSW = 10\nNSW = 0 # MAGMOM = 1\nISIF = 2\nIBRION = -1\n") == []
+    assert problems(tmp_path, incar="IBRION = 0 # no stress by default, but labels have IBRION = -1\n") == []
     assert problems(tmp_path, incar="LHFCALC = .TRUE.\nISIF = 3\nICHARG = 2\nIBRION = 2\nLREAL = Auto\n") == []
 
 

@@ -146,6 +146,31 @@ def test_an_input_of_cp2k_is_accepted_with_its_values(name, tmp_path):
     assert re.findall(r"[@$]\w+", text) == (["@XCTYPE"] if name == "xctype" else [])
 
 
+NAMED = "&FORCE_EVAL\n&DFT\n{} BASIS_MINE\n&END\n&END\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "brought", "says"),
+    [
+        (NAMED.format("BASIS_SET_FILE_NAME"), [], f'add "{HERE}/cp2k/BASIS_MINE" to inputs_config.files'),
+        (
+            NAMED.format("PARAMETER_FILE_NAME").replace(" B", " './parts/../B").replace("E\n&E", "E'\n&E", 1),
+            [],
+            f'add "{HERE}/cp2k/BASIS_MINE" to',
+        ),
+        (NAMED.format("BASIS_SET_FILE_NAME"), ["BASIS_MINE"], ""),
+        (NAMED.format("BASIS_SET_FILE_NAME").replace("_MINE", "_MOLOPT"), [], ""),
+        (NAMED.format("WFN_RESTART_FILE_NAME"), [], ""),
+    ],
+)
+def test_a_file_beside_an_input_that_tasks_would_not_find_is_told(text, brought, says):
+    if says:
+        with pytest.raises(ValueError, match=re.escape(says)):
+            Cp2kLabeler.whole_text(text, HERE / "cp2k" / "x.inp", {"files": brought})
+    else:
+        Cp2kLabeler.whole_text(text, HERE / "cp2k" / "x.inp", {"files": brought})
+
+
 def test_there_are_enough_of_each():
     assert (len(CP2K) >= 20, len(PW) >= 15, len(INCAR) >= 15) == (True, True, True)
     for folder, table in (("cp2k/*.inp", CP2K), ("pw/*.in", PW), ("incar/*", INCAR)):
@@ -215,7 +240,7 @@ PW = {
         "system.starting_magnetization(2)": -0.5, "system.starting_magnetization(3)": 0.0},
         {"HUBBARD": "(ortho-atomic) U Fe1-3d 4.4 U Fe2-3d 4.4"}),
     "hubbard-card": ("O O", {"system.ecutwfc": 50, "cell.press": None},
-        {"HUBBARD": "{atomic} U O-2p 1.2", "K_POINTS": "{gamma}"}, "'vc-relax'"),
+        {"HUBBARD": "{atomic} U O-2p 1.2", "K_POINTS": "{gamma}"}, "'vc-relax'", "HUBBARD of Mn is not used"),
     "noncollinear": ("Pt", {"system.noncolin": True, "system.lspinorb": True, "system.angle1(1)": 90.0,
         "system.fixed_magnetization(3)": 0.7, "system.lambda": 0.5}, {"K_POINTS": "crystal 2 0 0 0 1 0.5 0.5 0.5 1"}),
     "lower-case-cards": ("Al", {"system.ecutwfc": 16}, {"K_POINTS": "(automatic) 5 5 5 0 0 0",
@@ -230,6 +255,9 @@ PW = {
         "system.nosym": True}, {"CONSTRAINTS": None, "ATOMIC_VELOCITIES": None}, "'relax'"),
     "ensemble-of-keys": ("Al", {"system.tot_charge": -1.0, "system.nr2": 48, "system.space_group": None,
         "control.outdir": "./out", "control.wf_collect": True, "electrons.diago_david_ndim": 4}, {}),
+    "heusler": ("Fe Cr Cr Si", {"system.starting_magnetization(1)": 0.3, "system.starting_magnetization(2)": 0.1,
+        "system.starting_magnetization(3)": 0.0, "control.disk_io": "none", "electrons.mixing_mode": "plain",
+        "system.celldm(1)": None}, {"K_POINTS": "{automatic} 5 5 5 0 0 0"}, "starting_magnetization of Y is not used"),
     "exchange-of-two": ("Mn Ni", {"system.starting_magnetization(1)": -0.3, "system.starting_magnetization(2)": 0.2,
         "system.hubbard_j(2,1)": 0.7, "system.hubbard_j(1,2)": 0.5, "system.starting_ns_eigenvalue(5,2,2)": 1.0,
         "system.hubbard_j(1,1)": None}, {"K_POINTS": "gamma"}),
@@ -280,6 +308,16 @@ PAIRS = "ATOMIC_SPECIES\nNi 1 a\nO 1 b\nHUBBARD {atomic}\nV Ni-3d O-2p 1 3 0.8\n
     ("text", "type_map", "says"),
     [
         ((HERE / "pw" / "antiferromagnet.in").read_text(), "Fe O", "list Fe1, Fe2 in type_map"),
+        (
+            (HERE / "pw" / "heusler.in").read_text().replace("Cr ", "X "),
+            "Cr Fe Si",
+            "starting_magnetization for X, which",
+        ),
+        (
+            f"&system\necutwfc=9\n/\n{PAIRS.replace('V Ni-3d O-2p 1 3', 'U M-3d')}",
+            "Ni O",
+            "a line of HUBBARD for M, which",
+        ),
         (f"&system\necutwfc=9\n/\n{PAIRS}", "Ni O", "Hubbard V"),
         (f"&system\necutwfc=9, Hubbard_V(1,1,1)=1\n/\n{PAIRS.replace('V Ni', 'U Ni')}", "Ni O", "Hubbard V"),
         (f"&system\necutwfc=9, angle1(3)=1\n/\n{PAIRS}", "Ni O", "2 lines in ATOMIC_SPECIES"),
@@ -311,6 +349,10 @@ INCAR = {
     "parallel": ({"NCORE": "8", "NELMIN": "5", "NSW": "0", "ALGO": "Fast"},),
     "twice": ({"ENCUT": "410", "KSPACING": "0.24"},),
     "windows": ({"ENCUT": "330", "SIGMA": "0.2", "KSPACING": "0.28"},),
+    "relaxation": ({"NSW": "0", "IBRION": "-1", "ISIF": "3", "PSTRESS": "0", "ENCUT": "610", "KSPACING": "0.19"},
+        "NSW = 60 and IBRION = 2 are for moving atoms: labels are computed with NSW = 0 and IBRION = -1"),
+    "dynamics": ({"NSW": "0", "IBRION": "-1", "ISIF": None, "MDALGO": "2", "SIGMA": "0.12", "KGAMMA": ".FALSE."},
+        "NSW = 4000 is for moving"),
     "metagga": ({"METAGGA": "R2SCAN", "POMASS": [26.98, 63.55], "RWIGS": [1.4, 1.3]}, *["Al2 Cu2"] * 2),
 }  # fmt: skip
 """Values of tags as texts or lists of numbers (None: it is not there), notices."""

@@ -154,7 +154,10 @@ EXPECTED = {
             "fp.task_max": 12,
             "fp.inputs_config.pp_files": {"H": "vasp/POTCAR.H", "C": "vasp/POTCAR.C"},
         },
-        notices=["model_devi_jobs[0].press", "model_devi_jobs[1].press"],
+        notices=[
+            *("model_devi_dt", "model_devi_skip", "model_devi_clean_traj"),
+            *("model_devi_jobs[0].press", "model_devi_jobs[1].press"),
+        ],
     ),
     "molecules-gaussian": Expected(
         {

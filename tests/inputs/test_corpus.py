@@ -226,7 +226,7 @@ CORPUS = [
     ("old", ("inputs",), {}, ["inputs: unknown key 'inputs'. Known here: ..."]),
     ("old", ("sys_configs",), [], ["sys_configs: must not be empty: exploration starts from these configurations"]),
     ("old", ("fp_pp_files",), "POTCAR", ["fp_pp_files: expected an object of strings, found the string 'POTCAR'"]),
-    ("old", ("model_devi_skip",), 0, ["model_devi_skip: unknown key 'model_devi_skip'; did you mean 'model_devi_jobs'? Known here: ..."]),
+    ("old", ("model_devi_skp",), 0, ["model_devi_skp: unknown key 'model_devi_skp'; did you mean 'model_devi_skip'? Known here: ..."]),
     ("old", ("explore_style",), "calypso", ["explore_style: unknown value 'calypso'. Known here: lmp."]),
 ]  # fmt: skip
 

@@ -9,7 +9,7 @@ import pytest
 from labelers import fake_potcar
 from project import TEMPLATE, write_initial_data
 
-from dpgen2_hpc.errors import InputError
+from dpgen2_hpc.errors import InputError, spelled
 from dpgen2_hpc.inputs.param import load_param
 from dpgen2_hpc.inputs.step_configs import read_step_configs
 
@@ -311,6 +311,30 @@ def test_a_param_json_of_dpgen_is_named_as_what_it_is_and_nothing_else_is_told(f
     assert "dpgen2-hpc init" in fault
     assert "input_examples/" in fault
     assert "docs/arguments.md" in fault
+
+
+UNREAD = {
+    "model_devi_dt": (0.0005, "write dt (ps) in each entry of model_devi_jobs"),
+    "model_devi_skip": (20, "every frame of a run counts"),
+    "model_devi_clean_traj": (True, "all that a run wrote is kept"),
+    "shuffle_poscar": (False, "configurations are taken as they are"),
+    "sys_batch_size": ([1, 1], "batch_size stands in default_training_param"),
+    "init_batch_size": (["auto"], "batch_size stands in default_training_param"),
+    "fp_task_min": (3, "an iteration labels what it has selected"),
+}
+"""Keys that users carry over from DP-GEN, and that DPGEN2's ``-o`` passes over."""
+
+
+def test_keys_of_dpgen_that_dpgen2_passes_over_are_told_and_change_nothing(folder):
+    (folder / "param.json").write_text(json.dumps(OLD))
+    plain = load_param(folder / "param.json", {}, old_compatible=True)
+    given = {key: value for key, (value, _) in UNREAD.items()}
+    (folder / "param.json").write_text(json.dumps({**OLD, **given}))
+    found = load_param(folder / "param.json", {}, old_compatible=True)
+    assert (found.value, found.settings.stages) == (plain.value, plain.settings.stages)
+    told = {spelled(notice.path): notice.message for notice in found.notices if notice not in plain.notices}
+    assert set(told) == set(UNREAD)
+    assert all(UNREAD[key][1] in message for key, message in told.items())
 
 
 def test_what_only_resembles_it_is_not_taken_for_it(folder):

@@ -1,5 +1,6 @@
 """Masses: what no element weighs, and what another element of the list weighs."""
 
+import ase.data
 import pytest
 
 from dpgen2_hpc.data.masses import MASSES
@@ -42,3 +43,19 @@ def test_a_mass_that_is_rather_another_elements_is_strange(elements, masses, wro
     found = {path[-1]: text for path, text in strange_masses(elements, masses)}
     assert set(found) == set(wrong)
     assert all(wrong[index] in text for index, text in found.items())
+
+
+def test_a_list_that_is_shifted_is_told_once():
+    elements = list(MASSES)
+    (told,) = strange_masses(elements, [4.0, *list(MASSES.values())[:-1]])
+    assert told[0] == ("inputs", "mass_map", 0)
+    assert told[1].startswith("4 u for H (1.0079 u) is nearer to He (4.0026 u), and ")
+    assert told[1].endswith("more of 94 masses are not their elements': are the masses in order?")
+
+
+def test_the_weights_that_iupac_recommends_are_in_order():
+    symbols = [symbol for symbol in MASSES if symbol in ase.data.atomic_numbers]
+    weights = {"Tc": 97, "Po": 209, "At": 210, "Rn": 222, "Fr": 223, "Ra": 226, "Ac": 227, "Np": 237, "Pu": 244}
+    usual = ase.data.atomic_masses_iupac2016
+    masses = [weights.get(symbol) or float(usual[ase.data.atomic_numbers[symbol]]) for symbol in symbols]
+    assert list(strange_masses(symbols, masses)) == []

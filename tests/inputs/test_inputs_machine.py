@@ -1038,9 +1038,13 @@ def test_what_only_dpdispatchers_own_submission_follows_is_told(files):
 def test_the_command_line_says_what_is_not_followed(project):
     project.machine["deepmd_version"] = "2.0"
     project.param["dflow_config"] = {"host": "x"}
+    executor = {"machine_dict": {"batch_type": "Slurm"}, "resources_dict": {"queue_name": "gpu"}}
+    project.param["step_configs"] = {"run_train_config": {"executor": executor}}
     project.write()
     done = project.verb("check", "param.json", "machine.json")
     assert done.returncode == 0, done.stderr
+    told = next(line for line in done.stdout.splitlines() if "run_train_config.executor" in line)
+    assert "write its machine_dict and resources_dict into machine.json, as machine and resources" in told
     assert "param.json: 'dflow_config' has no meaning here and is not followed" in done.stdout
     assert "machine.json: 'deepmd_version' has no meaning here and is not followed" in done.stdout
 

@@ -128,6 +128,10 @@ def test_but_it_must_end(command):
             "apptainer exec i.sif dp train input.json",
             "has 'train', but 'train input.json ...' is added by this program:",
         ),
+        (
+            "cp ../big.pb . ; dp train input.json --finetune big.pb",
+            "has 'train', but 'train input.json ...' is added by this program: write 'cp ../big.pb . ; dp', and '--fi",
+        ),
         ("dp &", "ends with '&'"),
     ],
 )

@@ -310,6 +310,43 @@ def test_the_name_of_the_run_is_shown(look, project):
     assert look().lines[0] == "name: alloys"
 
 
+XYZ = "2\n{}\nAl 0 0 0\nCu 2.5 0 0\n"
+MOLECULE, CRYSTAL = XYZ.format("no cell"), XYZ.format('Lattice="5 0 0 0 4 0 0 0 4"')
+
+
+def test_configurations_without_a_cell_are_told_where_the_data_are_periodic(look, project):
+    (project.folder / "start.xyz").write_text(MOLECULE)
+    project.param["explore"]["configurations"] = [{"type": "file", "files": "start.xyz"}]
+    found = look()
+    assert (
+        "explore.configurations[0]: 1 configuration of 2 atoms, nearest two 2.50 Å apart, without periodicity"
+        in found.lines
+    )
+    (told,) = [notice for notice in found.notices if "no cell" in notice]
+    assert "open boundaries" in told
+    assert 'Lattice="..."' in told
+
+
+@pytest.mark.parametrize(
+    ("conf_idx", "more", "refused"),
+    [([0], {}, True), ([1], {}, False), ([0, 1], {}, True), ([0], {"ens": "nvt", "press": None}, False)],
+)
+def test_no_pressure_is_kept_without_periodicity(look, project, conf_idx, more, refused):
+    (project.folder / "molecule.xyz").write_text(MOLECULE)
+    (project.folder / "crystal.xyz").write_text(CRYSTAL)
+    explore = project.param["explore"]
+    explore["configurations"] = [{"type": "file", "files": f"{name}.xyz"} for name in ("molecule", "crystal")]
+    explore["stages"] = [[{**explore["stages"][0][0], "conf_idx": conf_idx, "ens": "npt", "press": [1.0], **more}]]
+    if not refused:
+        look()
+        return
+    with pytest.raises(InputError) as caught:
+        look()
+    (fault,) = caught.value.faults
+    assert fault.path == ("explore", "stages", 0, 0, "ens")
+    assert "choose 'nvt', or give them a cell" in fault.message
+
+
 def test_tasks_and_jobs_of_the_first_iteration_are_counted(look, project):
     group = project.param["explore"]["stages"][0][0]
     group |= {"temps": [300, 600, 900], "n_sample": 2}

@@ -42,9 +42,10 @@ class Files(Configurations):
             Key(
                 "fmt",
                 str,
-                "The format, by dpdata's name; auto: LAMMPS data and extended XYZ are recognized, else the end of the "
-                "name decides, and a file whose name ends in no format is a POSCAR. A LAMMPS file (lammps/lmp) does "
-                "not say what its types are: they are the elements of type_map, in this order.",
+                "The format, by dpdata's name; auto: LAMMPS data and dumps are recognized, else the end of the name "
+                'decides, and a file whose name ends in no format is a POSCAR. XYZ without Lattice="..." has no cell: '
+                "its atoms have open boundaries. The types of a LAMMPS file are the elements of type_map, in this "
+                "order; its masses must not say otherwise.",
                 optional=True,
                 default="auto",
             ),

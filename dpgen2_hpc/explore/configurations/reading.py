@@ -8,15 +8,26 @@ from typing import Any
 
 import numpy as np
 
+from dpgen2_hpc.data.elements import element_of
 from dpgen2_hpc.data.frame import Frame
+from dpgen2_hpc.data.masses import MASSES as USUAL
 from dpgen2_hpc.errors import InputError
-from dpgen2_hpc.explore.configurations import poscar
+from dpgen2_hpc.explore.configurations import poscar, xyz
 
 NAMELESS = re.compile(r"type_(\d+)", re.IGNORECASE)
 """How dpdata calls the types of a file that gives no elements, such as LAMMPS's: ``Type_0`` is the first."""
 
-MASS_LINE = re.compile(r"^\s*([1-9]\d*)\s+[\d.eE+-]+\s*#\s*([A-Z][a-z]?)\s*$", re.MULTILINE)
-"""A line of LAMMPS's section ``Masses`` with the element behind it: ``1 63.546 # Cu``."""
+MASSES = re.compile(r"^[ \t]*Masses\b.*\n\s*\n((?:[ \t]*\d+[ \t]+\S+.*(?:\n|\Z))+)", re.MULTILINE)
+"""LAMMPS's section ``Masses``."""
+
+MASS_LINE = re.compile(r"^\s*(\d+)\s+(\d+\.?\d*(?:[eE][+-]?\d+)?)\s*(?:#\s*([A-Z][a-z]?)\s*$)?", re.MULTILINE)
+"""A line of it: type, mass and, where the writer says it, the element: ``1 63.546 # Cu``."""
+
+SAME_MASS = 0.05
+"""What a mass may differ from an element's and still be taken for it, as a part of it."""
+
+ROUNDED = 0.5
+"""What a mass may differ (u) from that of the element that it should be: 59 is nickel, too."""
 
 LAMMPS_CELL = re.compile(r"^\s*\S+\s+\S+\s+xlo\s+xhi\b", re.MULTILINE)
 """The line of its header that every data file of LAMMPS has, and no other file."""
@@ -27,7 +38,19 @@ HEADER = 10_000
 UNTOLD = (LookupError, TypeError, AttributeError, NameError, AssertionError)
 """What dpdata raises when it stumbles over a file of another format: their texts say nothing of the file."""
 
-COLLECTIONS = ("extxyz", "quip/gap/xyz", "deepmd/npy/mixed", "deepmd/hdf5/mixed")
+NUMBERS = {
+    r"invalid literal for int\(\) with base 10: ('.*')": "a whole number",
+    r"could not convert string to float: ('.*')": "a number",
+}
+"""What Python says of a word that is no number, and what was expected."""
+
+LAMMPS_DUMP = "ITEM:"
+"""How every dump of LAMMPS begins."""
+
+FOREIGN = ("cif", "pdb", "xsf", "res", "mol2")
+"""Ends of names of formats that dpdata has not."""
+
+COLLECTIONS = ("deepmd/npy/mixed", "deepmd/hdf5/mixed")
 """Formats whose files may hold frames of several formulas."""
 
 
@@ -44,6 +67,12 @@ def read(path: str, fmt: str, type_map: Sequence[str] | None = None, *, remove_p
         dpdata cannot read the file, or its elements contradict the type map.
     """
     taken = fmt
+    ending = Path(path).suffix[1:].lower()
+    if fmt == "auto" and ending in FOREIGN:
+        name = Path(path).with_suffix("")
+        raise InputError(
+            f"'{path}' is no format that is read: make a POSCAR of it, as with `ase convert {path} {name}.vasp`"
+        )
     try:
         taken = _format(path, fmt)
         systems = _systems(path, taken, type_map or ())
@@ -60,6 +89,8 @@ def read(path: str, fmt: str, type_map: Sequence[str] | None = None, *, remove_p
 def _reason(problem: Exception) -> str:
     """Return why a file could not be read, in words that are about the file."""
     text = "" if isinstance(problem, UNTOLD) else str(problem).partition("\n")[0][:200]
+    for pattern, expected in NUMBERS.items():
+        text = re.sub(pattern, rf"\1 stands where {expected} is expected", text)
     return text or "it is of another format, or damaged"
 
 
@@ -77,11 +108,18 @@ def _systems(path: str, fmt: str, known: Sequence[str]) -> list[Any]:
 
     if fmt in COLLECTIONS:
         return list(dpdata.MultiSystems.from_file(path, fmt=fmt).systems.values())
+    if fmt in xyz.FORMATS:
+        return [_turned(dpdata.System(data=data)) for data in xyz.read_xyz(path)]
     if fmt in poscar.FORMATS:
-        system = dpdata.System(data=poscar.read_poscar(path, known))
-        system.rot_lower_triangular()
-        return [system]
+        return [_turned(dpdata.System(data=poscar.read_poscar(path, known)))]
     return [dpdata.System(path, fmt=fmt)]
+
+
+def _turned(system: Any) -> Any:
+    """Return a system with its cells turned as dpdata turns those that it reads itself."""
+    if not system.nopbc:
+        system.rot_lower_triangular()
+    return system
 
 
 def _format(path: str, fmt: str) -> str:
@@ -93,9 +131,10 @@ def _format(path: str, fmt: str) -> str:
         raise FileNotFoundError("there is no such file")
     if fmt != "auto":
         return fmt
-    if _extended_xyz(path):
-        return "extxyz"
-    if Path(path).is_file() and LAMMPS_CELL.search(_beginning(path)):
+    beginning = _beginning(path) if Path(path).is_file() else ""
+    if beginning.startswith(LAMMPS_DUMP):
+        return "lammps/dump"
+    if LAMMPS_CELL.search(beginning):
         return "lammps/lmp"
     ending = Path(path).name.rpartition(".")[2].lower()
     return ending if ending in formats.get_formats() or Path(path).is_dir() else "vasp/poscar"
@@ -104,14 +143,6 @@ def _format(path: str, fmt: str) -> str:
 def _beginning(path: str) -> str:
     with Path(path).open(errors="replace") as file:
         return file.read(HEADER)
-
-
-def _extended_xyz(path: str) -> bool:
-    """Return whether a file is extended XYZ, the cell of which dpdata would pass over as a comment."""
-    if not path.endswith(".xyz"):
-        return False
-    with Path(path).open() as lines:
-        return any("Lattice=" in line for line, _ in zip(lines, range(2), strict=False))
 
 
 def _frames(system: Any, path: str, type_map: Sequence[str] | None, *, remove_pbc: bool) -> Iterator[Frame]:
@@ -135,11 +166,31 @@ def _named(kinds: int, path: str, type_map: Sequence[str]) -> list[str]:
     """Return the elements of a file that does not give them, unless it contradicts in what dpdata does not read."""
     if kinds > len(type_map):
         raise InputError(f"'{path}' has {kinds} types of atoms, and type_map only {len(type_map)}")
-    for number, symbol in MASS_LINE.findall(Path(path).read_text() if Path(path).is_file() else ""):
-        expected = type_map[int(number) - 1] if int(number) <= len(type_map) else "none"
-        if symbol != expected:
+    for number, symbol, why in _told(Path(path).read_text() if Path(path).is_file() else "", type_map):
+        expected = type_map[number - 1] if 0 < number <= len(type_map) else "none"
+        if element_of(symbol) != element_of(expected):
             raise InputError(
-                f"'{path}' says that its type {number} is {symbol}, while number {number} in type_map is {expected}: "
-                "bring the types of the file into the order of type_map"
+                f"'{path}' says that its type {number} is {symbol}{why}, while number {number} in type_map is "
+                f"{expected}: bring the types of the file into the order of type_map"
             )
     return list(type_map[:kinds])
+
+
+def _told(text: str, type_map: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+    """Yield types with the element that a comment names or that has their mass, and how that is known."""
+    section = MASSES.search(text)
+    rows = [(int(number), float(mass), name) for number, mass, name in MASS_LINE.findall(section[1] if section else "")]
+    usual = {name: USUAL[element_of(name)] for name in type_map if element_of(name) in USUAL}
+    alike = len({mass for _, mass, _ in rows}) == 1 < len(rows)  # then they say nothing
+    for number, mass, name in rows:
+        near = min(usual, key=lambda one: abs(usual[one] - mass), default="")
+        if name:
+            yield number, name, ""
+        elif near and not alike and abs(usual[near] - mass) < SAME_MASS * mass and not _may_be(number, mass, type_map):
+            yield number, near, f" (its mass is {mass:g})"
+
+
+def _may_be(number: int, mass: float, type_map: Sequence[str]) -> bool:
+    """Return whether a type has about the mass of the element that it should be."""
+    element = element_of(type_map[number - 1]) if 0 < number <= len(type_map) else ""
+    return element in USUAL and abs(USUAL[element] - mass) <= ROUNDED

@@ -66,6 +66,7 @@ def understood(document: Document, *, old_compatible: bool = False) -> tuple[dic
         value=translation.value,
         origins=(*translation.origins, walked.origins),
         words=translation.words,
+        notices=tuple(document.fault(*notice) for notice in translation.notices),
     )
     faults = [*walked.faults, *(document.fault(path, text) for path, text in translation.problems)]
     value, more = normalize(today.tree(), document, kinds.LATER)

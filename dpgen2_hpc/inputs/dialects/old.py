@@ -59,6 +59,17 @@ NAMES: Mapping[str, KeyPath] = {
 ALIASES: Mapping[str, str] = {"sys_configs_prefix": "sys_prefix"}
 """Other words for keys: DP-GEN's."""
 
+UNREAD: Mapping[str, str] = {
+    "model_devi_dt": "write dt (ps) in each entry of model_devi_jobs; without it the timestep is 0.001 ps",
+    "model_devi_skip": "every frame of a run counts",
+    "model_devi_clean_traj": "all that a run wrote is kept",
+    "shuffle_poscar": "configurations are taken as they are",
+    "init_batch_size": "batch_size stands in default_training_param",
+    "sys_batch_size": "batch_size stands in default_training_param",
+    "fp_task_min": "an iteration labels what it has selected, however little that is",
+}
+"""DP-GEN's keys that stand in files of this dialect and that DPGEN2 does not read either; and what holds instead."""
+
 MARKS: Sequence[KeyPath] = tuple((name,) for name in (*NAMES, *ALIASES))
 """No other dialect has these keys at the top level."""
 
@@ -85,7 +96,11 @@ def tree() -> dargs.Argument:
         for name, (section, default) in STYLES.items()
     ]
     common = [theirs.sub_fields["name"], theirs.sub_fields["seed"], *today.meaningless_keys()]
-    return dargs.Argument("param", dict, sub_fields=[*keys, *styles, *common])
+    unread = [
+        Key(name, object, f"Not read: {instead}.", optional=True, default=None, change="now")
+        for name, instead in UNREAD.items()
+    ]
+    return dargs.Argument("param", dict, sub_fields=[*keys, *styles, *common, *unread])
 
 
 def _key(name: str, path: KeyPath, theirs: dargs.Argument) -> Any:
@@ -116,6 +131,8 @@ def translate(value: Mapping[str, Any], folder: Path) -> Translation:
     """Return today's form of a walked value, by way of the manual's."""
     moved: dict[str, Any] = {name: {} for name in ("inputs", "train", "explore", "fp", "step_configs")}
     for name, entry in value.items():
+        if name in UNREAD:
+            continue
         *above, last = map(str, NAMES.get(name, (name,)))
         part = moved[above[0]] if above else moved
         part[last] = entry
@@ -124,7 +141,9 @@ def translate(value: Mapping[str, Any], folder: Path) -> Translation:
     moved["train"]["config"] = _train_config()
     translation = manual.translate(moved, folder)
     back = {**CONTAINERS, **{path: (name,) for name, path in NAMES.items()}}
-    return Translation(translation.value, (*translation.origins, back), _words(), translation.problems)
+    unread = ((name, instead) for name, instead in UNREAD.items() if value.get(name) is not None)
+    notices = tuple(((name,), f"is not read, as in DPGEN2: {instead}") for name, instead in unread)
+    return Translation(translation.value, (*translation.origins, back), _words(), translation.problems, notices)
 
 
 def _train_config() -> dict[str, Any]:

@@ -14,13 +14,14 @@ class Translation:
     """A value in today's dialect.
 
     ``origins`` and ``words`` are those of :class:`dpgen2_hpc.inputs.read.Document`; ``problems`` are faults that only
-    a translation sees, under today's paths.
+    a translation sees, under today's paths; ``notices`` tell what of the file is not followed, under its own paths.
     """
 
     value: dict[str, Any]
     origins: tuple[Mapping[KeyPath, KeyPath], ...]
     words: Mapping[str, str]
     problems: tuple[tuple[KeyPath, str], ...] = ()
+    notices: tuple[tuple[KeyPath, str], ...] = ()
 
 
 @dataclass(frozen=True)
