@@ -63,7 +63,7 @@ test: $(VENV)/.full lint
 	@.ci/services
 	@mkdir -p .pytest_cache
 	@$(IN_VENV) coverage erase
-	@$(IN_VENV) coverage run -m pytest -n 3 --dist loadgroup -rs | tee $(OUTPUT)
+	@$(IN_VENV) coverage run -m pytest -n 4 --dist loadgroup -rs | tee $(OUTPUT)
 	@$(IN_VENV) coverage combine -q
 	@code=0; $(IN_VENV) coverage report --fail-under=90 || code=$$?; \
 		sed -n '/short test summary/,$$p' $(OUTPUT) | grep -v '^=.*short test summary' || tail -n 1 $(OUTPUT); exit $$code

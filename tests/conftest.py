@@ -12,12 +12,14 @@ from project import Project, end_started
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """Slow tests first, so that no core waits for the last of them; groups must be groups.
+    """The longest tests first, so that no core waits for the last of them; groups must be groups.
+
+    Those on a real queue mostly wait, and are one group; those with real programs use a core each.
 
     pytest-xdist marks a test's group in its name. A pytest that it does not know loses that in silence, and each worker
     makes a Slurm and a real run of its own.
     """
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("queue", "programs", "slow")])
     if getattr(config.option, "loadgroup", False):
         lost = [item.nodeid for item in items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid]
         if lost:
