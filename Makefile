@@ -7,7 +7,7 @@ export PYTHON
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint clean clean-demo foreign
+.PHONY: help demo test quick lint fix clean clean-demo foreign
 
 VENV := .venv
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" OMP_NUM_THREADS=1
@@ -18,6 +18,7 @@ help:
 	@echo "make test        lint and all tests, with DeePMD-kit and LAMMPS; fails below 90 % branch coverage"
 	@echo "make quick       the tests that need neither of them, in less than a minute"
 	@echo "make lint        ruff and mypy"
+	@echo "make fix         what ruff can change by itself, and the documents that are generated"
 	@echo "make clean       removes .venv and what the tools left, but not demo/"
 	@echo "make clean-demo  removes demo/"
 	@echo
@@ -51,10 +52,14 @@ clean-demo:
 
 # ---- what a developer wants
 
+# All tools are heard, whatever the first one says.
 lint: $(VENV)/.small
-	@$(IN_VENV) ruff check .
-	@$(IN_VENV) ruff format --check .
-	@$(IN_VENV) mypy
+	@code=0; for tool in "ruff check ." "ruff format --check ." mypy; do $(IN_VENV) $$tool || code=1; done; exit $$code
+
+fix: $(VENV)/.small
+	@$(IN_VENV) ruff check --fix --quiet . || true
+	@$(IN_VENV) ruff format --quiet .
+	@$(IN_VENV) dpgen2-hpc doc --markdown > .arguments.md.tmp && mv .arguments.md.tmp docs/arguments.md
 
 quick: $(VENV)/.small
 	@$(IN_VENV) python -m pytest -q -n 2 -m "not programs and not slow and not queue" -rs

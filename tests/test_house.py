@@ -220,3 +220,22 @@ def test_functions_are_short_as_a_rule():
     sizes = sorted(body_lines(function) for tree in TREES.values() for function in functions(tree))
     assert sizes[len(sizes) // 2] <= 12
     assert sizes[len(sizes) * 9 // 10] < 30
+
+
+STATES = frozenset({"phase", "verdict", "before", "cause", "state", "action", "rule"})
+"""Attributes whose values are enumerations."""
+
+
+def test_a_state_is_never_compared_with_a_word_in_quotes():
+    """mypy sees a slip in a member's name, and none in a string."""
+
+    def quoted(tree, path):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Compare):
+                sides = [node.left, *node.comparators]
+                attributes = {side.attr for side in sides if isinstance(side, ast.Attribute)}
+                words = [inner for side in sides for inner in ast.walk(side) if isinstance(inner, ast.Constant)]
+                if attributes & STATES and any(isinstance(word.value, str) for word in words):
+                    yield node.lineno
+
+    assert everywhere(quoted) == []
