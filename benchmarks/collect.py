@@ -35,7 +35,8 @@ def ours(n: int, root) -> float:
     from dpgen2_hpc.fp.custom import CustomLabeler
     from dpgen2_hpc.fp.step import FpStep
     from dpgen2_hpc.state.files import write_lines
-    from dpgen2_hpc.state.ledger import DONE, TaskState
+    from dpgen2_hpc.state.ledger import TaskState
+    from dpgen2_hpc.state.words import Verdict
     from dpgen2_hpc.state.workdir import Place, WorkDir
 
     labeler = CustomLabeler("vasp/poscar", "POSCAR", "deepmd/npy", "Al50Cu50", "a-code", has_virial=True)
@@ -51,7 +52,7 @@ def ours(n: int, root) -> float:
         labels = Labels(frame, -1.0, rng.normal(size=(100, 3)), np.eye(3))
         write_labels(fp.task(index), [labels], types)
     place.folder("collect").path.mkdir()
-    tasks = [TaskState(index, "identity", "command", (), verdict=DONE) for index in range(n)]
+    tasks = [TaskState(index, "identity", "command", (), verdict=Verdict.DONE) for index in range(n)]
     step = FpStep(labeler, "custom", types)
     return cpu(lambda: (step.harvest(place, tasks), CollectStep(types).harvest(place, [])))
 

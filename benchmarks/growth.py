@@ -148,9 +148,10 @@ def iteration(root: Path, number: int) -> float:
     from dpgen2_hpc.fp.step import read_selected
     from dpgen2_hpc.loop.prepare import prepare
     from dpgen2_hpc.state import results
-    from dpgen2_hpc.state.ledger import DONE, Ledger
+    from dpgen2_hpc.state.ledger import Ledger
     from dpgen2_hpc.state.lock import Lock
     from dpgen2_hpc.state.record import Home, Record, RecordFile
+    from dpgen2_hpc.state.words import Verdict
     from dpgen2_hpc.state.workdir import Place
 
     workdir, rows = build(root, number)
@@ -169,7 +170,7 @@ def iteration(root: Path, number: int) -> float:
                 record = file.commit(record.advanced())
             tasks = Ledger.read(place.folder(step.name).ledger).tasks
             for task in tasks:
-                task.verdict = DONE
+                task.verdict = Verdict.DONE
             step.harvest(place, tasks)
             record = file.commit(record.advanced())
             record = record if step.name == "collect" else file.commit(record.advanced())

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from project import FAKES, Project
+from project import FAKES, Project, unmeasured
 
 FAULTS = FAKES / "faults"
 
@@ -27,7 +27,7 @@ class QueueProject(Project):
         super().__init__(folder)
         self.faults = folder / "faults"
         self.faults.mkdir()
-        self.env["QUEUE_FAULTS"] = str(self.faults)
+        self.env = {**unmeasured(self.env), "QUEUE_FAULTS": str(self.faults)}
         self.models = models
         self.param["train"]["numb_models"] = models
         self.param["explore"].update(max_numb_iter=1, fatal_at_max=False)

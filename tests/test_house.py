@@ -1,6 +1,7 @@
 """The house: who may import whom, and what is done in one place alone. Reads the source, runs nothing."""
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -239,3 +240,17 @@ def test_a_state_is_never_compared_with_a_word_in_quotes():
                     yield node.lineno
 
     assert everywhere(quoted) == []
+
+
+BENCHMARKS = sorted((ROOT.parent / "benchmarks").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.name)
+def test_what_a_benchmark_imports_is_there(path):
+    """They are seldom run, and no other tool reads them."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dpgen2_hpc"):
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")

@@ -73,7 +73,24 @@ def load_param(
     old_compatible: bool = False,
     kept: frozenset[str] = frozenset(),
 ) -> Param:
-    """Read ``param.json``; ``commands`` are those of ``machine.json``, which come first.
+    """Read ``param.json``, and understand it as :func:`param_of` does.
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong with it.
+    """
+    return param_of(read_json(path), commands, old_compatible=old_compatible, kept=kept)
+
+
+def param_of(
+    written: Document,
+    commands: Mapping[str, str | None],
+    *,
+    old_compatible: bool = False,
+    kept: frozenset[str] = frozenset(),
+) -> Param:
+    """Understand a ``param.json`` that was read; ``commands`` are those of ``machine.json``, which come first.
 
     ``kept`` are the files and systems that the run has taken up: see :class:`dpgen2_hpc.kinds.CheckContext`.
 
@@ -82,10 +99,10 @@ def load_param(
     InputError
         Everything that is wrong with it.
     """
-    value, document, faults = understood(read_json(path), old_compatible=old_compatible)
+    value, document, faults = understood(written, old_compatible=old_compatible)
     value, document, more = with_contents(value, document)
     faults = [*faults, *more]
-    folder = path.parent.resolve()
+    folder = Path(written.file).parent.resolve()
     patterns = tuple(_patterns(value, folder, kept))
     parts = Parts.of(_with_commands(value, commands), folder, patterns)
     context = parts.context(kept)

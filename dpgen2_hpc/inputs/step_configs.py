@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dargs
 
-from dpgen2_hpc.errors import Fault, InputError
+from dpgen2_hpc.errors import Fault
 from dpgen2_hpc.inputs.policy import Place, Said, contradictions, entry_at, meaningless, nearest, shared, words
-from dpgen2_hpc.inputs.read import COMMENT, Document, KeyPath, read_json
+from dpgen2_hpc.inputs.read import COMMENT, Document, KeyPath
 from dpgen2_hpc.kinds import Key
 from dpgen2_hpc.state.steps import WITH_TASKS
 
@@ -56,12 +55,11 @@ class StepConfigs:
     faults: tuple[Fault, ...]
 
 
-def read_step_configs(path: Path) -> StepConfigs:
+NOTHING_SAID = StepConfigs({step: {} for step in RUN}, (), ())
+
+
+def step_configs(document: Document) -> StepConfigs:
     """Return what ``step_configs`` and ``default_step_config`` say, and not what else is wrong with the file."""
-    try:
-        document = read_json(path)
-    except InputError:
-        return StepConfigs({step: {} for step in RUN}, (), ())
     inherited, faults = _words_at(document, _path(document, "default_config", "default_step_config"))
     said: dict[str, Mapping[str, Said]] = {}
     for step, name in RUN.items():

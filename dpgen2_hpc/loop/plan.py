@@ -16,9 +16,10 @@ from dpgen2_hpc.explore.step import ExploreStep
 from dpgen2_hpc.fp.gate import Gate
 from dpgen2_hpc.fp.step import FpStep
 from dpgen2_hpc.inputs.machine import MachineFile, MachineTrees, load_machine
-from dpgen2_hpc.inputs.param import Param, load_param
+from dpgen2_hpc.inputs.param import Param, param_of
 from dpgen2_hpc.inputs.policy import Place, Said, agreed, env_faults
-from dpgen2_hpc.inputs.step_configs import StepConfigs, read_step_configs
+from dpgen2_hpc.inputs.read import Document, read_json
+from dpgen2_hpc.inputs.step_configs import NOTHING_SAID, StepConfigs, step_configs
 from dpgen2_hpc.loop.commands import command_problem, without_ours
 from dpgen2_hpc.loop.schedule import Limits
 from dpgen2_hpc.loop.step import Step
@@ -133,7 +134,13 @@ def load_plan(param: Path, machine: Path, *, old_compatible: bool = False, kept:
     faults: list[Fault] = []
     where: MachineFile | None = None
     understood: Param | None = None
-    configs = read_step_configs(param)
+    written: Document | None = None
+    configs = NOTHING_SAID
+    try:
+        written = read_json(param)
+        configs = step_configs(written)
+    except InputError as error:
+        faults += error.faults
     try:
         where = load_machine(machine, machine_trees())
     except InputError as error:
@@ -141,7 +148,8 @@ def load_plan(param: Path, machine: Path, *, old_compatible: bool = False, kept:
     said, more = _policies(where, configs)
     faults = [*more, *faults]
     try:
-        understood = load_param(param, _commands(where), old_compatible=old_compatible, kept=kept)
+        if written is not None:
+            understood = param_of(written, _commands(where), old_compatible=old_compatible, kept=kept)
     except InputError as error:
         faults = [*error.faults, *faults]
     if faults or understood is None or where is None:

@@ -21,7 +21,7 @@ from dpgen2_hpc.errors import InputError, spelled
 from dpgen2_hpc.inputs.dialects import understood
 from dpgen2_hpc.inputs.param import load_param
 from dpgen2_hpc.inputs.read import read_json
-from dpgen2_hpc.inputs.step_configs import read_step_configs
+from dpgen2_hpc.inputs.step_configs import step_configs
 from dpgen2_hpc.inputs.tree import NOT_YET
 
 FILES = Path(__file__).parent / "accepted/params"
@@ -383,7 +383,7 @@ def test_an_accepted_file_has_no_fault_but_what_is_not_available_yet(project, na
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_policy_of_an_accepted_file_is_understood_too(project, name):
-    configs = read_step_configs(project / f"{name}.json")
+    configs = step_configs(read_json(project / f"{name}.json"))
     word = "continue_on_success_ratio"
     ratios = {step: said[word].value for step, said in configs.said.items() if word in said}
     assert (configs.faults, ratios) == ((), EXPECTED[name].ratios)

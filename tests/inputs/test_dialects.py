@@ -11,7 +11,8 @@ from project import TEMPLATE, write_initial_data
 
 from dpgen2_hpc.errors import InputError, spelled
 from dpgen2_hpc.inputs.param import load_param
-from dpgen2_hpc.inputs.step_configs import read_step_configs
+from dpgen2_hpc.inputs.read import read_json
+from dpgen2_hpc.inputs.step_configs import step_configs
 
 STAGE = {"_idx": 0, "ensemble": "nvt", "nsteps": 20, "press": None, "temps": [50, 100], "trj_freq": 10, "n_sample": 3}
 ALLOY = {"lattice": ["fcc", 4.57], "numb_confs": 30, "concentration": [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]}
@@ -454,7 +455,7 @@ def test_the_policy_of_the_older_dialect_is_followed(folder):
         load(folder, content, old_compatible=True).value["step_configs"]["run_fp_config"]["continue_on_success_ratio"]
         == 0.7
     )
-    configs = read_step_configs(folder / "param.json")
+    configs = step_configs(read_json(folder / "param.json"))
     assert configs.faults == ()
     assert configs.said["fp"]["continue_on_success_ratio"].value == 0.7
     assert configs.said["train"]["parallelism"].value == 3

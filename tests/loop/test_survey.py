@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from project import FAKES, write_initial_data
+from project import FAKES, TEMPLATE, write_initial_data
 
 from dpgen2_hpc.data.frame import Frame
 from dpgen2_hpc.errors import InputError
@@ -303,6 +303,16 @@ def test_more_draws_than_configurations_are_strange(look, project):
     assert look().notices == [
         "explore.stages[0][0].n_sample: 4 are drawn from 3 configurations: some run more than once in an iteration"
     ]
+
+
+def test_each_input_file_is_read_once(project, monkeypatch):
+    project.param["train"]["template_script"] = "input.json"
+    (project.folder / "input.json").write_text(json.dumps(TEMPLATE))
+    project.write()
+    names, read = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: names.append(path.name) or read(path))
+    load_plan(project.folder / "param.json", project.folder / "machine.json")
+    assert sorted(name for name in names if name.endswith(".json")) == ["input.json", "machine.json", "param.json"]
 
 
 def test_the_name_of_the_run_is_shown(look, project):

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from compare import assert_equal
 from programs import need
-from project import Project
+from project import Project, unmeasured
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("system calls")]
 
@@ -18,7 +18,7 @@ def traced(project: Project, *options: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         ["strace", "-qq", "-o", str(project.folder / "trace"), *options, *words],
         cwd=project.folder,
-        env=project.env,
+        env=unmeasured(project.env),
         capture_output=True,
         text=True,
         timeout=180,
