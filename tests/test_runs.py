@@ -11,6 +11,8 @@ from dpgen2_hpc.errors import OutputError
 from dpgen2_hpc.kinds import Deviations, Ending
 from dpgen2_hpc.runs import RunReader
 
+pytestmark = pytest.mark.slow
+
 TYPES = ("Al", "Cu")
 STEPS = [0, 10, 20, 30, 40]
 

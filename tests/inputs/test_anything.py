@@ -3,6 +3,7 @@
 import copy
 import json
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_dialects import MANUAL, OLD, folder  # noqa: F401  (a fixture)
@@ -10,6 +11,8 @@ from test_dialects import TODAY as TODAY_VASP
 
 from dpgen2_hpc.errors import InputError
 from dpgen2_hpc.inputs.param import load_param
+
+pytestmark = pytest.mark.slow
 
 quick = settings(
     max_examples=40, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -17,6 +17,8 @@ from dpgen2_hpc.state.files import write_json, write_lines
 from dpgen2_hpc.state.identity import digest_file
 from dpgen2_hpc.state.workdir import WorkDir
 
+pytestmark = pytest.mark.slow
+
 FORCES = "set.000/force.npy"
 
 
