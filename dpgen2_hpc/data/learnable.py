@@ -1,4 +1,4 @@
-"""What training data may not be: numbers that are absurd or none at all, a cell without volume, atoms on one place.
+"""What training data may not have: NaN, infinite or absurd numbers, a cell without volume, atoms on one place.
 
 DeePMD-kit stops over such data with a message that names no file, or trains to its end on them.
 """
@@ -59,7 +59,7 @@ class _Portion:
         return Frame(("",) * len(coords), coords, cell, self.cells is not None)
 
     def fault(self) -> str | None:
-        """Return what is no matter in these frames, as a predicate."""
+        """Return what cannot be in these frames, as a predicate."""
         if self.cells is not None and not (sound := have_volume(self.cells)).all():
             return f"has a cell without volume in frame {self.start + int(np.argmin(sound))} (counted from 0)"
         for index in np.flatnonzero(may_coincide(self.coords, self.cells, self.real)).tolist():

@@ -102,7 +102,7 @@ def coincide(frame: Frame) -> bool:
 def may_coincide(coords: Array, cells: Array | None, real: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
     """Return which of F frames of N atoms, shape (F, N, 3), have two in one bin: few that :func:`coincide` must see.
 
-    ``cells`` (F, 3, 3) is ``None`` without periodicity; ``real`` (F, N) is false for entries that are no atoms.
+    ``cells`` (F, 3, 3) is ``None`` without periodicity; ``real`` (F, N) is false for entries that only pad.
     """
     places, boxes = _places(coords, cells)
     found = ~np.all(np.isfinite(places), axis=(1, 2))

@@ -12,7 +12,7 @@ def variable_fault(name: str, value: object) -> str | None:
     Values are exported in quotes, as they are: with ``$PATH`` in it, ``PATH`` would lead to no program at all.
     """
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        return "is no name of a variable: letters, digits and _, and no digit first"
+        return "is not a valid name of a variable: use letters, digits and _, and no digit first"
     for text in map(str, value if isinstance(value, list) else [value]):
         if "\0" in text:
             return "has a NUL character: remove it"

@@ -287,8 +287,8 @@ class Batch:
         return all(self._attempt_ended(claim, task, attempt) for task, attempt in job.tasks)
 
     def _was_just_killed(self, job: JobState, claim: Claim) -> bool:
-        """Whether a signal ended the task that began last, so that the job itself may be at its end."""
-        if not any(ended.exit_code in ENDERS for ended in claim.ended.values()):
+        """Whether a signal ended the task that began last, so that a queue may yet say why the job is at its end."""
+        if self.site.scheduler.own_host or not any(ended.exit_code in ENDERS for ended in claim.ended.values()):
             return False
         begun = [place for place in job.tasks if place in claim.ended or self.site.began(self.ledger.tasks[place[0]])]
         last = claim.ended.get(begun[-1]) if begun else None

@@ -770,6 +770,15 @@ def test_a_killed_job_is_judged_when_the_queue_no_longer_lists_it_and_has_said_w
     assert verdicts(bench) == [(0, "the queue ended its job at the walltime")]
 
 
+def test_a_killed_process_of_another_host_is_judged_at_once_for_no_queue_will_say_more(bench):
+    batch = bench.submitted(1, own_host=True)
+    bench.queue.start("dname0", host=LOGIN2)
+    batch.ledger.jobs[0].host = LOGIN2
+    bench.queue.end("dname0", 143, leave=False)
+    batch.advance()
+    assert [task for task, _ in verdicts(bench)] == [0]
+
+
 def test_a_killed_task_after_which_its_job_went_on_is_judged_at_once(bench):
     batch = bench.submitted(3, group_size=3)
     bench.queue.idle = {1, 2}

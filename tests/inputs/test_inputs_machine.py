@@ -461,7 +461,7 @@ BROKEN = {
     ),
     "a variable's name": (
         resources(envs={"OMP-THREADS": 1}),
-        ["fp.resources.envs.OMP-THREADS: is no name of a variable: letters, digits and _, and no digit first"],
+        ["fp.resources.envs.OMP-THREADS: is not a valid name of a variable: use letters, digits and _, and no digit first"],
     ),
     "a variable that is true": (
         resources(envs={"DEBUG": True}),
@@ -505,8 +505,8 @@ BROKEN = {
     "a variable that no shell could export": (
         machine(fp={"template_config": {"envs": {"A=1; rm": "x", "1A": 2, "_A1": 3}}}),
         [
-            "fp.template_config.envs.A=1; rm: is no name of a variable: letters, digits and _, and no digit first",
-            "fp.template_config.envs.1A: is no name of a variable: letters, digits and _, and no digit first",
+            "fp.template_config.envs.A=1; rm: is not a valid name of a variable: use letters, digits and _, and no digit first",
+            "fp.template_config.envs.1A: is not a valid name of a variable: use letters, digits and _, and no digit first",
         ],
     ),
     "a variable that would lose itself": (
