@@ -101,7 +101,7 @@ class BySpecies:
                     )
         for label, key in self.unused(elements).items():
             if element_of(label.capitalize()) not in MASSES:
-                yield f"has {key} for {label}, which is not an element: write the element's name for it in ATOMIC_SPECIES"
+                yield f"has {key} for {label}, which is not an element: write the element for it in ATOMIC_SPECIES"
         if self.pairs or any(line.split()[0].upper() == OF_PAIRS for line in self.hubbard[1:]):
             yield "has a Hubbard V, which names atoms by their numbers: those of a frame are others"
 

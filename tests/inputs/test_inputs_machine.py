@@ -461,7 +461,9 @@ BROKEN = {
     ),
     "a variable's name": (
         resources(envs={"OMP-THREADS": 1}),
-        ["fp.resources.envs.OMP-THREADS: is not a valid name of a variable: use letters, digits and _, and no digit first"],
+        [
+            "fp.resources.envs.OMP-THREADS: is not a valid name of a variable: use letters, digits and _, and no digit first"
+        ],
     ),
     "a variable that is true": (
         resources(envs={"DEBUG": True}),
@@ -968,7 +970,7 @@ BAD_STEP_CONFIGS = [
     ({"run_fp_config": [{}]}, "step_configs.run_fp_config: expected an object or null, found a list"),
     (
         {"run_fp_config": {"template_config": {"envs": {"A B": 1}}}},
-        "step_configs.run_fp_config.template_config.envs.A B: is no name of a variable",
+        "step_configs.run_fp_config.template_config.envs.A B: is not a valid name of a variable",
     ),
     (
         {"run_fp_config": {"continue_on_failed": True, "continue_on_num_success": 2}},

@@ -71,7 +71,7 @@ def read(path: str, fmt: str, type_map: Sequence[str] | None = None, *, remove_p
     if fmt == "auto" and ending in FOREIGN:
         name = Path(path).with_suffix("")
         raise InputError(
-            f"'{path}' is in a format that is not read: convert it to a POSCAR, as with `ase convert {path} {name}.vasp`"
+            f"'{path}' is in a format that is not read: convert it, as with `ase convert {path} {name}.vasp`"
         )
     try:
         taken = _format(path, fmt)
