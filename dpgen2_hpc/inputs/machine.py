@@ -160,39 +160,30 @@ def section_keys(name: str, document: Document, trees: MachineTrees) -> Key:
         f"Where {name} runs.",
         change="now",
         alias=["model_devi"] if name == "explore" else [],
-        sub_fields=[
-            Key(
-                "command",
-                [str, NOTHING],
-                "The program; comes before param.json's.",
-                optional=True,
-                default=None,
-                extra_check=_says_something,
-                extra_check_errmsg="is blank: write the command, or leave the key out to have param.json's",
-            ),
-            trees.machine(),
-            resources,
-            *policy.arguments(),
-            Key(
-                "user_forward_files",
-                list[str],
-                "Files and folders that each task finds in its folder: paths or patterns, relative to machine.json.",
-                optional=True,
-                default=[],
-                change="now",
-            ),
-            Key(
-                "user_backward_files",
-                list[str],
-                "Has no effect: everything that a task wrote comes back anyway.",
-                optional=True,
-                default=[],
-                change="now",
-            ),
-        ],
+        sub_fields=[_command(), trees.machine(), resources, *policy.arguments(), *_user_files()],
     )
     show_the_way(section)
     return section
+
+
+def _command() -> Key:
+    return Key(
+        "command",
+        [str, NOTHING],
+        "The program; comes before param.json's.",
+        optional=True,
+        default=None,
+        extra_check=_says_something,
+        extra_check_errmsg="is blank: write the command, or leave the key out to have param.json's",
+    )
+
+
+def _user_files() -> list[Key]:
+    """Return the keys of files that go with each task, and that would come back with it."""
+    forward = "Files and folders that each task finds in its folder: paths or patterns, relative to machine.json."
+    backward = "Has no effect: everything that a task wrote comes back anyway."
+    names = {"user_forward_files": forward, "user_backward_files": backward}
+    return [Key(name, list[str], doc, optional=True, default=[], change="now") for name, doc in names.items()]
 
 
 def _says_something(text: Any) -> bool:
